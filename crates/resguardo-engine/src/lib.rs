@@ -1,0 +1,4 @@
+//! The engine port, and the engines behind it. An engine knows one kind of source; it never knows the
+//! vault: it is handed a [`port::CaptureSink`] to write to and a [`port::BackupReader`] to read from.
+
+pub mod port;

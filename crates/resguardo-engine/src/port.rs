@@ -1,0 +1,562 @@
+//! The engine port: how a source is captured, and how a target is filled, asked and checked.
+//!
+//! Written for SQLite and PostgreSQL alike. A capture writes *files* into a sink: page files, whose
+//! pages keep their position from backup to backup, and streams. Several threads may write several
+//! files at once. What is restored lies in a [`Target`]; a drill's sandbox is a target that is closed
+//! and removed afterwards.
+
+use std::fmt;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use resguardo_model::{
+    CancelToken, Cancelled, CheckResult, Clock, Diagnosis, EngineKind, FileKind, FilePath,
+    Progress, Sha256Digest, SourceFacts,
+};
+
+/// A cause from outside the engine.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// What every piece of long work is given.
+#[derive(Clone, Copy)]
+pub struct Run<'a> {
+    /// Asked at least once per block of data and once per second.
+    pub cancel: &'a CancelToken,
+    /// Whoever watches.
+    pub progress: &'a dyn Progress,
+    /// The time.
+    pub clock: &'a dyn Clock,
+}
+
+/// Where a source or target is: a path or URL. `Display` and `Debug` hide a password in it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Location(String);
+
+impl Location {
+    /// Takes the text as it stands in the config.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text with its secrets: never to be printed.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some((scheme, rest)) = self.0.split_once("://") else {
+            return f.write_str(&self.0);
+        };
+        let authority_end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+        match rest[..authority_end].rsplit_once('@') {
+            Some((user, host)) => {
+                let user = user
+                    .split_once(':')
+                    .map_or(user.to_owned(), |(name, _)| format!("{name}:***"));
+                write!(f, "{scheme}://{user}@{host}{}", &rest[authority_end..])
+            }
+            None => f.write_str(&self.0),
+        }
+    }
+}
+
+impl fmt::Debug for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Location({self})")
+    }
+}
+
+/// Takes the files of one backup.
+pub trait CaptureSink: Sync {
+    /// Opens a file of the backup for writing from its beginning to its end. Each path at most once.
+    ///
+    /// # Errors
+    /// If the path was opened before, or the backup has already failed.
+    fn open_file(
+        &self,
+        path: &FilePath,
+        kind: FileKind,
+    ) -> Result<Box<dyn FileSink + '_>, SinkError>;
+}
+
+/// Takes the bytes of one file.
+///
+/// A file that is dropped without [`FileSink::finish`] fails the whole backup: an engine cannot leave
+/// half a file behind by returning early.
+pub trait FileSink: Send {
+    /// Appends bytes; any length. A page file's total must be a multiple of its page size.
+    ///
+    /// # Errors
+    /// If the backup has failed meanwhile; there is no point in going on.
+    fn write(&mut self, bytes: &[u8]) -> Result<(), SinkError>;
+
+    /// Ends the file and tells what was written.
+    ///
+    /// # Errors
+    /// As `write`.
+    fn finish(self: Box<Self>) -> Result<FileDigest, SinkError>;
+}
+
+/// Size and digest of a file as it went into a sink.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileDigest {
+    /// Size in bytes.
+    pub bytes: u64,
+    /// SHA-256 of all of them.
+    pub sha256: Sha256Digest,
+}
+
+/// The sink could not take the data; the cause is the vault's.
+#[derive(Debug, thiserror::Error)]
+#[error("storing the backup")]
+pub struct SinkError(#[source] pub BoxError);
+
+/// What is asked of a capture.
+#[derive(Clone, Debug)]
+pub struct CaptureRequest {
+    /// The source.
+    pub location: Location,
+    /// Check the source's integrity in the snapshot, before its data is taken.
+    pub check_integrity: bool,
+    /// Longest wait for a lock that somebody else holds.
+    pub lock_timeout: Duration,
+}
+
+/// What a capture tells when all its files are finished.
+#[derive(Clone, Debug)]
+pub struct Captured {
+    /// The instant of the snapshot.
+    pub taken_at: Timestamp,
+    /// What is known of the data in that snapshot.
+    pub facts: SourceFacts,
+    /// Names and versions of libraries and tools that took part.
+    pub tools: Vec<(String, String)>,
+}
+
+/// A file that a backup holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BackupFile {
+    /// Its path inside the backup.
+    pub path: FilePath,
+    /// Its size in bytes.
+    pub bytes: u64,
+    /// SHA-256 of the whole file.
+    pub sha256: Sha256Digest,
+}
+
+/// Reads one backup: a snapshot of a vault, or a foreign file.
+pub trait BackupReader: Sync {
+    /// The backup in words: `shop 01jd8kq2v3… of 2026-11-22 02:00`, or a file's name.
+    fn describe(&self) -> String;
+
+    /// What was known of the data when it was taken; a foreign file may know nothing.
+    fn facts(&self) -> Option<&SourceFacts>;
+
+    /// The files that it holds.
+    fn files(&self) -> Vec<BackupFile>;
+
+    /// Writes files to new paths, in parallel where it can. Each is compared with its digest before
+    /// this returns; on an error the paths may hold parts of files, which the caller removes.
+    /// `durable` asks for an fsync of each (a sandbox does not need it).
+    ///
+    /// # Errors
+    /// If the backup lacks a file, a stored byte is damaged, or a path cannot be written.
+    fn write_files(
+        &self,
+        wanted: &[(FilePath, PathBuf)],
+        durable: bool,
+        run: Run<'_>,
+    ) -> Result<(), ReadError>;
+
+    /// Reads a file from its beginning; the digest is checked at its end, as an error of `read`.
+    ///
+    /// # Errors
+    /// If the backup lacks the file.
+    fn open_stream<'a>(&'a self, path: &FilePath) -> Result<Box<dyn Read + Send + 'a>, ReadError>;
+}
+
+/// The backup could not be read, or its files not be written.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The backup does not hold the file.
+    #[error("the backup holds no file {0}")]
+    NoSuchFile(FilePath),
+    /// What came out is not what went in.
+    #[error("{path}: SHA-256 is {actual}, {expected} was backed up")]
+    DigestMismatch {
+        /// The file.
+        path: String,
+        /// The digest that the backup promises.
+        expected: Sha256Digest,
+        /// The digest of what was read.
+        actual: Sha256Digest,
+    },
+    /// A destination could not be written.
+    #[error("writing {}", path.display())]
+    Write {
+        /// The destination.
+        path: PathBuf,
+        /// The system's answer.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Stopped by the caller.
+    #[error(transparent)]
+    Cancelled(#[from] Cancelled),
+    /// The vault's or the file's own error.
+    #[error("reading the backup")]
+    Source(#[source] BoxError),
+}
+
+/// One kind of source. Stateless: the location is given with each call.
+pub trait Engine: Send + Sync {
+    /// Which kind.
+    fn kind(&self) -> EngineKind;
+
+    /// Looks at the source and at the tools it needs, without changing anything: for `doctor`, and
+    /// before every backup. `subject` of each answer is the given one.
+    fn probe(&self, subject: &str, location: &Location) -> Vec<Diagnosis>;
+
+    /// Captures the source into `sink` from one consistent snapshot. When this returns `Ok`, every
+    /// file was finished.
+    ///
+    /// # Errors
+    /// Any; the caller then drops the sink and no backup exists.
+    fn capture(
+        &self,
+        request: &CaptureRequest,
+        sink: &dyn CaptureSink,
+        run: Run<'_>,
+    ) -> Result<Captured, EngineError>;
+
+    /// Captures the source into a standard file that opens without Resguardo; returns the paths
+    /// written. Nothing is left behind on an error.
+    ///
+    /// # Errors
+    /// [`EngineError::UnknownFormat`] if the ending of `out` names no format of this engine.
+    fn export(
+        &self,
+        request: &CaptureRequest,
+        out: &Path,
+        run: Run<'_>,
+    ) -> Result<Vec<PathBuf>, EngineError>;
+
+    /// Opens a standard file that somebody else wrote, or [`Engine::export`], as a backup. Its hash is
+    /// checked first where one lies beside it.
+    ///
+    /// # Errors
+    /// [`EngineError::UnknownFormat`] if it is none of this engine's, or what is wrong with it.
+    fn open_file(&self, file: &Path, run: Run<'_>) -> Result<Box<dyn BackupReader>, EngineError>;
+
+    /// A target at `location`, which need not exist.
+    ///
+    /// # Errors
+    /// If the location makes no sense for this engine.
+    fn open_target(&self, location: &Location) -> Result<Box<dyn Target>, EngineError>;
+
+    /// A new, empty target inside the private `folder`, as like the source of `facts` as it can be.
+    ///
+    /// # Errors
+    /// If a tool for it is missing.
+    fn open_sandbox(
+        &self,
+        folder: &Path,
+        facts: Option<&SourceFacts>,
+    ) -> Result<Box<dyn Target>, EngineError>;
+}
+
+/// What lies at a target before a restore.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TargetState {
+    /// Nothing is there.
+    Missing,
+    /// It is there and holds no data.
+    Empty,
+    /// It holds data.
+    Occupied {
+        /// The name that has to be typed to overwrite it: a file's or database's name.
+        name: String,
+        /// What is in it, for people: `38 tables, 9412 rows, 8.4 MB`.
+        contents: String,
+    },
+}
+
+/// How a restore is to be done.
+#[derive(Clone, Debug, Default)]
+pub struct RestoreOptions {
+    /// Replace what is there. Without it a target that is occupied is refused by the engine too.
+    pub clean: bool,
+    /// Only these tables; all of the backup if empty.
+    pub only: Vec<String>,
+    /// Make it survive a loss of power. A sandbox does not need it.
+    pub durable: bool,
+}
+
+/// What a restore did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Restored {
+    /// Tables restored.
+    pub tables: u64,
+    /// Bytes written.
+    pub bytes: u64,
+    /// What a person should know: `3 triggers of other tables were left out`.
+    pub notes: Vec<String>,
+}
+
+/// A place that a backup is restored into, and that is asked afterwards.
+pub trait Target: Send {
+    /// The place, without secrets.
+    fn describe(&self) -> String;
+
+    /// What lies there now.
+    ///
+    /// # Errors
+    /// If that cannot be found out; it is then never taken for empty.
+    fn state(&self) -> Result<TargetState, EngineError>;
+
+    /// Whether this target and the source at `location` are the same place.
+    fn is_same_as(&self, location: &Location) -> bool;
+
+    /// Restores a backup. Its digests are checked before the target is touched; on an error the
+    /// target is as it was before, or the error says what state it is in.
+    ///
+    /// # Errors
+    /// Any.
+    fn restore(
+        &self,
+        backup: &dyn BackupReader,
+        options: &RestoreOptions,
+        run: Run<'_>,
+    ) -> Result<Restored, EngineError>;
+
+    /// Compares what lies there with what was known when the backup was taken. One result per check;
+    /// one that could not run is an error, never passed.
+    fn check(&self, backup: &dyn BackupReader, run: Run<'_>) -> Vec<CheckResult>;
+
+    /// Runs a script of statements (provisioning).
+    ///
+    /// # Errors
+    /// [`EngineError::Sql`] with the statement's error.
+    fn execute(&self, script: &str, timeout: Duration, run: Run<'_>) -> Result<(), EngineError>;
+
+    /// Runs one query and returns at most `rows_max` rows as text (`None` for NULL). It cannot write.
+    ///
+    /// # Errors
+    /// [`EngineError::Sql`]; [`EngineError::Timeout`] after `timeout`.
+    fn query(
+        &self,
+        sql: &str,
+        rows_max: usize,
+        timeout: Duration,
+        run: Run<'_>,
+    ) -> Result<Rows, EngineError>;
+
+    /// Variables for commands and applications that run against it: `DATABASE_URL`, ...
+    fn environment(&self) -> Vec<(String, String)>;
+
+    /// Lets go of it: connections closed, servers stopped. The data stays where it is.
+    ///
+    /// # Errors
+    /// If something of it may still be running.
+    fn close(self: Box<Self>) -> Result<(), EngineError>;
+}
+
+/// The answer to a query.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rows {
+    /// Rows of columns as text.
+    pub rows: Vec<Vec<Option<String>>>,
+    /// There were more than were asked for.
+    pub truncated: bool,
+}
+
+/// What can go wrong with a source or target. Each names it.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// It is not there.
+    #[error("{place} does not exist")]
+    Missing {
+        /// The path or URL.
+        place: String,
+    },
+    /// This user may not read or write it.
+    #[error("{operation} {place}: permission denied")]
+    Denied {
+        /// What was tried.
+        operation: &'static str,
+        /// The path or URL.
+        place: String,
+    },
+    /// It cannot be reached.
+    #[error("{place} cannot be reached")]
+    Unreachable {
+        /// The path or URL.
+        place: String,
+        /// Why.
+        #[source]
+        source: BoxError,
+    },
+    /// Somebody else holds a lock on it.
+    #[error("{place} is busy: {held}")]
+    Busy {
+        /// The path or URL.
+        place: String,
+        /// What is held, by whom where it is known, and for how long it was waited.
+        held: String,
+    },
+    /// It is no database of this kind, or an encrypted one.
+    #[error("{place} is not {expected}: {why}")]
+    NotThatKind {
+        /// The path or URL.
+        place: String,
+        /// `a SQLite database`.
+        expected: &'static str,
+        /// What its beginning looks like.
+        why: String,
+    },
+    /// Its content is damaged.
+    #[error("{place} is corrupt: {why}")]
+    Corrupt {
+        /// The path or URL.
+        place: String,
+        /// The first lines of what was found.
+        why: String,
+    },
+    /// It was replaced by another while it was read.
+    #[error("{place} was replaced by another file while it was read")]
+    Replaced {
+        /// The path.
+        place: String,
+    },
+    /// The target holds data and `clean` was not asked for.
+    #[error("{place} is not empty: {contents}")]
+    Occupied {
+        /// The path or URL.
+        place: String,
+        /// What is in it.
+        contents: String,
+    },
+    /// No space left where it writes.
+    #[error("{operation} {place}: no space left")]
+    Full {
+        /// What was tried.
+        operation: &'static str,
+        /// The path.
+        place: String,
+    },
+    /// The file's ending or content is of no format that this engine knows.
+    #[error("{file}: unknown format; known are {known}")]
+    UnknownFormat {
+        /// The file.
+        file: String,
+        /// The endings that are known.
+        known: &'static str,
+    },
+    /// A file's hash is not the one that lies beside it.
+    #[error("{file}: SHA-256 is {actual}, {beside} says {expected}")]
+    HashMismatch {
+        /// The file.
+        file: String,
+        /// The digest that was found.
+        actual: Sha256Digest,
+        /// Where the other comes from.
+        beside: String,
+        /// The digest that it names.
+        expected: String,
+    },
+    /// The backup lacks a table that was asked for.
+    #[error("the backup has no table {table}; it has {has}")]
+    NoSuchTable {
+        /// The table asked for.
+        table: String,
+        /// The first of those that there are.
+        has: String,
+    },
+    /// A statement failed.
+    #[error("{statement}: {message}")]
+    Sql {
+        /// The statement, shortened.
+        statement: String,
+        /// The database's own words.
+        message: String,
+    },
+    /// Something took longer than it may.
+    #[error("{what} took longer than {seconds} s")]
+    Timeout {
+        /// What.
+        what: String,
+        /// The limit.
+        seconds: u64,
+    },
+    /// Stopped by the caller.
+    #[error(transparent)]
+    Cancelled(#[from] Cancelled),
+    /// The sink failed.
+    #[error(transparent)]
+    Sink(#[from] SinkError),
+    /// The backup could not be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The target was touched and is not what it was.
+    #[error("{place}: {state}")]
+    TargetTouched {
+        /// The target.
+        place: String,
+        /// What state it is in now, and where what was there before lies.
+        state: String,
+        /// What went wrong.
+        #[source]
+        source: BoxError,
+    },
+    /// Anything else.
+    #[error("{operation} {place}")]
+    Other {
+        /// What was tried.
+        operation: &'static str,
+        /// The path or URL.
+        place: String,
+        /// The cause.
+        #[source]
+        source: BoxError,
+    },
+}
+
+impl EngineError {
+    /// Whether trying again at once is pointless.
+    #[must_use]
+    pub fn is_permanent(&self) -> bool {
+        !matches!(
+            self,
+            Self::Unreachable { .. }
+                | Self::Busy { .. }
+                | Self::Replaced { .. }
+                | Self::Timeout { .. }
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Location;
+
+    #[test]
+    fn a_location_hides_its_password() {
+        for (text, shown) in [
+            ("shop.sqlite", "shop.sqlite"),
+            (
+                "postgres://ana:s3cret@db/shop?x=1",
+                "postgres://ana:***@db/shop?x=1",
+            ),
+            ("postgres://ana:a@b@db/shop", "postgres://ana:***@db/shop"),
+            ("postgres://db/shop", "postgres://db/shop"),
+        ] {
+            assert_eq!(Location::new(text).to_string(), shown);
+            assert!(!format!("{:?}", Location::new(text)).contains("s3cret"));
+        }
+    }
+}

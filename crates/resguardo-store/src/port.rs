@@ -1,0 +1,252 @@
+//! The storage port: what a vault asks of a place that keeps objects.
+
+use std::fmt;
+use std::ops::Range;
+use std::str::FromStr;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+
+/// The key of an object: 1 to 16 parts of `A-Z a-z 0-9 . _ -`, joined by `/`; no part is `.` or `..`.
+/// The same key is valid in every store.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key(String);
+
+/// The text is no key.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+#[error("{0:?} is not an object key")]
+pub struct KeyError(pub String);
+
+impl Key {
+    /// The key's text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Key {
+    type Err = KeyError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let part_fits = |part: &str| {
+            !part.is_empty()
+                && part != "."
+                && part != ".."
+                && part
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
+        };
+        if text.len() <= 512 && text.split('/').count() <= 16 && text.split('/').all(part_fits) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(KeyError(text.to_owned()))
+        }
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// An opaque version of one object's content (an ETag), for [`Condition::Matches`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Version(pub String);
+
+/// When a `put` may take place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// Whatever is there is replaced.
+    Always,
+    /// Only if no object has the key.
+    Absent,
+    /// Only if the object there has this version.
+    Matches(Version),
+}
+
+/// What a store tells of an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObjectInfo {
+    /// Its key.
+    pub key: Key,
+    /// Its size in bytes.
+    pub bytes: u64,
+    /// When it was written, by the store's own clock.
+    pub modified_at: Timestamp,
+    /// Its version, where the store tells one.
+    pub version: Option<Version>,
+}
+
+/// What a store can do beyond the contract.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Capabilities {
+    /// [`Condition::Absent`] and [`Condition::Matches`] are atomic. Where they are not, the two
+    /// conditions are answered with [`StoreError::Unsupported`], never ignored.
+    pub conditional_put: bool,
+}
+
+/// A place that keeps objects.
+///
+/// The contract, which `contract.rs` tests on every adapter and wrapper:
+///
+/// - **Atomic.** An object is there with all of its bytes or not at all, also after a crash in the
+///   midst of `put`. A `put` that failed may have taken place (its answer was lost) or not; writing
+///   the same bytes again is always allowed with [`Condition::Always`].
+/// - **Durable.** When `put` returns, the object survives a loss of power.
+/// - **Visible.** After `put` or `delete` returned, every `get`, `stat` and `list` sees it.
+/// - **Whole.** `get` and `get_range` return every byte asked for or fail; a short read is an error
+///   ([`StoreError::Interrupted`]), never a short answer. A range that ends beyond the object is
+///   [`StoreError::OutOfRange`].
+/// - **Idempotent.** `delete` of what is not there succeeds.
+/// - **Blocking and shared.** Calls block their thread and may come from many threads. None retries by
+///   itself; `wrap::Retry` does, for errors that are not permanent.
+pub trait Store: Send + Sync {
+    /// The place in words or as a URL, without secrets.
+    fn describe(&self) -> String;
+
+    /// What it can do beyond the contract.
+    fn capabilities(&self) -> Capabilities;
+
+    /// Writes an object of at most 5 GiB and returns its version where the store tells one.
+    ///
+    /// # Errors
+    /// [`StoreError::ConditionFailed`] if `condition` does not hold; nothing was written then.
+    fn put(
+        &self,
+        key: &Key,
+        body: Bytes,
+        condition: Condition,
+    ) -> Result<Option<Version>, StoreError>;
+
+    /// Reads a whole object.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] if there is none.
+    fn get(&self, key: &Key) -> Result<Bytes, StoreError>;
+
+    /// Reads the bytes `range` of an object.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`], [`StoreError::OutOfRange`].
+    fn get_range(&self, key: &Key, range: Range<u64>) -> Result<Bytes, StoreError>;
+
+    /// Tells of an object without reading it.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] if there is none.
+    fn stat(&self, key: &Key) -> Result<ObjectInfo, StoreError>;
+
+    /// Every object whose key begins with `prefix` and a `/` (every object for an empty prefix), in the
+    /// order of their keys. A store that does not exist yet has none.
+    ///
+    /// # Errors
+    /// Any but `NotFound`.
+    fn list(&self, prefix: &str) -> Result<Vec<ObjectInfo>, StoreError>;
+
+    /// Removes an object; one that is not there is no error.
+    ///
+    /// # Errors
+    /// Any but `NotFound`.
+    fn delete(&self, key: &Key) -> Result<(), StoreError>;
+}
+
+/// What can go wrong with a store. Each names the operation and the key.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// There is no such object.
+    #[error("{key} is not in the store")]
+    NotFound {
+        /// The key.
+        key: String,
+    },
+    /// The condition of a `put` does not hold.
+    #[error("{key} was written by someone else")]
+    ConditionFailed {
+        /// The key.
+        key: String,
+    },
+    /// A range ends beyond the object.
+    #[error("{key} has {bytes} bytes, {wanted} were asked for")]
+    OutOfRange {
+        /// The key.
+        key: String,
+        /// The object's size.
+        bytes: u64,
+        /// The end of the range.
+        wanted: u64,
+    },
+    /// The store refuses these credentials, or this user may not do that.
+    #[error("{operation} {key}: access denied")]
+    Denied {
+        /// `put`, `get`, ...
+        operation: &'static str,
+        /// The key or prefix.
+        key: String,
+        /// The store's own words.
+        #[source]
+        source: BoxError,
+    },
+    /// No space, or a quota, in the store.
+    #[error("{operation} {key}: no space left in the store")]
+    Full {
+        /// `put`, ...
+        operation: &'static str,
+        /// The key.
+        key: String,
+        /// The store's own words.
+        #[source]
+        source: BoxError,
+    },
+    /// The bucket, container or host does not exist.
+    #[error("{place} does not exist")]
+    NoSuchPlace {
+        /// The bucket or folder.
+        place: String,
+        /// The store's own words.
+        #[source]
+        source: BoxError,
+    },
+    /// The store cannot do that.
+    #[error("{operation} {key}: the store does not support it")]
+    Unsupported {
+        /// `put`, ...
+        operation: &'static str,
+        /// The key.
+        key: String,
+    },
+    /// The transfer broke off, the answer was short, or the store was busy: worth trying again.
+    #[error("{operation} {key}: interrupted")]
+    Interrupted {
+        /// `put`, `get`, ...
+        operation: &'static str,
+        /// The key or prefix.
+        key: String,
+        /// The store's own words.
+        #[source]
+        source: BoxError,
+    },
+    /// Anything else that will not go away by itself.
+    #[error("{operation} {key}")]
+    Other {
+        /// `put`, `get`, ...
+        operation: &'static str,
+        /// The key or prefix.
+        key: String,
+        /// The store's own words.
+        #[source]
+        source: BoxError,
+    },
+}
+
+/// A cause from outside.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+impl StoreError {
+    /// Whether trying again is pointless.
+    #[must_use]
+    pub fn is_permanent(&self) -> bool {
+        !matches!(self, Self::Interrupted { .. })
+    }
+}
