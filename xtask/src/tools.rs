@@ -1,0 +1,301 @@
+//! What tests and checks need besides Rust: finds it, and installs or names what is missing.
+//!
+//! Debian's packages go into the system. All else goes into `target/test-tools`, so that nothing
+//! outside the checkout changes: `bin` (programs), `venv` (Python), `data` (real databases). Tests
+//! find the folder by `RESGUARDO_TEST_TOOLS`.
+
+mod cargo;
+mod debian;
+mod python;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::failure::Failure;
+
+/// Where the tools of one checkout lie.
+pub(crate) struct Tools {
+    folder: PathBuf,
+}
+
+/// Who needs a tool.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum User {
+    /// `cargo xtask test`.
+    Tests,
+    /// `cargo xtask check`.
+    Checks,
+}
+
+/// May missing tools be installed?
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Install {
+    /// They are, each one named.
+    Missing,
+    /// They are named, and that is the end.
+    Nothing,
+}
+
+/// One thing that is needed.
+struct Need {
+    user: User,
+    /// What it is for, as the end of "needed for ...".
+    purpose: &'static str,
+    from: Origin,
+}
+
+/// Where it comes from.
+#[derive(Clone, Copy)]
+enum Origin {
+    Debian(debian::Package),
+    Python(python::Distribution),
+    Cargo(cargo::Program),
+}
+
+/// In the order of their installation: Python's packages need Debian's `python3-venv`.
+const NEEDS: [Need; 8] = [
+    Need {
+        user: User::Tests,
+        purpose: "opening sealed objects without Resguardo",
+        from: Origin::Debian(debian::Package {
+            name: "age",
+            proof: &["age", "--version"],
+        }),
+    },
+    Need {
+        user: User::Tests,
+        purpose: "reading packs without Resguardo",
+        from: Origin::Debian(debian::Package {
+            name: "zstd",
+            proof: &["zstd", "--version"],
+        }),
+    },
+    Need {
+        user: User::Tests,
+        purpose: "a second opinion on restored databases",
+        from: Origin::Debian(debian::Package {
+            name: "sqlite3",
+            proof: &["sqlite3", "-version"],
+        }),
+    },
+    Need {
+        user: User::Tests,
+        purpose: "read_vault.py, and servers that are written in Python",
+        from: Origin::Debian(debian::Package {
+            name: "python3-venv",
+            proof: &["python3", "-c", "import venv, ensurepip"],
+        }),
+    },
+    Need {
+        user: User::Tests,
+        purpose: "an S3 server with versions and object lock",
+        from: Origin::Python(python::Distribution {
+            name: "moto",
+            requirement: "moto[server]==5.2.5",
+            version: "5.2.5",
+            data: None,
+        }),
+    },
+    Need {
+        user: User::Tests,
+        purpose: "a SQLite database that nobody here made (data/proj.db)",
+        from: Origin::Python(python::Distribution {
+            name: "pyproj",
+            requirement: "pyproj==3.7.2",
+            version: "3.7.2",
+            data: Some("pyproj/proj_dir/share/proj/proj.db"),
+        }),
+    },
+    Need {
+        user: User::Tests,
+        purpose: "an S3 server that checks signatures and checksums",
+        from: Origin::Cargo(cargo::Program {
+            package: "s3s-fs",
+            version: "0.14.1",
+            features: &["binary"],
+            proof: None,
+        }),
+    },
+    Need {
+        user: User::Checks,
+        purpose: "licences, bans and sources of dependencies",
+        from: Origin::Cargo(cargo::Program {
+            package: "cargo-deny",
+            version: "0.20.2",
+            features: &[],
+            proof: None,
+        }),
+    },
+];
+
+/// Runs the tests where it can be had; `cargo test` stands in for it.
+const NEXTEST: cargo::Program = cargo::Program {
+    package: "cargo-nextest",
+    version: "0.9.143",
+    features: &[],
+    proof: Some(&["cargo", "nextest", "--version"]),
+};
+
+impl Tools {
+    /// The tools of the checkout at `root`.
+    pub(crate) fn of(root: &Path) -> Self {
+        Self {
+            folder: root.join("target/test-tools"),
+        }
+    }
+
+    /// A command that finds the tools: their programs first, and their folder in
+    /// `RESGUARDO_TEST_TOOLS`.
+    pub(crate) fn command(&self, program: &str) -> Command {
+        let mut path = vec![self.folder.join("bin")];
+        if let Some(inherited) = std::env::var_os("PATH") {
+            path.extend(std::env::split_paths(&inherited));
+        }
+        let mut command = Command::new(program);
+        if let Ok(joined) = std::env::join_paths(path) {
+            command.env("PATH", joined);
+        }
+        command.env("RESGUARDO_TEST_TOOLS", &self.folder);
+        command
+    }
+
+    /// Sees to everything that `user` needs.
+    ///
+    /// # Errors
+    /// If something is missing and may not, or cannot, be installed.
+    pub(crate) fn ensure(&self, user: User, install: Install) -> Result<(), Failure> {
+        let missing: Vec<&Need> = NEEDS
+            .iter()
+            .filter(|need| need.user == user && !need.from.present(self))
+            .collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        if install == Install::Nothing {
+            return Err(Failure::Missing {
+                list: self.list(&missing),
+            });
+        }
+        for need in missing {
+            eprintln!(
+                "xtask: installing {} for {}",
+                need.from.name(),
+                need.purpose
+            );
+            need.from.install(self)?;
+            if !need.from.present(self) {
+                return Err(Failure::StillMissing {
+                    what: need.from.name().to_owned(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Is there a cargo-nextest, perhaps after installing it?
+    ///
+    /// # Errors
+    /// If there is none and nothing may be installed.
+    pub(crate) fn nextest(&self, install: Install) -> Result<bool, Failure> {
+        if NEXTEST.present(self) {
+            return Ok(true);
+        }
+        if install == Install::Nothing {
+            let list = format!(
+                "\n  cargo-nextest, for running tests: {}",
+                NEXTEST.shown(self)
+            );
+            return Err(Failure::Missing { list });
+        }
+        eprintln!("xtask: installing cargo-nextest for running tests");
+        if let Err(failure) = NEXTEST.install(self) {
+            eprintln!(
+                "xtask: {}\nxtask: cargo test stands in for it",
+                failure.with_causes()
+            );
+        }
+        Ok(NEXTEST.present(self))
+    }
+
+    fn list(&self, missing: &[&Need]) -> String {
+        missing
+            .iter()
+            .map(|need| {
+                let Need { purpose, from, .. } = need;
+                format!("\n  {}, for {purpose}: {}", from.name(), from.shown(self))
+            })
+            .collect()
+    }
+}
+
+impl Origin {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Debian(package) => package.name,
+            Self::Python(distribution) => distribution.name,
+            Self::Cargo(program) => program.package,
+        }
+    }
+
+    fn present(&self, tools: &Tools) -> bool {
+        match self {
+            Self::Debian(package) => package.present(),
+            Self::Python(distribution) => distribution.present(tools),
+            Self::Cargo(program) => program.present(tools),
+        }
+    }
+
+    fn install(&self, tools: &Tools) -> Result<(), Failure> {
+        match self {
+            Self::Debian(package) => package.install(),
+            Self::Python(distribution) => distribution.install(tools),
+            Self::Cargo(program) => program.install(tools),
+        }
+    }
+
+    /// The command that installs it, as one would type it.
+    fn shown(&self, tools: &Tools) -> String {
+        match self {
+            Self::Debian(package) => package.shown(),
+            Self::Python(distribution) => distribution.shown(tools),
+            Self::Cargo(program) => program.shown(tools),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_is_named_with_its_purpose_and_its_command() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let tools = Tools::of(folder.path());
+        let all: Vec<&Need> = NEEDS.iter().collect();
+        let list = tools.list(&all);
+        assert!(
+            list.contains(
+                "\n  age, for opening sealed objects without Resguardo: \
+                 apt-get install -y --no-install-recommends age"
+            ),
+            "{list}"
+        );
+        assert!(
+            list.contains("cargo install --locked s3s-fs@0.14.1"),
+            "{list}"
+        );
+        assert!(list.contains("pip install moto[server]==5.2.5"), "{list}");
+        assert_eq!(list.lines().count(), NEEDS.len() + 1);
+    }
+
+    #[test]
+    fn nothing_is_installed_where_it_is_forbidden() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let tools = Tools::of(folder.path());
+        let failure = tools
+            .ensure(User::Checks, Install::Nothing)
+            .expect_err("no cargo-deny here");
+        assert!(failure.to_string().contains("cargo-deny"), "{failure}");
+        assert!(!folder.path().join("target").exists());
+    }
+}
