@@ -1,7 +1,22 @@
 //! Object storage as the vault needs it: few operations, immutable objects, named errors.
 //!
-//! [`port`] is the contract; the adapters and the wrappers all pass the same suite.
+//! [`port`] is the contract; the adapters ([`folder`], [`memory`]) and the wrappers in [`wrap`]
+//! all pass the same suite (`contract`). [`durable`] is the only place where persisted state of any
+//! crate reaches the disk. Nothing here retries by itself, prints, or reads the environment.
 
+#[cfg(any(test, feature = "contract"))]
+#[doc(hidden)]
+pub mod contract;
+pub mod durable;
+pub mod folder;
+pub mod location;
+pub mod memory;
 pub mod port;
+pub mod wrap;
 
-pub use port::{Capabilities, Condition, Key, KeyError, ObjectInfo, Store, StoreError, Version};
+pub use folder::FolderStore;
+pub use location::Location;
+pub use memory::MemoryStore;
+pub use port::{
+    Capabilities, Condition, Key, KeyError, ObjectInfo, PlaceFacts, Store, StoreError, Version,
+};

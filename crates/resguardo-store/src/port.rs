@@ -7,8 +7,9 @@ use std::str::FromStr;
 use bytes::Bytes;
 use jiff::Timestamp;
 
-/// The key of an object: 1 to 16 parts of `A-Z a-z 0-9 . _ -`, joined by `/`; no part is `.` or `..`.
-/// The same key is valid in every store.
+/// The key of an object: 1 to 16 parts of `A-Z a-z 0-9 . _ -`, joined by `/`; no part is `.` or `..`
+/// or longer than 200, the whole no longer than 512. The same key is valid in every store; only, a
+/// folder cannot hold both `a` and `a/b`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key(String);
 
@@ -30,7 +31,7 @@ impl FromStr for Key {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let part_fits = |part: &str| {
-            !part.is_empty()
+            (1..=200).contains(&part.len())
                 && part != "."
                 && part != ".."
                 && part
@@ -75,7 +76,8 @@ pub struct ObjectInfo {
     pub bytes: u64,
     /// When it was written, by the store's own clock.
     pub modified_at: Timestamp,
-    /// Its version, where the store tells one.
+    /// Its version. `stat` tells it wherever the store can put conditionally; `list` tells it where
+    /// that costs nothing.
     pub version: Option<Version>,
 }
 
@@ -85,6 +87,19 @@ pub struct Capabilities {
     /// [`Condition::Absent`] and [`Condition::Matches`] are atomic. Where they are not, the two
     /// conditions are answered with [`StoreError::Unsupported`], never ignored.
     pub conditional_put: bool,
+}
+
+/// What a place tells of itself beyond objects, for `init` and `doctor`. `None`: it does not tell.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PlaceFacts {
+    /// Bytes that may still be written.
+    pub free_bytes: Option<u64>,
+    /// Replaced and deleted objects are kept as older versions.
+    pub versioning: Option<bool>,
+    /// Objects can be locked against deletion.
+    pub object_lock: Option<bool>,
+    /// An upload whose bytes do not match their checksum is refused.
+    pub refuses_wrong_checksum: Option<bool>,
 }
 
 /// A place that keeps objects.
@@ -98,7 +113,7 @@ pub struct Capabilities {
 /// - **Visible.** After `put` or `delete` returned, every `get`, `stat` and `list` sees it.
 /// - **Whole.** `get` and `get_range` return every byte asked for or fail; a short read is an error
 ///   ([`StoreError::Interrupted`]), never a short answer. A range that ends beyond the object is
-///   [`StoreError::OutOfRange`].
+///   [`StoreError::OutOfRange`]; an empty range is no bytes.
 /// - **Idempotent.** `delete` of what is not there succeeds.
 /// - **Blocking and shared.** Calls block their thread and may come from many threads. None retries by
 ///   itself; `wrap::Retry` does, for errors that are not permanent.
@@ -108,6 +123,16 @@ pub trait Store: Send + Sync {
 
     /// What it can do beyond the contract.
     fn capabilities(&self) -> Capabilities;
+
+    /// What the place tells of itself; asks it, and may take a few calls. `probe` is a key that no
+    /// object has, for a store that can only find out by trying; it has none afterwards either.
+    ///
+    /// # Errors
+    /// Any but `NotFound`. What the place refuses to tell is `None`, not an error.
+    fn place_facts(&self, probe: &Key) -> Result<PlaceFacts, StoreError> {
+        let _ = probe;
+        Ok(PlaceFacts::default())
+    }
 
     /// Writes an object of at most 5 GiB and returns its version where the store tells one.
     ///
@@ -123,7 +148,8 @@ pub trait Store: Send + Sync {
     /// Reads a whole object.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`] if there is none.
+    /// [`StoreError::NotFound`] if there is none; [`StoreError::NoSuchPlace`] if there is not even a
+    /// store (`get_range` and `stat` alike, where the store can tell).
     fn get(&self, key: &Key) -> Result<Bytes, StoreError>;
 
     /// Reads the bytes `range` of an object.
@@ -139,7 +165,8 @@ pub trait Store: Send + Sync {
     fn stat(&self, key: &Key) -> Result<ObjectInfo, StoreError>;
 
     /// Every object whose key begins with `prefix` and a `/` (every object for an empty prefix), in the
-    /// order of their keys. A store that does not exist yet has none.
+    /// order of their keys. A store that does not exist yet has none. A `prefix` that is neither empty
+    /// nor itself a [`Key`] is refused.
     ///
     /// # Errors
     /// Any but `NotFound`.
@@ -151,6 +178,55 @@ pub trait Store: Send + Sync {
     /// Any but `NotFound`.
     fn delete(&self, key: &Key) -> Result<(), StoreError>;
 }
+
+macro_rules! store_behind_a_pointer {
+    ($($pointer:ty),*) => {$(
+        impl<S: Store + ?Sized> Store for $pointer {
+            fn describe(&self) -> String {
+                (**self).describe()
+            }
+
+            fn capabilities(&self) -> Capabilities {
+                (**self).capabilities()
+            }
+
+            fn place_facts(&self, probe: &Key) -> Result<PlaceFacts, StoreError> {
+                (**self).place_facts(probe)
+            }
+
+            fn put(
+                &self,
+                key: &Key,
+                body: Bytes,
+                condition: Condition,
+            ) -> Result<Option<Version>, StoreError> {
+                (**self).put(key, body, condition)
+            }
+
+            fn get(&self, key: &Key) -> Result<Bytes, StoreError> {
+                (**self).get(key)
+            }
+
+            fn get_range(&self, key: &Key, range: Range<u64>) -> Result<Bytes, StoreError> {
+                (**self).get_range(key, range)
+            }
+
+            fn stat(&self, key: &Key) -> Result<ObjectInfo, StoreError> {
+                (**self).stat(key)
+            }
+
+            fn list(&self, prefix: &str) -> Result<Vec<ObjectInfo>, StoreError> {
+                (**self).list(prefix)
+            }
+
+            fn delete(&self, key: &Key) -> Result<(), StoreError> {
+                (**self).delete(key)
+            }
+        }
+    )*};
+}
+
+store_behind_a_pointer!(&S, Box<S>, std::sync::Arc<S>);
 
 /// What can go wrong with a store. Each names the operation and the key.
 #[derive(Debug, thiserror::Error)]
@@ -248,5 +324,74 @@ impl StoreError {
     #[must_use]
     pub fn is_permanent(&self) -> bool {
         !matches!(self, Self::Interrupted { .. })
+    }
+}
+
+/// The bytes of `range` as positions in an object of `bytes` bytes; empty for an inverted range.
+pub(crate) fn checked_range(
+    key: &Key,
+    bytes: u64,
+    range: &Range<u64>,
+) -> Result<Range<u64>, StoreError> {
+    let wanted = range.start.max(range.end);
+    if wanted > bytes {
+        return Err(StoreError::OutOfRange {
+            key: key.to_string(),
+            bytes,
+            wanted,
+        });
+    }
+    Ok(range.start..wanted)
+}
+
+/// Refuses what is neither empty nor a key, so that no prefix leaves a folder or misses by a slash.
+pub(crate) fn checked_prefix(prefix: &str) -> Result<(), StoreError> {
+    if prefix.is_empty() {
+        return Ok(());
+    }
+    prefix
+        .parse::<Key>()
+        .map(|_| ())
+        .map_err(|error| StoreError::Other {
+            operation: "list",
+            key: prefix.to_owned(),
+            source: error.into(),
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_safe_in_every_store() {
+        for good in [
+            "vault.json",
+            "shop/packs/0a.age",
+            ".x",
+            "A-b_c.d",
+            &"a".repeat(200),
+        ] {
+            assert!(good.parse::<Key>().is_ok(), "{good}");
+        }
+        let (long_part, many_parts) = ("a".repeat(201), vec!["a"; 17].join("/"));
+        let long = vec!["a".repeat(199); 3].join("/");
+        for bad in [
+            "",
+            "/",
+            "a/",
+            "/a",
+            "a//b",
+            ".",
+            "a/..",
+            "a b",
+            "a~",
+            "ñ",
+            &long_part,
+            &many_parts,
+            &long,
+        ] {
+            assert_eq!(bad.parse::<Key>(), Err(KeyError(bad.to_owned())));
+        }
     }
 }
