@@ -1,0 +1,162 @@
+//! What can go wrong with a vault. Each error names the object or place.
+
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+use resguardo_model::{Cancelled, FilePath, Finding, Sha256Digest, SourceName};
+use resguardo_store::StoreError;
+
+use crate::keys::KeyError;
+
+/// An error of the vault.
+#[derive(Debug, thiserror::Error)]
+pub enum VaultError {
+    /// The store's own.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A key's own.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// There is no `vault.json`.
+    #[error("{place} holds no vault")]
+    NotAVault {
+        /// The store.
+        place: String,
+    },
+    /// There is one already.
+    #[error("{place} holds a vault already: {vault}")]
+    AlreadyAVault {
+        /// The store.
+        place: String,
+        /// Its id.
+        vault: resguardo_model::VaultId,
+    },
+    /// It was written by a newer Resguardo.
+    #[error("{object} has format {format}, this version of Resguardo reads format 1")]
+    NewerFormat {
+        /// The object.
+        object: String,
+        /// Its format.
+        format: u32,
+    },
+    /// `vault.json` is not what this host pinned: somebody may want backups encrypted to himself.
+    #[error("vault.json differs from this host's write key: {what}")]
+    ConfigChanged {
+        /// What differs, with both sides.
+        what: String,
+    },
+    /// Writing needs a write key.
+    #[error("there is no write key for this vault here")]
+    NoWriteKey,
+    /// Reading needs an identity.
+    #[error("there is no identity here that could open {object}")]
+    NoIdentity {
+        /// The object.
+        object: String,
+    },
+    /// The identities that are here do not open the object.
+    #[error("{object} is not encrypted to the identity that is here")]
+    WrongIdentity {
+        /// The object.
+        object: String,
+    },
+    /// Another run holds the source.
+    #[error("{source_name} is locked by run {run} (process {pid} on {host}) since {acquired_at}")]
+    Locked {
+        /// The source.
+        source_name: SourceName,
+        /// The run.
+        run: String,
+        /// Its machine.
+        host: String,
+        /// Its process there.
+        pid: u32,
+        /// Since when.
+        acquired_at: Timestamp,
+    },
+    /// The lease lapsed or was taken over; nothing was committed.
+    #[error("the lease on {0} was lost; nothing was committed")]
+    LeaseLost(SourceName),
+    /// Stored data is not what was stored.
+    #[error("{}", .0.message)]
+    Damaged(Box<Finding>),
+    /// The backup holds no such file.
+    #[error("the backup holds no file {0}")]
+    NoSuchFile(FilePath),
+    /// A file was opened twice in one backup.
+    #[error("{0} was opened twice in one backup")]
+    OpenedTwice(FilePath),
+    /// A page file's length is no multiple of its page size.
+    #[error("{path} has {bytes} bytes, which is no multiple of its page size {page_bytes}")]
+    BrokenPage {
+        /// The file.
+        path: FilePath,
+        /// Its length.
+        bytes: u64,
+        /// Its page size.
+        page_bytes: u32,
+    },
+    /// A page size that no page file can have.
+    #[error("{path}: pages of {page_bytes} bytes (a power of two from 512 to 65536 is needed)")]
+    PageSize {
+        /// The file.
+        path: FilePath,
+        /// The size asked for.
+        page_bytes: u32,
+    },
+    /// A file was left before its end, so nothing may be committed.
+    #[error("{0} was not written to its end; nothing was committed")]
+    Unfinished(String),
+    /// Another thread of this backup failed first; its error was reported there.
+    #[error("the backup has already failed")]
+    AlreadyFailed,
+    /// A restored file is not what was backed up.
+    #[error("{path}: SHA-256 is {actual}, {expected} was backed up")]
+    DigestMismatch {
+        /// The file.
+        path: String,
+        /// What the manifest says.
+        expected: Sha256Digest,
+        /// What was read back.
+        actual: Sha256Digest,
+    },
+    /// A destination of a restore, or a file of the cache, could not be used.
+    #[error("{operation} {}", path.display())]
+    File {
+        /// What was tried.
+        operation: &'static str,
+        /// The path.
+        path: PathBuf,
+        /// The system's answer.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Encrypting failed.
+    #[error("sealing {object}")]
+    Seal {
+        /// The object.
+        object: String,
+        /// The cause.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// Stopped by the caller.
+    #[error(transparent)]
+    Cancelled(#[from] Cancelled),
+}
+
+impl VaultError {
+    /// Whether trying again at once is pointless.
+    #[must_use]
+    pub fn is_permanent(&self) -> bool {
+        match self {
+            Self::Store(error) => error.is_permanent(),
+            Self::Locked { .. } | Self::LeaseLost(_) => false,
+            _ => true,
+        }
+    }
+
+    pub(crate) fn file(operation: &'static str, path: &std::path::Path, source: std::io::Error) -> Self {
+        Self::File { operation, path: path.to_owned(), source }
+    }
+}

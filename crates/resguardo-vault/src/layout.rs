@@ -1,0 +1,74 @@
+//! Where objects lie in a vault. `docs/format.md`, "Objects".
+
+use resguardo_model::{BackupId, RunId, Sha256Digest, SourceName};
+use resguardo_store::Key;
+
+pub(crate) const VAULT: &str = "vault.json";
+pub(crate) const README: &str = "README.txt";
+pub(crate) const READER: &str = "read_vault.py";
+
+/// Builds a key from parts that are valid by their types.
+pub(crate) fn key(text: &str) -> Key {
+    text.parse().expect("source names, ids and digests hold only characters of keys")
+}
+
+pub(crate) fn packs(source: &SourceName) -> String {
+    format!("{source}/packs")
+}
+
+pub(crate) fn pack(source: &SourceName, sha256: &Sha256Digest) -> Key {
+    key(&format!("{source}/packs/{sha256}.age"))
+}
+
+/// The digest that a pack's key promises.
+pub(crate) fn pack_digest(key: &Key) -> Option<Sha256Digest> {
+    key.as_str().rsplit('/').next()?.strip_suffix(".age")?.parse().ok()
+}
+
+pub(crate) fn index(source: &SourceName, name: &str) -> Option<Key> {
+    format!("{source}/index/{name}.age").parse().ok()
+}
+
+pub(crate) fn manifest(source: &SourceName, backup: BackupId) -> Key {
+    key(&format!("{source}/snapshots/{backup}.manifest.age"))
+}
+
+pub(crate) fn snapshots(source: &SourceName) -> String {
+    format!("{source}/snapshots")
+}
+
+pub(crate) const HEAD_ENDING: &str = ".head.json";
+
+pub(crate) fn head(source: &SourceName, backup: BackupId) -> Key {
+    key(&format!("{source}/snapshots/{backup}{HEAD_ENDING}"))
+}
+
+/// The source and backup whose head belongs under `key`; `None` if it is no head's place.
+pub(crate) fn head_place(key: &Key) -> Option<(SourceName, Option<BackupId>)> {
+    let mut parts = key.as_str().split('/');
+    let (source, folder, name) = (parts.next()?, parts.next()?, parts.next()?);
+    if folder != "snapshots" || parts.next().is_some() {
+        return None;
+    }
+    Some((source.parse().ok()?, name.strip_suffix(HEAD_ENDING)?.parse().ok()))
+}
+
+pub(crate) fn receipts(source: &SourceName) -> String {
+    format!("{source}/receipts")
+}
+
+pub(crate) fn receipt(source: &SourceName, run: RunId) -> Key {
+    key(&format!("{source}/receipts/{run}.json"))
+}
+
+/// The source whose receipt lies under `key`.
+pub(crate) fn receipt_place(key: &Key) -> Option<SourceName> {
+    let mut parts = key.as_str().split('/');
+    let (source, folder, name) = (parts.next()?, parts.next()?, parts.next()?);
+    let fits = folder == "receipts" && parts.next().is_none() && name.ends_with(".json");
+    if fits { source.parse().ok() } else { None }
+}
+
+pub(crate) fn lease(source: &SourceName) -> Key {
+    key(&format!("{source}/lease.json"))
+}

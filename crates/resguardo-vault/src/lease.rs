@@ -1,0 +1,207 @@
+//! Leases: one backup at a time per source. `docs/format.md`, "Leases".
+//!
+//! The store's conditional put decides who holds one and the store's clock when it has lapsed. A lease
+//! whose holder is a process of this machine that is gone lapses at once. Whoever lost his lease must
+//! not commit: [`Lease::confirm`] is asked right before the head is written.
+
+use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use bytes::Bytes;
+use jiff::{SignedDuration, Timestamp};
+use resguardo_model::id::RunId;
+use resguardo_model::{Clock, SourceName};
+use resguardo_store::{Condition, Key, ObjectInfo, Store, StoreError};
+use serde::{Deserialize, Serialize};
+
+use crate::error::VaultError;
+use crate::layout;
+
+const TTL_SECONDS: u64 = 900;
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct LeaseFile {
+    format: u32,
+    run: RunId,
+    host: String,
+    pid: u32,
+    acquired_at: Timestamp,
+    ttl_seconds: u64,
+}
+
+/// A held lease; dropping it lets go of the source.
+pub struct Lease {
+    held: Arc<Held>,
+    source: SourceName,
+    stop: Option<SyncSender<()>>,
+    renewer: Option<JoinHandle<()>>,
+}
+
+struct Held {
+    store: Arc<dyn Store>,
+    key: Key,
+    body: Bytes,
+}
+
+impl std::fmt::Debug for Lease {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Lease({})", self.source)
+    }
+}
+
+impl Lease {
+    pub(crate) fn acquire(
+        store: Arc<dyn Store>,
+        source: &SourceName,
+        run: RunId,
+        host: &str,
+        pid: u32,
+        clock: &dyn Clock,
+    ) -> Result<Self, VaultError> {
+        let file = LeaseFile {
+            format: 1,
+            run,
+            host: host.to_owned(),
+            pid,
+            acquired_at: clock.now(),
+            ttl_seconds: TTL_SECONDS,
+        };
+        let body = serde_json::to_vec(&file).expect("strings and numbers always serialise");
+        let held = Arc::new(Held { store, key: layout::lease(source), body: body.into() });
+        held.take(source, &file)?;
+        let (stop, stopped) = sync_channel(1);
+        let renewed = Arc::clone(&held);
+        let renewer = std::thread::spawn(move || {
+            let third = Duration::from_secs(TTL_SECONDS / 3);
+            while stopped.recv_timeout(third) == Err(RecvTimeoutError::Timeout) {
+                // A renewal that fails is found by `confirm` before the commit; until then the next
+                // third tries again.
+                let _ = renewed.renew();
+            }
+        });
+        Ok(Self { held, source: source.clone(), stop: Some(stop), renewer: Some(renewer) })
+    }
+
+    /// The source that is held.
+    #[must_use]
+    pub fn source(&self) -> &SourceName {
+        &self.source
+    }
+
+    /// That the lease is still ours, now.
+    pub(crate) fn confirm(&self) -> Result<(), VaultError> {
+        match self.held.store.get(&self.held.key) {
+            Ok(body) if body == self.held.body => Ok(()),
+            Ok(_) | Err(StoreError::NotFound { .. }) => Err(VaultError::LeaseLost(self.source.clone())),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(renewer) = self.renewer.take() {
+            let _ = renewer.join();
+        }
+        if self.confirm().is_ok() {
+            // Left behind, it lapses by itself.
+            let _ = self.held.store.delete(&self.held.key);
+        }
+    }
+}
+
+impl Held {
+    fn take(&self, source: &SourceName, ours: &LeaseFile) -> Result<(), VaultError> {
+        match self.put(Condition::Absent) {
+            Ok(()) => return Ok(()),
+            Err(StoreError::ConditionFailed { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let found = match self.store.stat(&self.key) {
+            Ok(info) => info,
+            // Let go of in this very moment: the next run will have it.
+            Err(StoreError::NotFound { .. }) => return Ok(self.put(Condition::Absent)?),
+            Err(error) => return Err(error.into()),
+        };
+        let theirs: Option<LeaseFile> = serde_json::from_slice(&self.store.get(&self.key)?).ok();
+        if !self.has_lapsed(&found, theirs.as_ref(), ours)? {
+            return Err(match theirs {
+                Some(theirs) => VaultError::Locked {
+                    source_name: source.clone(),
+                    run: theirs.run.to_string(),
+                    host: theirs.host,
+                    pid: theirs.pid,
+                    acquired_at: theirs.acquired_at,
+                },
+                None => VaultError::Locked {
+                    source_name: source.clone(),
+                    run: "unknown".to_owned(),
+                    host: "an unknown host".to_owned(),
+                    pid: 0,
+                    acquired_at: found.modified_at,
+                },
+            });
+        }
+        match self.put(found.version.map_or(Condition::Always, Condition::Matches)) {
+            Err(StoreError::ConditionFailed { .. }) => Err(VaultError::LeaseLost(source.clone())),
+            other => Ok(other?),
+        }
+    }
+
+    /// Puts the lease; where the store has no conditional put, by looking before and after.
+    fn put(&self, condition: Condition) -> Result<(), StoreError> {
+        if self.store.capabilities().conditional_put {
+            return self.store.put(&self.key, self.body.clone(), condition).map(|_| ());
+        }
+        if condition == Condition::Absent && self.store.stat(&self.key).is_ok() {
+            return Err(StoreError::ConditionFailed { key: self.key.to_string() });
+        }
+        self.store.put(&self.key, self.body.clone(), Condition::Always)?;
+        if self.store.get(&self.key)? == self.body {
+            Ok(())
+        } else {
+            Err(StoreError::ConditionFailed { key: self.key.to_string() })
+        }
+    }
+
+    fn renew(&self) -> Result<(), StoreError> {
+        let found = self.store.stat(&self.key)?;
+        if self.store.get(&self.key)? != self.body {
+            return Err(StoreError::ConditionFailed { key: self.key.to_string() });
+        }
+        self.put(found.version.map_or(Condition::Always, Condition::Matches))
+    }
+
+    fn has_lapsed(
+        &self,
+        found: &ObjectInfo,
+        theirs: Option<&LeaseFile>,
+        ours: &LeaseFile,
+    ) -> Result<bool, VaultError> {
+        if theirs.is_some_and(|theirs| theirs.host == ours.host && is_gone(theirs.pid)) {
+            return Ok(true);
+        }
+        let ttl = theirs.map_or(TTL_SECONDS, |theirs| theirs.ttl_seconds.min(24 * 3600));
+        let ttl = SignedDuration::from_secs(i64::try_from(ttl).expect("at most a day"));
+        Ok(self.store_now(ours.run)?.duration_since(found.modified_at) > ttl)
+    }
+
+    /// The store's own time, by the modification time of an object just written.
+    fn store_now(&self, run: RunId) -> Result<Timestamp, StoreError> {
+        let key = layout::key(&format!("_probe/clock-{run}"));
+        self.store.put(&key, Bytes::from_static(b"now"), Condition::Always)?;
+        let now = self.store.stat(&key).map(|info| info.modified_at);
+        self.store.delete(&key)?;
+        now
+    }
+}
+
+/// Whether no process of this machine has that id.
+fn is_gone(pid: u32) -> bool {
+    let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
+    pid.is_some_and(|pid| rustix::process::test_kill_process(pid) == Err(rustix::io::Errno::SRCH))
+}
+

@@ -1,0 +1,308 @@
+//! Writing a snapshot: pieces, frames, packs, index, manifest, and last its head.
+//!
+//! Work flows through bounded queues, so memory does not grow with the source: blocks of 1 MiB on their
+//! way to the workers, one pack being filled, and at most three sealed ones waiting for the store.
+//! Nothing is committed before [`SnapshotWriter::commit`] writes the head; a writer that is dropped, a
+//! file left unfinished, or any failure of any thread means that it never does.
+
+mod commit;
+mod failure;
+mod file;
+mod gather;
+mod hasher;
+mod ids;
+mod packer;
+mod pool;
+mod resolve;
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use jiff::Timestamp;
+use resguardo_model::{
+    BackupId, CancelToken, EngineKind, FileKind, FilePath, Reason, SourceFacts, SourceName,
+};
+
+pub use self::file::FileWriter;
+use self::failure::Failure;
+use self::file::{FreshPieces, WrittenFile};
+use self::gather::Gather;
+use self::packer::Packer;
+use self::pool::Pool;
+use crate::error::VaultError;
+use crate::head;
+use crate::layout;
+use crate::lease::Lease;
+use crate::map::{MapFile, PreviousMap, Rebuilder};
+use crate::piece::ChunkKey;
+use crate::seal;
+use crate::vault::{StoredHead, Vault};
+use resguardo_model::FindingKind;
+
+/// What the manifest and head say of a backup beyond its bytes.
+#[derive(Clone, Debug)]
+pub struct Description {
+    /// The kind of source.
+    pub engine: EngineKind,
+    /// Why it was taken.
+    pub reason: Reason,
+    /// A free word of whoever took it.
+    pub note: String,
+    /// The instant whose data it holds.
+    pub taken_at: Timestamp,
+    /// When the run began.
+    pub started_at: Timestamp,
+    /// The machine.
+    pub host: String,
+    /// The user.
+    pub operator: String,
+    /// Resguardo's version.
+    pub resguardo: String,
+    /// What is known of the data.
+    pub facts: SourceFacts,
+}
+
+/// A backup that stands.
+#[derive(Clone, Debug)]
+pub struct Committed {
+    /// Its head.
+    pub head: StoredHead,
+    /// Size of its files.
+    pub raw_bytes: u64,
+    /// Bytes that it added to the vault.
+    pub stored_bytes: u64,
+    /// Size of what was not in the vault before, uncompressed.
+    pub new_raw_bytes: u64,
+    /// Packs that it wrote.
+    pub packs_written: u64,
+    /// What a person should know.
+    pub notes: Vec<String>,
+}
+
+/// What the workers share.
+struct Work {
+    packer: Packer,
+    failure: Arc<Failure>,
+    chunk_key: ChunkKey,
+    level: i32,
+    previous: PreviousMap,
+}
+
+/// The workers and what they share; the pool is let go of first.
+struct Pipeline {
+    pool: Pool,
+    work: Arc<Work>,
+    threads: usize,
+    cancel: CancelToken,
+    cache: PathBuf,
+    fresh_pieces: Mutex<FreshPieces>,
+}
+
+impl Pipeline {
+    fn check(&self) -> Result<(), VaultError> {
+        self.cancel.check()?;
+        self.work.failure.check()
+    }
+
+    fn fresh_pieces(&self) -> MutexGuard<'_, FreshPieces> {
+        self.fresh_pieces.lock().expect("nothing panics under this lock")
+    }
+}
+
+/// Writes one snapshot of one source, whose lease it holds.
+pub struct SnapshotWriter {
+    vault: Vault,
+    backup: BackupId,
+    pipeline: Pipeline,
+    /// Let go of after the pipeline: nothing of this backup is written without it.
+    lease: Lease,
+    common: Mutex<Gather>,
+    opened: Mutex<HashSet<FilePath>>,
+    written: Mutex<Vec<WrittenFile>>,
+    /// The newest head of the source, which the new one names as its predecessor.
+    last: Option<StoredHead>,
+    /// The head whose map is compared with.
+    base: Option<StoredHead>,
+    cache: PathBuf,
+    notes: Vec<String>,
+}
+
+impl SnapshotWriter {
+    pub(crate) fn begin(
+        vault: Vault,
+        lease: Lease,
+        backup: BackupId,
+        cancel: &CancelToken,
+    ) -> Result<Self, VaultError> {
+        let key = vault.write_key()?;
+        let source = lease.source().clone();
+        let listed = vault.heads(Some(&source))?;
+        let mut notes: Vec<String> =
+            listed.findings.iter().map(|finding| finding.message.clone()).collect();
+        let last = listed.heads.iter().rfind(|head| head.trusted).cloned();
+        let own = listed.heads.iter().rfind(|stored| stored.head.writer == key.writer()).cloned();
+        let cache = vault.cache_of(&source);
+        let (previous, base) = match own {
+            Some(own) => previous_map(&vault, &source, own, &cache, &mut notes)?,
+            None => (PreviousMap::default(), None),
+        };
+        let failure = Arc::new(Failure::default());
+        let packer = Packer::new(
+            Arc::clone(vault.store()),
+            source,
+            key.age_recipients(),
+            Arc::clone(&failure),
+            cancel.clone(),
+        );
+        let threads = vault.settings().threads.max(1);
+        let work = Work {
+            packer,
+            failure,
+            chunk_key: key.chunk_key().clone(),
+            level: vault.settings().compression_level,
+            previous,
+        };
+        let pipeline = Pipeline {
+            pool: Pool::new(threads),
+            work: Arc::new(work),
+            threads,
+            cancel: cancel.clone(),
+            cache: cache.clone(),
+            fresh_pieces: Mutex::default(),
+        };
+        Ok(Self {
+            vault,
+            lease,
+            backup,
+            pipeline,
+            common: Mutex::default(),
+            opened: Mutex::default(),
+            written: Mutex::default(),
+            last,
+            base,
+            cache,
+            notes,
+        })
+    }
+
+    /// Opens a file of the backup; each path once.
+    ///
+    /// # Errors
+    /// [`VaultError::OpenedTwice`], [`VaultError::PageSize`].
+    pub fn open_file(&self, path: &FilePath, kind: FileKind) -> Result<FileWriter<'_>, VaultError> {
+        self.pipeline.check()?;
+        let mut opened = self.opened.lock().expect("nothing panics under this lock");
+        if !opened.insert(path.clone()) {
+            return Err(VaultError::OpenedTwice(path.clone()));
+        }
+        drop(opened);
+        FileWriter::open(self, path.clone(), kind)
+    }
+
+    /// The backup's id.
+    #[must_use]
+    pub fn backup(&self) -> BackupId {
+        self.backup
+    }
+
+    /// What a person should know before the end: alarms of the vault, a map that had to be rebuilt.
+    #[must_use]
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    fn finished(&self, file: WrittenFile) {
+        self.written.lock().expect("nothing panics under this lock").push(file);
+    }
+
+    fn source(&self) -> &SourceName {
+        self.lease.source()
+    }
+}
+
+impl Drop for SnapshotWriter {
+    /// Tells the threads that nothing more is wanted.
+    fn drop(&mut self) {
+        self.pipeline.work.failure.set(VaultError::AlreadyFailed);
+    }
+}
+
+/// The map of `own`: from the cache, else rebuilt from index objects; without it the backup is whole.
+fn previous_map(
+    vault: &Vault,
+    source: &SourceName,
+    own: StoredHead,
+    cache: &std::path::Path,
+    notes: &mut Vec<String>,
+) -> Result<(PreviousMap, Option<StoredHead>), VaultError> {
+    let path = cache.join(map_name(&own));
+    let mut map = match PreviousMap::open(&path) {
+        Ok(map) => map,
+        Err(_) => match rebuild(vault, source, &own, cache, &path) {
+            Ok(map) => {
+                let objects = own.head.index.len();
+                notes.push(format!("the local page map was missing; rebuilt it from {objects} index objects"));
+                map
+            }
+            Err(why) => {
+                notes.push(format!("the page map is lost ({why}); this backup is a whole one"));
+                return Ok((PreviousMap::default(), None));
+            }
+        },
+    };
+    let stored = vault.packs_of(source)?;
+    let missing = map.forget_missing(&stored);
+    if missing > 0 {
+        notes.push(format!(
+            "{missing} packs of earlier backups are missing or cut off: what they held is stored again \
+             (see `resguardo verify --all`)"
+        ));
+    }
+    Ok((map, Some(own)))
+}
+
+fn rebuild(
+    vault: &Vault,
+    source: &SourceName,
+    own: &StoredHead,
+    cache: &std::path::Path,
+    path: &std::path::Path,
+) -> Result<PreviousMap, VaultError> {
+    let key = vault.write_key()?;
+    if own.head.index.is_empty() {
+        let object = format!("{source}/index");
+        return Err(VaultError::NoIdentity { object });
+    }
+    let mut rebuilder = Rebuilder::default();
+    for part in &own.head.index {
+        let at = layout::index(source, &part.name);
+        let at = at.ok_or_else(|| VaultError::NoIdentity { object: part.name.clone() })?;
+        let bytes = vault.store().get(&at)?;
+        if resguardo_model::Sha256Digest::of(&bytes) != part.sha256 {
+            return Err(seal::damaged(&at, FindingKind::IndexDamaged, "its bytes are not those that its head names"));
+        }
+        let own_identity = std::iter::once(key.index_identity() as &dyn age::Identity);
+        let opened = seal::open(&at, FindingKind::IndexDamaged, &bytes[..], own_identity)?;
+        seal::decompress(opened)
+            .and_then(|records| rebuilder.apply(records, part.name.ends_with("-0")))
+            .map_err(|error| seal::damaged(&at, FindingKind::IndexDamaged, error))?;
+    }
+    let finish = || -> std::io::Result<PreviousMap> {
+        let map = MapFile::create(cache)?;
+        rebuilder.finish(&map)?;
+        map.keep(path)?;
+        PreviousMap::open(path)
+    };
+    finish().map_err(|error| VaultError::file("rebuilding the page map in", cache, error))
+}
+
+/// The name of a head's map in the cache: it is only ever used for that head.
+fn map_name(head: &StoredHead) -> String {
+    format!("{}-{}.map", head.head.backup, head.sha256)
+}
+
+/// Heads are signed where the key is.
+fn signed(head: &resguardo_model::Head, vault: &Vault) -> Result<Vec<u8>, VaultError> {
+    Ok(head::sign(head, vault.write_key()?))
+}
