@@ -5,15 +5,23 @@ use std::time::Instant;
 
 use crate::failure::Failure;
 
-/// The command as one would type it.
+/// The command as one would type it into a shell.
 pub(crate) fn shown(command: &Command) -> String {
-    let mut words = vec![command.get_program().to_string_lossy().into_owned()];
-    words.extend(
-        command
-            .get_args()
-            .map(|word| word.to_string_lossy().into_owned()),
-    );
-    words.join(" ")
+    std::iter::once(command.get_program())
+        .chain(command.get_args())
+        .map(|word| quoted(&word.to_string_lossy()))
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+/// The word in single quotes, if a shell would read it otherwise than as it stands.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "-_./=:,@+%".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
 }
 
 /// Runs a command with our own output; prints it before and its time after.
@@ -74,4 +82,19 @@ pub(crate) fn succeeds(command: &mut Command) -> bool {
         .stderr(Stdio::null())
         .status()
         .is_ok_and(|status| status.success())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_can_be_typed_as_they_are_shown() {
+        let mut command = Command::new("pip");
+        command.args(["install", "moto[server]==5.2.5", "it's", ""]);
+        assert_eq!(
+            shown(&command),
+            r"pip install 'moto[server]==5.2.5' 'it'\''s' ''"
+        );
+    }
 }

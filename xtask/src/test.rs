@@ -32,7 +32,7 @@ pub(crate) fn all(install: Install, selection: &[String]) -> Result<(), Failure>
     tools.ensure(User::Tests, install)?;
     let mut tests = tools.command("cargo");
     tests.current_dir(&root);
-    if tools.nextest(install)? {
+    if tools.has_nextest() {
         tests.args(["nextest", "run", "--workspace"]);
     } else {
         tests.args([

@@ -42,6 +42,8 @@ struct Need {
     /// What it is for, as the end of "needed for ...".
     purpose: &'static str,
     from: Origin,
+    /// What does its work if it cannot be installed; without one, that is the end.
+    stand_in: Option<&'static str>,
 }
 
 /// Where it comes from.
@@ -53,7 +55,7 @@ enum Origin {
 }
 
 /// In the order of their installation: Python's packages need Debian's `python3-venv`.
-const NEEDS: [Need; 8] = [
+const NEEDS: [Need; 9] = [
     Need {
         user: User::Tests,
         purpose: "opening sealed objects without Resguardo",
@@ -61,6 +63,7 @@ const NEEDS: [Need; 8] = [
             name: "age",
             proof: &["age", "--version"],
         }),
+        stand_in: None,
     },
     Need {
         user: User::Tests,
@@ -69,6 +72,7 @@ const NEEDS: [Need; 8] = [
             name: "zstd",
             proof: &["zstd", "--version"],
         }),
+        stand_in: None,
     },
     Need {
         user: User::Tests,
@@ -77,6 +81,7 @@ const NEEDS: [Need; 8] = [
             name: "sqlite3",
             proof: &["sqlite3", "-version"],
         }),
+        stand_in: None,
     },
     Need {
         user: User::Tests,
@@ -85,6 +90,7 @@ const NEEDS: [Need; 8] = [
             name: "python3-venv",
             proof: &["python3", "-c", "import venv, ensurepip"],
         }),
+        stand_in: None,
     },
     Need {
         user: User::Tests,
@@ -95,6 +101,7 @@ const NEEDS: [Need; 8] = [
             version: "5.2.5",
             data: None,
         }),
+        stand_in: None,
     },
     Need {
         user: User::Tests,
@@ -105,6 +112,7 @@ const NEEDS: [Need; 8] = [
             version: "3.7.2",
             data: Some("pyproj/proj_dir/share/proj/proj.db"),
         }),
+        stand_in: None,
     },
     Need {
         user: User::Tests,
@@ -115,6 +123,13 @@ const NEEDS: [Need; 8] = [
             features: &["binary"],
             proof: None,
         }),
+        stand_in: None,
+    },
+    Need {
+        user: User::Tests,
+        purpose: "running tests apart from each other",
+        from: Origin::Cargo(NEXTEST),
+        stand_in: Some("cargo test"),
     },
     Need {
         user: User::Checks,
@@ -125,10 +140,11 @@ const NEEDS: [Need; 8] = [
             features: &[],
             proof: None,
         }),
+        stand_in: None,
     },
 ];
 
-/// Runs the tests where it can be had; `cargo test` stands in for it.
+/// Any version will do.
 const NEXTEST: cargo::Program = cargo::Program {
     package: "cargo-nextest",
     version: "0.9.143",
@@ -182,39 +198,30 @@ impl Tools {
                 need.from.name(),
                 need.purpose
             );
-            need.from.install(self)?;
-            if !need.from.present(self) {
-                return Err(Failure::StillMissing {
-                    what: need.from.name().to_owned(),
-                });
+            let outcome = need.from.install(self).and_then(|()| {
+                let what = need.from.name().to_owned();
+                if need.from.present(self) {
+                    Ok(())
+                } else {
+                    Err(Failure::StillMissing { what })
+                }
+            });
+            match (outcome, need.stand_in) {
+                (Err(failure), Some(stand_in)) => {
+                    eprintln!(
+                        "xtask: {}\nxtask: {stand_in} stands in for it",
+                        failure.with_causes()
+                    );
+                }
+                (outcome, _) => outcome?,
             }
         }
         Ok(())
     }
 
-    /// Is there a cargo-nextest, perhaps after installing it?
-    ///
-    /// # Errors
-    /// If there is none and nothing may be installed.
-    pub(crate) fn nextest(&self, install: Install) -> Result<bool, Failure> {
-        if NEXTEST.present(self) {
-            return Ok(true);
-        }
-        if install == Install::Nothing {
-            let list = format!(
-                "\n  cargo-nextest, for running tests: {}",
-                NEXTEST.shown(self)
-            );
-            return Err(Failure::Missing { list });
-        }
-        eprintln!("xtask: installing cargo-nextest for running tests");
-        if let Err(failure) = NEXTEST.install(self) {
-            eprintln!(
-                "xtask: {}\nxtask: cargo test stands in for it",
-                failure.with_causes()
-            );
-        }
-        Ok(NEXTEST.present(self))
+    /// Is there a cargo-nextest?
+    pub(crate) fn has_nextest(&self) -> bool {
+        NEXTEST.present(self)
     }
 
     fn list(&self, missing: &[&Need]) -> String {
@@ -284,7 +291,7 @@ mod tests {
             list.contains("cargo install --locked s3s-fs@0.14.1"),
             "{list}"
         );
-        assert!(list.contains("pip install moto[server]==5.2.5"), "{list}");
+        assert!(list.contains("--no-input 'moto[server]==5.2.5'"), "{list}");
         assert_eq!(list.lines().count(), NEEDS.len() + 1);
     }
 

@@ -18,10 +18,11 @@ pub(super) struct Distribution {
     pub(super) data: Option<&'static str>,
 }
 
-const COPY: &str = "import pathlib, shutil, sys, sysconfig
-to = pathlib.Path(sys.argv[2])
+const COPY: &str = "import pathlib, shutil, sys
+from importlib.metadata import distribution
+to = pathlib.Path(sys.argv[3])
 to.parent.mkdir(parents=True, exist_ok=True)
-shutil.copyfile(pathlib.Path(sysconfig.get_path('purelib')) / sys.argv[1], to)";
+shutil.copyfile(distribution(sys.argv[1]).locate_file(sys.argv[2]), to)";
 
 const PROOF: &str = "import sys
 from importlib.metadata import version
@@ -35,12 +36,12 @@ impl Distribution {
     }
 
     pub(super) fn shown(&self, tools: &Tools) -> String {
-        let venv = venv(tools);
-        format!(
-            "python3 -m venv {0} && {0}/bin/pip install {1}",
-            venv.display(),
-            self.requirement
-        )
+        let pip = step::shown(&pip_command(tools, self.requirement));
+        if python(tools).is_file() {
+            pip
+        } else {
+            format!("{} && {pip}", step::shown(&venv_command(tools)))
+        }
     }
 
     /// Installs it, and the virtual environment first if there is none.
@@ -49,25 +50,13 @@ impl Distribution {
     /// If Python or pip fail.
     pub(super) fn install(&self, tools: &Tools) -> Result<(), Failure> {
         if !python(tools).is_file() {
-            step::run(
-                Command::new("python3")
-                    .args(["-m", "venv"])
-                    .arg(venv(tools)),
-            )?;
+            step::run(&mut venv_command(tools))?;
         }
-        step::run(Command::new(python(tools)).args([
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-            "--no-input",
-            self.requirement,
-        ]))?;
+        step::run(&mut pip_command(tools, self.requirement))?;
         if let (Some(data), Some(copy)) = (self.data, self.copy(tools)) {
             step::run(
                 Command::new(python(tools))
-                    .args(["-c", COPY, data])
+                    .args(["-c", COPY, self.name, data])
                     .arg(copy),
             )?;
         }
@@ -78,6 +67,26 @@ impl Distribution {
         let name = Path::new(self.data?).file_name()?;
         Some(tools.folder.join("data").join(name))
     }
+}
+
+fn venv_command(tools: &Tools) -> Command {
+    let mut command = Command::new("python3");
+    command.args(["-m", "venv"]).arg(venv(tools));
+    command
+}
+
+fn pip_command(tools: &Tools, requirement: &str) -> Command {
+    let mut command = Command::new(python(tools));
+    command.args([
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--no-input",
+    ]);
+    command.arg(requirement);
+    command
 }
 
 fn venv(tools: &Tools) -> PathBuf {
