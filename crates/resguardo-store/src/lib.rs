@@ -1,6 +1,6 @@
 //! Object storage as the vault needs it: few operations, immutable objects, named errors.
 //!
-//! [`port`] is the contract; the adapters ([`folder`], [`memory`]) and the wrappers in [`wrap`]
+//! [`port`] is the contract; the adapters ([`folder`], [`memory`], [`s3`]) and the wrappers in [`wrap`]
 //! all pass the same suite (`contract`). [`durable`] is the only place where persisted state of any
 //! crate reaches the disk. Nothing here retries by itself, prints, or reads the environment.
 
@@ -12,6 +12,8 @@ pub mod folder;
 pub mod location;
 pub mod memory;
 pub mod port;
+pub mod probe;
+pub mod s3;
 pub mod wrap;
 
 pub use folder::FolderStore;
@@ -20,3 +22,4 @@ pub use memory::MemoryStore;
 pub use port::{
     Capabilities, Condition, Key, KeyError, ObjectInfo, PlaceFacts, Store, StoreError, Version,
 };
+pub use s3::S3Store;

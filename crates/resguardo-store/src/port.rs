@@ -8,7 +8,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 
 /// The key of an object: 1 to 16 parts of `A-Z a-z 0-9 . _ -`, joined by `/`; no part is `.` or `..`
-/// or longer than 200, the whole no longer than 512. The same key is valid in every store; only, a
+/// or longer than 128, the whole no longer than 512. The same key is valid in every store; only, a
 /// folder cannot hold both `a` and `a/b`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key(String);
@@ -31,7 +31,7 @@ impl FromStr for Key {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let part_fits = |part: &str| {
-            (1..=200).contains(&part.len())
+            (1..=128).contains(&part.len())
                 && part != "."
                 && part != ".."
                 && part
@@ -370,12 +370,12 @@ mod tests {
             "shop/packs/0a.age",
             ".x",
             "A-b_c.d",
-            &"a".repeat(200),
+            &"a".repeat(128),
         ] {
             assert!(good.parse::<Key>().is_ok(), "{good}");
         }
-        let (long_part, many_parts) = ("a".repeat(201), vec!["a"; 17].join("/"));
-        let long = vec!["a".repeat(199); 3].join("/");
+        let (long_part, many_parts) = ("a".repeat(129), vec!["a"; 17].join("/"));
+        let long = vec!["a".repeat(128); 4].join("/");
         for bad in [
             "",
             "/",

@@ -1,0 +1,347 @@
+//! What the service answered, as one of the port's errors.
+//!
+//! `object_store` hands its cause on as text nested in text: the status is read from it, and so are the
+//! code and message of S3's XML. The cause that users see is S3's own sentence, or the network's.
+
+use std::error::Error as _;
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use object_store::client::{HttpError, HttpErrorKind};
+
+use crate::location::S3Place;
+use crate::port::{BoxError, StoreError};
+
+/// The service's refusal, in its own words.
+#[derive(Debug, thiserror::Error)]
+struct Refusal {
+    status: Option<u16>,
+    code: String,
+    message: String,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let status = self.status.map(|status| format!("HTTP {status}"));
+        let parts: Vec<_> = [status.as_deref().unwrap_or(""), &self.code, &self.message]
+            .into_iter()
+            .filter(|part| !part.is_empty())
+            .collect();
+        f.write_str(&parts.join(": "))
+    }
+}
+
+/// The network broke off.
+#[derive(Debug, thiserror::Error)]
+#[error("{place}: {words}")]
+struct Broken {
+    place: String,
+    words: String,
+}
+
+/// A request, for its errors.
+pub(super) struct Asked<'a> {
+    /// `put`, `get`, ...
+    pub(super) operation: &'static str,
+    /// The key or prefix.
+    pub(super) key: &'a str,
+    /// The bucket.
+    pub(super) place: &'a S3Place,
+}
+
+impl Asked<'_> {
+    /// Waits for `request` at most until `deadline`.
+    pub(super) async fn within<T>(
+        &self,
+        deadline: Duration,
+        request: impl Future<Output = object_store::Result<T>>,
+    ) -> Result<T, StoreError> {
+        match tokio::time::timeout(deadline, request).await {
+            Ok(answer) => answer.map_err(|error| self.error(error)),
+            Err(_) => {
+                let words = format!("no answer within {} s", deadline.as_secs_f32());
+                Err(self.interrupted(self.broken(words)))
+            }
+        }
+    }
+
+    pub(super) fn interrupted(&self, source: BoxError) -> StoreError {
+        StoreError::Interrupted {
+            operation: self.operation,
+            key: self.key.to_owned(),
+            source,
+        }
+    }
+
+    pub(super) fn other(&self, source: BoxError) -> StoreError {
+        StoreError::Other {
+            operation: self.operation,
+            key: self.key.to_owned(),
+            source,
+        }
+    }
+
+    fn broken(&self, words: String) -> BoxError {
+        let place = self
+            .place
+            .endpoint
+            .clone()
+            .unwrap_or_else(|| self.place.to_string());
+        Broken { place, words }.into()
+    }
+
+    fn error(&self, error: object_store::Error) -> StoreError {
+        use object_store::Error as E;
+        if let Some(network) = network_error(&error) {
+            return self.network(network, &error);
+        }
+        let text = error.to_string();
+        let refusal = Refusal {
+            status: status_in(&text),
+            code: element(&text, "Code").unwrap_or_default(),
+            message: element(&text, "Message").unwrap_or_default(),
+        };
+        let (operation, key) = (self.operation, self.key.to_owned());
+        match refusal.code.as_str() {
+            "NoSuchBucket" => {
+                return StoreError::NoSuchPlace {
+                    place: format!("bucket {}", self.place.bucket),
+                    source: refusal.into(),
+                };
+            }
+            "QuotaExceeded" | "XMinioStorageFull" | "XMinioAdminBucketQuotaExceeded" => {
+                return StoreError::Full {
+                    operation,
+                    key,
+                    source: refusal.into(),
+                };
+            }
+            "ExpiredToken"
+            | "InvalidToken"
+            | "InvalidAccessKeyId"
+            | "SignatureDoesNotMatch"
+            | "AccessDenied" => {
+                return StoreError::Denied {
+                    operation,
+                    key,
+                    source: refusal.into(),
+                };
+            }
+            // Bytes changed or ended on the way, or another request was faster.
+            "BadDigest"
+            | "XAmzContentSHA256Mismatch"
+            | "IncompleteBody"
+            | "RequestTimeout"
+            | "SlowDown"
+            | "InternalError"
+            | "OperationAborted"
+            | "ConditionalRequestConflict"
+            | "ServiceUnavailable" => return self.interrupted(refusal.into()),
+            _ => {}
+        }
+        match error {
+            E::NotFound { .. } => StoreError::NotFound { key },
+            E::AlreadyExists { .. } | E::Precondition { .. } if operation == "put" => {
+                StoreError::ConditionFailed { key }
+            }
+            E::PermissionDenied { .. } | E::Unauthenticated { .. } => StoreError::Denied {
+                operation,
+                key,
+                source: refusal.into(),
+            },
+            E::NotImplemented { .. } | E::NotSupported { .. } => {
+                StoreError::Unsupported { operation, key }
+            }
+            error => match refusal.status {
+                Some(401 | 403) => StoreError::Denied {
+                    operation,
+                    key,
+                    source: refusal.into(),
+                },
+                Some(404) => StoreError::NotFound { key },
+                Some(501) => StoreError::Unsupported { operation, key },
+                Some(507) => StoreError::Full {
+                    operation,
+                    key,
+                    source: refusal.into(),
+                },
+                Some(408 | 429 | 500..) => self.interrupted(refusal.into()),
+                Some(_) => self.other(refusal.into()),
+                // No status: something on our side of the connection.
+                None => self.other(error.into()),
+            },
+        }
+    }
+
+    fn network(&self, network: &HttpError, error: &object_store::Error) -> StoreError {
+        let root = root_of(error);
+        let words = self.broken(root.to_string());
+        let unknown_host = root.to_string().contains("Name or service not known")
+            || root.to_string().contains("nodename nor servname");
+        if unknown_host {
+            return StoreError::NoSuchPlace {
+                place: self.place.to_string(),
+                source: words,
+            };
+        }
+        match network.kind() {
+            HttpErrorKind::Connect if is_certificate(error) => self.other(words),
+            // `Unknown` is how a connection that was reset in the middle of a body may look.
+            _ => self.interrupted(words),
+        }
+    }
+}
+
+/// The error of the HTTP client in the chain of causes, if the failure is the network's.
+fn network_error(error: &object_store::Error) -> Option<&HttpError> {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if let Some(network) = error.downcast_ref::<HttpError>() {
+            return Some(network);
+        }
+        cause = error.source();
+    }
+    None
+}
+
+/// The deepest cause: the system's own words.
+fn root_of<'a>(error: &'a object_store::Error) -> &'a (dyn std::error::Error + 'static) {
+    let mut cause: &'a (dyn std::error::Error + 'static) = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    cause
+}
+
+/// A certificate that is not trusted stays so.
+fn is_certificate(error: &object_store::Error) -> bool {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        let hidden = error
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref);
+        let says = |text: String| text.contains("certificate");
+        if says(error.to_string()) || hidden.is_some_and(|error| says(error.to_string())) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
+/// The status in `object_store`'s text.
+fn status_in(text: &str) -> Option<u16> {
+    let (_, after) = text.split_once("status code: ")?;
+    after.get(..3)?.parse().ok()
+}
+
+/// The content of S3's XML element `name`, cut to what fits a message.
+pub(super) fn element(text: &str, name: &str) -> Option<String> {
+    let (_, after) = text.split_once(&format!("<{name}>"))?;
+    let (content, _) = after.split_once(&format!("</{name}>"))?;
+    Some(content.chars().take(300).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(make: impl FnOnce(BoxError) -> object_store::Error, words: &str) -> StoreError {
+        let place = S3Place {
+            bucket: "acme".to_owned(),
+            prefix: None,
+            endpoint: None,
+            region: None,
+            path_style: false,
+        };
+        Asked {
+            operation: "put",
+            key: "a/b",
+            place: &place,
+        }
+        .error(make(words.to_owned().into()))
+    }
+
+    fn generic(words: &str) -> StoreError {
+        named(
+            |source| object_store::Error::Generic {
+                store: "S3",
+                source,
+            },
+            words,
+        )
+    }
+
+    fn answer(status: u16, code: &str) -> String {
+        format!(
+            "Server returned non-2xx status code: {status} Reason: <?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>Words</Message></Error>"
+        )
+    }
+
+    #[test]
+    fn busy_services_and_broken_uploads_are_worth_another_try() {
+        for (status, code) in [
+            (503, "SlowDown"),
+            (503, ""),
+            (500, "InternalError"),
+            (502, ""),
+            (429, ""),
+            (400, "BadDigest"),
+            (400, "IncompleteBody"),
+            (400, "RequestTimeout"),
+            (409, "ConditionalRequestConflict"),
+        ] {
+            let error = generic(&answer(status, code));
+            assert!(
+                matches!(error, StoreError::Interrupted { .. }),
+                "{status} {code}: {error:?}"
+            );
+        }
+        // Where `object_store` reads a status its own way, S3's code still decides.
+        let path = "a/b".to_owned();
+        let conflict = named(
+            |source| object_store::Error::AlreadyExists { path, source },
+            &answer(409, "ConditionalRequestConflict"),
+        );
+        assert!(
+            matches!(conflict, StoreError::Interrupted { .. }),
+            "{conflict:?}"
+        );
+    }
+
+    #[test]
+    fn what_stays_so_is_named() {
+        assert!(matches!(
+            generic(&answer(400, "ExpiredToken")),
+            StoreError::Denied { .. }
+        ));
+        assert!(matches!(
+            generic(&answer(507, "XMinioStorageFull")),
+            StoreError::Full { .. }
+        ));
+        assert!(matches!(generic(&answer(507, "")), StoreError::Full { .. }));
+        assert!(matches!(
+            generic(&answer(501, "NotImplemented")),
+            StoreError::Unsupported { .. }
+        ));
+        assert!(matches!(
+            generic(&answer(400, "InvalidRequest")),
+            StoreError::Other { .. }
+        ));
+        assert!(matches!(generic("no status"), StoreError::Other { .. }));
+        let gone = generic(&answer(404, "NoSuchBucket"));
+        assert!(matches!(&gone, StoreError::NoSuchPlace { place, .. } if place == "bucket acme"));
+    }
+
+    #[test]
+    fn the_cause_is_the_services_own_sentence() {
+        let error = generic(&answer(403, "SignatureDoesNotMatch"));
+        assert_eq!(error.to_string(), "put a/b: access denied");
+        let cause = error.source().map(ToString::to_string);
+        assert_eq!(
+            cause.as_deref(),
+            Some("HTTP 403: SignatureDoesNotMatch: Words")
+        );
+    }
+}

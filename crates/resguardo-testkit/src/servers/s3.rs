@@ -1,0 +1,121 @@
+//! Real S3 servers: `s3s-fs`, which checks signatures and checksums, and moto, which knows versioning
+//! and object lock.
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use super::Server;
+use crate::tools;
+
+/// A server with its data, gone when it is dropped.
+#[derive(Debug)]
+pub struct S3Server {
+    server: Server,
+    /// Buckets are folders in here (`s3s-fs` only).
+    folder: TempDir,
+    is_moto: bool,
+}
+
+impl S3Server {
+    /// The access key that the servers know.
+    pub const ACCESS_KEY_ID: &str = "AKIARESGUARDOTEST";
+    /// Its secret half.
+    pub const SECRET_ACCESS_KEY: &str = "secreto-de-prueba";
+
+    /// Starts `s3s-fs`: checks signatures and checksums, has no versions.
+    #[must_use]
+    pub fn s3s_fs() -> Self {
+        let program = tools::find("s3s-fs", "bin");
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        std::fs::create_dir(&data).unwrap();
+        let server = Server::start(folder.path(), |port| {
+            let mut command = Command::new(&program);
+            command.args(["--host", "127.0.0.1", "--port", &port.to_string()]);
+            command.args(["--access-key", Self::ACCESS_KEY_ID]);
+            command.args(["--secret-key", Self::SECRET_ACCESS_KEY]);
+            command.arg(&data);
+            command
+        });
+        Self {
+            server,
+            folder,
+            is_moto: false,
+        }
+    }
+
+    /// Starts moto: versioning and object lock, but checks neither signatures nor checksums.
+    #[must_use]
+    pub fn moto() -> Self {
+        let program = tools::find("moto_server", "venv/bin");
+        let folder = tempfile::tempdir().unwrap();
+        let server = Server::start(folder.path(), |port| {
+            let mut command = Command::new(&program);
+            command.args(["-H", "127.0.0.1", "-p", &port.to_string()]);
+            command
+        });
+        Self {
+            server,
+            folder,
+            is_moto: true,
+        }
+    }
+
+    /// Makes a bucket.
+    pub fn create_bucket(&self, name: &str) {
+        if self.is_moto {
+            self.put_unsigned(&format!("/{name}"), "", "");
+        } else {
+            std::fs::create_dir(self.folder.path().join("data").join(name)).unwrap();
+        }
+    }
+
+    /// Makes a bucket whose objects can be locked, and so have versions (moto only).
+    pub fn create_locked_bucket(&self, name: &str) {
+        assert!(self.is_moto, "s3s-fs knows no object lock");
+        self.put_unsigned(
+            &format!("/{name}"),
+            "x-amz-bucket-object-lock-enabled: true\r\n",
+            "",
+        );
+        let versioning =
+            "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>";
+        self.put_unsigned(&format!("/{name}?versioning"), "", versioning);
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.server.address
+    }
+
+    /// Its URL.
+    #[must_use]
+    pub fn endpoint(&self) -> String {
+        format!("http://{}", self.server.address)
+    }
+
+    /// Ends the server, as a crash would; its data stay until it is dropped.
+    pub fn kill(self) -> TempDir {
+        self.folder
+    }
+
+    /// A `PUT` without signature, which moto takes.
+    fn put_unsigned(&self, path: &str, headers: &str, body: &str) {
+        let mut stream = TcpStream::connect(self.server.address).unwrap();
+        let length = body.len();
+        write!(
+            stream,
+            "PUT {path} HTTP/1.1\r\nhost: {}\r\nauthorization: AWS4-HMAC-SHA256 Credential={}/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0\r\ncontent-length: {length}\r\n{headers}connection: close\r\n\r\n{body}",
+            self.server.address,
+            Self::ACCESS_KEY_ID,
+        )
+        .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "PUT {path}: {answer}");
+    }
+}
