@@ -18,7 +18,11 @@ const BATCH_BYTES: usize = 2 << 20;
 
 impl Cutter {
     pub(crate) fn new(seed: u64) -> Self {
-        Self { seed, offset: 0, buffer: Vec::with_capacity(BATCH_BYTES) }
+        Self {
+            seed,
+            offset: 0,
+            buffer: Vec::with_capacity(BATCH_BYTES),
+        }
     }
 
     /// Takes bytes of the stream and hands out whole pieces through `piece`.
@@ -40,11 +44,18 @@ impl Cutter {
     }
 
     /// Hands out what is left.
-    pub(crate) fn finish<E>(mut self, piece: &mut impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
+    pub(crate) fn finish<E>(
+        mut self,
+        piece: &mut impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
         self.cut(true, piece)
     }
 
-    fn cut<E>(&mut self, last: bool, piece: &mut impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
+    fn cut<E>(
+        &mut self,
+        last: bool,
+        piece: &mut impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
         let mut start = 0;
         while start < self.buffer.len() {
             let (average, tier_end) = tier(self.offset);
@@ -69,15 +80,28 @@ impl Cutter {
 
 /// The average in force at a stream offset, and where it ends.
 fn tier(offset: u64) -> (u32, u64) {
-    let at = TIERS.iter().rposition(|(from, _)| *from <= offset).expect("the first tier begins at 0");
-    (TIERS[at].1, TIERS.get(at + 1).map_or(u64::MAX, |(from, _)| *from))
+    let at = TIERS
+        .iter()
+        .rposition(|(from, _)| *from <= offset)
+        .expect("the first tier begins at 0");
+    (
+        TIERS[at].1,
+        TIERS.get(at + 1).map_or(u64::MAX, |(from, _)| *from),
+    )
 }
 
 fn first_cut(window: &[u8], average: u32, seed: u64) -> usize {
     let average = average as usize;
-    FastCDC::with_level_and_seed(window, average / 4, average, average * 4, Normalization::Level1, seed)
-        .next()
-        .map_or(window.len(), |chunk| chunk.length)
+    FastCDC::with_level_and_seed(
+        window,
+        average / 4,
+        average,
+        average * 4,
+        Normalization::Level1,
+        seed,
+    )
+    .next()
+    .map_or(window.len(), |chunk| chunk.length)
 }
 
 #[cfg(test)]
@@ -96,7 +120,11 @@ mod tests {
             Ok(())
         };
         let mut rest = data;
-        let mut portions = portions.iter().copied().filter(|portion| *portion > 0).cycle();
+        let mut portions = portions
+            .iter()
+            .copied()
+            .filter(|portion| *portion > 0)
+            .cycle();
         while !rest.is_empty() {
             let portion = portions.next().unwrap_or(rest.len()).min(rest.len());
             cutter.write(&rest[..portion], &mut keep).unwrap();
@@ -108,7 +136,10 @@ mod tests {
 
     fn noise(seed: u64, length: usize) -> Vec<u8> {
         let mut bytes = vec![0; length];
-        blake3::Hasher::new().update(&seed.to_le_bytes()).finalize_xof().fill(&mut bytes);
+        blake3::Hasher::new()
+            .update(&seed.to_le_bytes())
+            .finalize_xof()
+            .fill(&mut bytes);
         bytes
     }
 

@@ -156,7 +156,15 @@ impl VaultError {
         }
     }
 
-    pub(crate) fn file(operation: &'static str, path: &std::path::Path, source: std::io::Error) -> Self {
-        Self::File { operation, path: path.to_owned(), source }
+    pub(crate) fn file(
+        operation: &'static str,
+        path: &std::path::Path,
+        source: std::io::Error,
+    ) -> Self {
+        Self::File {
+            operation,
+            path: path.to_owned(),
+            source,
+        }
     }
 }

@@ -32,7 +32,10 @@ pub(crate) fn compress(raw: &[u8], level: i32) -> std::io::Result<Frame> {
         }
         let (_, compressor) = slot.as_mut().expect("set above");
         let raw_bytes = u32::try_from(raw.len()).map_err(std::io::Error::other)?;
-        Ok(Frame { compressed: compressor.compress(raw)?, raw_bytes })
+        Ok(Frame {
+            compressed: compressor.compress(raw)?,
+            raw_bytes,
+        })
     })
 }
 
@@ -40,7 +43,9 @@ pub(crate) fn compress(raw: &[u8], level: i32) -> std::io::Result<Frame> {
 pub(crate) fn decode(compressed: &[u8], raw_bytes: u32) -> std::io::Result<Vec<u8>> {
     let raw_bytes = raw_bytes as usize;
     if raw_bytes > FRAME_BYTES_MAX {
-        return Err(std::io::Error::other(format!("a frame of {raw_bytes} bytes is beyond the format's limit")));
+        return Err(std::io::Error::other(format!(
+            "a frame of {raw_bytes} bytes is beyond the format's limit"
+        )));
     }
     DECOMPRESSOR.with_borrow_mut(|slot| {
         if slot.is_none() {
@@ -51,7 +56,10 @@ pub(crate) fn decode(compressed: &[u8], raw_bytes: u32) -> std::io::Result<Vec<u
         if raw.len() == raw_bytes {
             Ok(raw)
         } else {
-            Err(std::io::Error::other(format!("a frame has {} bytes, its table says {raw_bytes}", raw.len())))
+            Err(std::io::Error::other(format!(
+                "a frame has {} bytes, its table says {raw_bytes}",
+                raw.len()
+            )))
         }
     })
 }
@@ -70,6 +78,9 @@ mod tests {
         assert!(decode(&frame.compressed, u32::MAX).is_err());
         let mut flipped = frame.compressed.clone();
         *flipped.last_mut().unwrap() ^= 1;
-        assert!(decode(&flipped, frame.raw_bytes).is_err(), "the checksum at the end catches it");
+        assert!(
+            decode(&flipped, frame.raw_bytes).is_err(),
+            "the checksum at the end catches it"
+        );
     }
 }

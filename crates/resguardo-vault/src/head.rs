@@ -60,8 +60,14 @@ pub fn parse(bytes: &[u8]) -> Result<Head, HeadError> {
         .decode(signed.signature.as_bytes())
         .ok()
         .and_then(|bytes| <[u8; 64]>::try_from(bytes).ok())
-        .ok_or_else(|| HeadError::Malformed("the signature is not 128 hexadecimal digits".to_owned()))?;
-    if keys::signed_by(head.writer, &message(json), &signature) { Ok(head) } else { Err(HeadError::Forged) }
+        .ok_or_else(|| {
+            HeadError::Malformed("the signature is not 128 hexadecimal digits".to_owned())
+        })?;
+    if keys::signed_by(head.writer, &message(json), &signature) {
+        Ok(head)
+    } else {
+        Err(HeadError::Forged)
+    }
 }
 
 fn message(json: &str) -> Vec<u8> {
@@ -76,7 +82,10 @@ pub(crate) mod tests {
     use super::*;
 
     pub(crate) fn example(key: &WriteKey) -> Head {
-        let object = ObjectRef { sha256: Sha256Digest::of(b"an object"), bytes: 9 };
+        let object = ObjectRef {
+            sha256: Sha256Digest::of(b"an object"),
+            bytes: 9,
+        };
         Head {
             format: 1,
             vault: key.vault(),
@@ -115,14 +124,38 @@ pub(crate) mod tests {
         let forged = text.replace("\"raw_bytes\":4096", "\"raw_bytes\":4097");
         assert_eq!(parse(forged.as_bytes()), Err(HeadError::Forged));
         let respaced = text.replace("\"format\":1,", "\"format\": 1,");
-        assert_eq!(parse(respaced.as_bytes()), Err(HeadError::Forged), "the bytes are signed, not the meaning");
-        let other = WriteKey::generate(key.vault(), key.recipients().to_vec(), Timestamp::UNIX_EPOCH).unwrap();
-        let stolen = sign(&Head { writer: key.writer(), ..head.clone() }, &other);
+        assert_eq!(
+            parse(respaced.as_bytes()),
+            Err(HeadError::Forged),
+            "the bytes are signed, not the meaning"
+        );
+        let other = WriteKey::generate(
+            key.vault(),
+            key.recipients().to_vec(),
+            Timestamp::UNIX_EPOCH,
+        )
+        .unwrap();
+        let stolen = sign(
+            &Head {
+                writer: key.writer(),
+                ..head.clone()
+            },
+            &other,
+        );
         assert_eq!(parse(&stolen), Err(HeadError::Forged));
         let newer = sign(&Head { format: 2, ..head }, &key);
         assert_eq!(parse(&newer), Err(HeadError::NewerFormat(2)));
-        for broken in ["", "{}", "null", &text[..text.len() / 2], &text.replace("\"signature\":\"", "\"signature\":\"zz")] {
-            assert!(matches!(parse(broken.as_bytes()), Err(HeadError::Malformed(_))), "{broken}");
+        for broken in [
+            "",
+            "{}",
+            "null",
+            &text[..text.len() / 2],
+            &text.replace("\"signature\":\"", "\"signature\":\"zz"),
+        ] {
+            assert!(
+                matches!(parse(broken.as_bytes()), Err(HeadError::Malformed(_))),
+                "{broken}"
+            );
         }
     }
 }

@@ -75,7 +75,11 @@ pub(crate) struct Writer<W: Write> {
 impl<W: Write> Writer<W> {
     pub(crate) fn new(mut out: W) -> io::Result<Self> {
         out.write_all(MAGIC)?;
-        Ok(Self { out, records: 0, bytes: MAGIC.len() as u64 })
+        Ok(Self {
+            out,
+            records: 0,
+            bytes: MAGIC.len() as u64,
+        })
     }
 
     fn put(&mut self, record: &[u8]) -> io::Result<()> {
@@ -135,7 +139,12 @@ impl<W: Write> Writer<W> {
 }
 
 fn write_place(record: &mut Vec<u8>, place: Place) {
-    for number in [place.pack, place.frame, place.frame_bytes, place.frame_offset] {
+    for number in [
+        place.pack,
+        place.frame,
+        place.frame_bytes,
+        place.frame_offset,
+    ] {
         record.extend_from_slice(&number.to_le_bytes());
     }
 }
@@ -162,12 +171,24 @@ impl<R: Read> Reader<R> {
         if &magic != MAGIC {
             return Err(bad("does not begin as one of format 1"));
         }
-        Ok(Self { input, records: 0, packs: 0, ids_left: 0, bytes: 8 })
+        Ok(Self {
+            input,
+            records: 0,
+            packs: 0,
+            ids_left: 0,
+            bytes: 8,
+        })
     }
 
     /// Goes on in the midst of an index that was read to its end before; `packs` were named in it.
     pub(crate) fn resume(input: R, packs: u32) -> Self {
-        Self { input, records: 0, packs, ids_left: 0, bytes: 0 }
+        Self {
+            input,
+            records: 0,
+            packs,
+            ids_left: 0,
+            bytes: 0,
+        }
     }
 
     fn take<const N: usize>(&mut self) -> io::Result<[u8; N]> {
@@ -187,12 +208,18 @@ impl<R: Read> Reader<R> {
 
     /// The next record; ids of the last run that were not asked for must have been skipped.
     pub(crate) fn next(&mut self) -> io::Result<Record> {
-        debug_assert_eq!(self.ids_left, 0, "the ids of a run are read or skipped before the next record");
+        debug_assert_eq!(
+            self.ids_left, 0,
+            "the ids of a run are read or skipped before the next record"
+        );
         let [kind] = self.take()?;
         let record = match kind {
             b'P' => {
                 self.packs += 1;
-                Record::Pack(ObjectRef { sha256: Sha256Digest(self.take()?), bytes: self.u64()? })
+                Record::Pack(ObjectRef {
+                    sha256: Sha256Digest(self.take()?),
+                    bytes: self.u64()?,
+                })
             }
             b'F' => self.file()?,
             b'R' => {
@@ -201,13 +228,24 @@ impl<R: Read> Reader<R> {
                     return Err(bad("has an empty or overlong run"));
                 }
                 self.ids_left = u64::from(count) * 16;
-                Record::Run { first_page, count, place }
+                Record::Run {
+                    first_page,
+                    count,
+                    place,
+                }
             }
-            b'C' => Record::Piece { id: self.take()?, length: self.u32()?, place: self.place()? },
+            b'C' => Record::Piece {
+                id: self.take()?,
+                length: self.u32()?,
+                place: self.place()?,
+            },
             b'E' => {
                 let records = self.u64()?;
                 if records != self.records {
-                    return Err(bad(format!("says {records} records where there are {}", self.records)));
+                    return Err(bad(format!(
+                        "says {records} records where there are {}",
+                        self.records
+                    )));
                 }
                 return Ok(Record::End);
             }
@@ -237,8 +275,12 @@ impl<R: Read> Reader<R> {
     }
 
     fn place(&mut self) -> io::Result<Place> {
-        let place =
-            Place { pack: self.u32()?, frame: self.u32()?, frame_bytes: self.u32()?, frame_offset: self.u32()? };
+        let place = Place {
+            pack: self.u32()?,
+            frame: self.u32()?,
+            frame_bytes: self.u32()?,
+            frame_offset: self.u32()?,
+        };
         if place.pack >= self.packs {
             return Err(bad(format!("names pack {} of {}", place.pack, self.packs)));
         }
@@ -261,7 +303,11 @@ impl<R: Read> Reader<R> {
         let left = std::mem::take(&mut self.ids_left);
         let skipped = io::copy(&mut (&mut self.input).take(left), &mut io::sink())?;
         self.bytes += skipped;
-        if skipped == left { Ok(left) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+        if skipped == left {
+            Ok(left)
+        } else {
+            Err(io::ErrorKind::UnexpectedEof.into())
+        }
     }
 }
 
@@ -290,12 +336,34 @@ mod tests {
 
     fn example() -> Vec<u8> {
         let mut writer = Writer::new(Vec::new()).unwrap();
-        let place = Place { pack: 0, frame: 2, frame_bytes: 1 << 20, frame_offset: 8192 };
-        writer.pack(&ObjectRef { sha256: Sha256Digest::of(b"pack"), bytes: 77 }).unwrap();
+        let place = Place {
+            pack: 0,
+            frame: 2,
+            frame_bytes: 1 << 20,
+            frame_offset: 8192,
+        };
+        writer
+            .pack(&ObjectRef {
+                sha256: Sha256Digest::of(b"pack"),
+                bytes: 77,
+            })
+            .unwrap();
         let kind = FileKind::Pages { page_bytes: 4096 };
-        writer.file(&IndexFile { path: "shop.sqlite".parse().unwrap(), kind, size: 8192 }).unwrap();
+        writer
+            .file(&IndexFile {
+                path: "shop.sqlite".parse().unwrap(),
+                kind,
+                size: 8192,
+            })
+            .unwrap();
         writer.run(0, place, &[7; 32]).unwrap();
-        writer.file(&IndexFile { path: "t/1".parse().unwrap(), kind: FileKind::Stream, size: 9 }).unwrap();
+        writer
+            .file(&IndexFile {
+                path: "t/1".parse().unwrap(),
+                kind: FileKind::Stream,
+                size: 9,
+            })
+            .unwrap();
         writer.piece(PieceId([9; 16]), 9, place).unwrap();
         writer.finish().unwrap()
     }
@@ -304,7 +372,14 @@ mod tests {
     fn round_trips() {
         let records = parse(&example()[..]).unwrap();
         assert_eq!(records.len(), 5);
-        assert!(matches!(records[2], Record::Run { first_page: 0, count: 2, .. }));
+        assert!(matches!(
+            records[2],
+            Record::Run {
+                first_page: 0,
+                count: 2,
+                ..
+            }
+        ));
     }
 
     proptest! {

@@ -59,7 +59,10 @@ pub struct WriteKey {
 
 impl fmt::Debug for WriteKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WriteKey").field("vault", &self.vault).field("writer", &self.writer()).finish_non_exhaustive()
+        f.debug_struct("WriteKey")
+            .field("vault", &self.vault)
+            .field("writer", &self.writer())
+            .finish_non_exhaustive()
     }
 }
 
@@ -82,7 +85,11 @@ impl WriteKey {
     ///
     /// # Errors
     /// [`KeyError::NoRecipients`], [`KeyError::NotARecipient`], [`KeyError::Random`].
-    pub fn generate(vault: VaultId, recipients: Vec<String>, now: Timestamp) -> Result<Self, KeyError> {
+    pub fn generate(
+        vault: VaultId,
+        recipients: Vec<String>,
+        now: Timestamp,
+    ) -> Result<Self, KeyError> {
         parse_recipients(&recipients)?;
         let signing = SigningKey::from_bytes(&*random()?);
         let writer = WriterId(signing.verifying_key().to_bytes());
@@ -103,7 +110,9 @@ impl WriteKey {
     /// [`KeyError::NotAWriteKey`], [`KeyError::NewerFormat`], [`KeyError::NotARecipient`].
     pub fn from_json(text: &str) -> Result<Self, KeyError> {
         let refused = |why: &dyn fmt::Display| KeyError::NotAWriteKey(why.to_string());
-        let format = serde_json::from_str::<serde_json::Value>(text).map_err(|error| refused(&error))?["format"].as_u64();
+        let format = serde_json::from_str::<serde_json::Value>(text)
+            .map_err(|error| refused(&error))?["format"]
+            .as_u64();
         match format.map(u32::try_from) {
             Some(Ok(1)) => {}
             Some(Ok(newer)) if newer > 1 => return Err(KeyError::NewerFormat(newer)),
@@ -114,9 +123,16 @@ impl WriteKey {
         Ok(Self {
             created_at: file.created_at,
             vault: file.vault,
-            signing: SigningKey::from_bytes(&*secret_bytes(&file.writer_secret).ok_or_else(|| refused(&"writer_secret"))?),
-            chunk: ChunkKey::new(*secret_bytes(&file.chunk_key).ok_or_else(|| refused(&"chunk_key"))?),
-            index: file.index_identity.parse().map_err(|_| refused(&"index_identity"))?,
+            signing: SigningKey::from_bytes(
+                &*secret_bytes(&file.writer_secret).ok_or_else(|| refused(&"writer_secret"))?,
+            ),
+            chunk: ChunkKey::new(
+                *secret_bytes(&file.chunk_key).ok_or_else(|| refused(&"chunk_key"))?,
+            ),
+            index: file
+                .index_identity
+                .parse()
+                .map_err(|_| refused(&"index_identity"))?,
             recipients: file.recipients,
             trusted_writers: file.trusted_writers,
         })
@@ -135,7 +151,8 @@ impl WriteKey {
             recipients: self.recipients.clone(),
             trusted_writers: self.trusted_writers.clone(),
         };
-        let mut text = serde_json::to_string_pretty(&file).expect("strings and numbers always serialise");
+        let mut text =
+            serde_json::to_string_pretty(&file).expect("strings and numbers always serialise");
         text.push('\n');
         Zeroizing::new(text)
     }
@@ -191,8 +208,10 @@ impl WriteKey {
 
 /// Whether `message` was signed by `writer`.
 pub(crate) fn signed_by(writer: WriterId, message: &[u8], signature: &[u8; 64]) -> bool {
-    ed25519_dalek::VerifyingKey::from_bytes(&writer.0)
-        .is_ok_and(|key| key.verify_strict(message, &ed25519_dalek::Signature::from_bytes(signature)).is_ok())
+    ed25519_dalek::VerifyingKey::from_bytes(&writer.0).is_ok_and(|key| {
+        key.verify_strict(message, &ed25519_dalek::Signature::from_bytes(signature))
+            .is_ok()
+    })
 }
 
 fn random() -> Result<Zeroizing<[u8; 32]>, KeyError> {
@@ -210,7 +229,10 @@ fn parse_recipients(recipients: &[String]) -> Result<Vec<x25519::Recipient>, Key
     if recipients.is_empty() {
         return Err(KeyError::NoRecipients);
     }
-    let parse = |text: &String| text.parse().map_err(|_| KeyError::NotARecipient(text.clone()));
+    let parse = |text: &String| {
+        text.parse()
+            .map_err(|_| KeyError::NotARecipient(text.clone()))
+    };
     recipients.iter().map(parse).collect()
 }
 
@@ -253,7 +275,9 @@ impl Identities {
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &dyn age::Identity> {
-        self.0.iter().map(|identity| &**identity as &dyn age::Identity)
+        self.0
+            .iter()
+            .map(|identity| &**identity as &dyn age::Identity)
     }
 }
 
@@ -266,20 +290,24 @@ fn is_protected(file: &[u8]) -> bool {
 
 fn open_protected(file: &[u8], passphrase: &SecretString) -> Result<Zeroizing<Vec<u8>>, KeyError> {
     let broken = |error: &dyn fmt::Display| KeyError::NotAnIdentity(error.to_string());
-    let decryptor = Decryptor::new(age::armor::ArmoredReader::new(file)).map_err(|error| broken(&error))?;
+    let decryptor =
+        Decryptor::new(age::armor::ArmoredReader::new(file)).map_err(|error| broken(&error))?;
     if !decryptor.is_scrypt() {
         return Err(broken(&"it is encrypted to a key, not with a passphrase"));
     }
     let identity = scrypt::Identity::new(passphrase.clone());
-    let mut reader =
-        decryptor.decrypt(std::iter::once(&identity as &dyn age::Identity)).map_err(|error| match error {
+    let mut reader = decryptor
+        .decrypt(std::iter::once(&identity as &dyn age::Identity))
+        .map_err(|error| match error {
             age::DecryptError::NoMatchingKeys
             | age::DecryptError::DecryptionFailed
             | age::DecryptError::KeyDecryptionFailed => KeyError::WrongPassphrase,
             other => broken(&other),
         })?;
     let mut plain = Zeroizing::new(Vec::new());
-    reader.read_to_end(&mut plain).map_err(|error| broken(&error))?;
+    reader
+        .read_to_end(&mut plain)
+        .map_err(|error| broken(&error))?;
     Ok(plain)
 }
 
@@ -289,7 +317,10 @@ pub fn generate_identity(now: Timestamp) -> (Zeroizing<String>, String) {
     let identity = x25519::Identity::generate();
     let recipient = identity.to_public().to_string();
     let secret = identity.to_string();
-    let text = format!("# created: {now}\n# public key: {recipient}\n{}\n", secret.expose_secret());
+    let text = format!(
+        "# created: {now}\n# public key: {recipient}\n{}\n",
+        secret.expose_secret()
+    );
     (Zeroizing::new(text), recipient)
 }
 
@@ -300,7 +331,8 @@ pub fn generate_identity(now: Timestamp) -> (Zeroizing<String>, String) {
 pub fn protect_identity(text: &str, passphrase: &SecretString) -> Result<Vec<u8>, KeyError> {
     use std::io::Write as _;
     let seal = || -> std::io::Result<Vec<u8>> {
-        let mut writer = Encryptor::with_user_passphrase(passphrase.clone()).wrap_output(Vec::new())?;
+        let mut writer =
+            Encryptor::with_user_passphrase(passphrase.clone()).wrap_output(Vec::new())?;
         writer.write_all(text.as_bytes())?;
         writer.finish()
     };
@@ -318,7 +350,8 @@ mod tests {
     #[test]
     fn a_write_key_survives_its_file() {
         let (_, recipient) = generate_identity(Timestamp::UNIX_EPOCH);
-        let key = WriteKey::generate(vault(), vec![recipient.clone()], Timestamp::UNIX_EPOCH).unwrap();
+        let key =
+            WriteKey::generate(vault(), vec![recipient.clone()], Timestamp::UNIX_EPOCH).unwrap();
         let read = WriteKey::from_json(&key.to_json()).unwrap();
         assert_eq!(read.writer(), key.writer());
         assert_eq!(read.recipients(), [recipient]);
@@ -332,16 +365,33 @@ mod tests {
     #[test]
     fn refuses_what_is_no_key() {
         let (_, recipient) = generate_identity(Timestamp::UNIX_EPOCH);
-        let json = WriteKey::generate(vault(), vec![recipient], Timestamp::UNIX_EPOCH).unwrap().to_json();
-        assert!(matches!(WriteKey::generate(vault(), vec![], Timestamp::UNIX_EPOCH), Err(KeyError::NoRecipients)));
+        let json = WriteKey::generate(vault(), vec![recipient], Timestamp::UNIX_EPOCH)
+            .unwrap()
+            .to_json();
+        assert!(matches!(
+            WriteKey::generate(vault(), vec![], Timestamp::UNIX_EPOCH),
+            Err(KeyError::NoRecipients)
+        ));
         assert!(matches!(
             WriteKey::generate(vault(), vec!["age1nope".into()], Timestamp::UNIX_EPOCH),
             Err(KeyError::NotARecipient(_))
         ));
         let newer = json.replace("\"format\": 1", "\"format\": 2");
-        assert!(matches!(WriteKey::from_json(&newer), Err(KeyError::NewerFormat(2))));
-        for broken in ["", "{}", "[]", &json.replace("chunk_key", "chunky"), &json.replace("AGE-SECRET-KEY-1", "")] {
-            assert!(matches!(WriteKey::from_json(broken), Err(KeyError::NotAWriteKey(_))), "{broken}");
+        assert!(matches!(
+            WriteKey::from_json(&newer),
+            Err(KeyError::NewerFormat(2))
+        ));
+        for broken in [
+            "",
+            "{}",
+            "[]",
+            &json.replace("chunk_key", "chunky"),
+            &json.replace("AGE-SECRET-KEY-1", ""),
+        ] {
+            assert!(
+                matches!(WriteKey::from_json(broken), Err(KeyError::NotAWriteKey(_))),
+                "{broken}"
+            );
         }
     }
 
@@ -351,12 +401,29 @@ mod tests {
         assert!(Identities::parse(text.as_bytes(), None).is_ok());
         let passphrase = SecretString::from("correct horse".to_owned());
         let protected = protect_identity(&text, &passphrase).unwrap();
-        assert!(matches!(Identities::parse(&protected, None), Err(KeyError::PassphraseNeeded)));
+        assert!(matches!(
+            Identities::parse(&protected, None),
+            Err(KeyError::PassphraseNeeded)
+        ));
         let wrong = SecretString::from("wrong".to_owned());
-        assert!(matches!(Identities::parse(&protected, Some(&wrong)), Err(KeyError::WrongPassphrase)));
+        assert!(matches!(
+            Identities::parse(&protected, Some(&wrong)),
+            Err(KeyError::WrongPassphrase)
+        ));
         assert!(Identities::parse(&protected, Some(&passphrase)).is_ok());
-        for bad in [&b""[..], b"hello", b"AGE-SECRET-KEY-1NOPE", b"# only a comment\n"] {
-            assert!(matches!(Identities::parse(bad, None), Err(KeyError::NotAnIdentity(_))), "{bad:?}");
+        for bad in [
+            &b""[..],
+            b"hello",
+            b"AGE-SECRET-KEY-1NOPE",
+            b"# only a comment\n",
+        ] {
+            assert!(
+                matches!(
+                    Identities::parse(bad, None),
+                    Err(KeyError::NotAnIdentity(_))
+                ),
+                "{bad:?}"
+            );
         }
     }
 }

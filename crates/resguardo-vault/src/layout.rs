@@ -9,7 +9,8 @@ pub(crate) const READER: &str = "read_vault.py";
 
 /// Builds a key from parts that are valid by their types.
 pub(crate) fn key(text: &str) -> Key {
-    text.parse().expect("source names, ids and digests hold only characters of keys")
+    text.parse()
+        .expect("source names, ids and digests hold only characters of keys")
 }
 
 pub(crate) fn packs(source: &SourceName) -> String {
@@ -22,7 +23,12 @@ pub(crate) fn pack(source: &SourceName, sha256: &Sha256Digest) -> Key {
 
 /// The digest that a pack's key promises.
 pub(crate) fn pack_digest(key: &Key) -> Option<Sha256Digest> {
-    key.as_str().rsplit('/').next()?.strip_suffix(".age")?.parse().ok()
+    key.as_str()
+        .rsplit('/')
+        .next()?
+        .strip_suffix(".age")?
+        .parse()
+        .ok()
 }
 
 pub(crate) fn index(source: &SourceName, name: &str) -> Option<Key> {
@@ -50,7 +56,10 @@ pub(crate) fn head_place(key: &Key) -> Option<(SourceName, Option<BackupId>)> {
     if folder != "snapshots" || parts.next().is_some() {
         return None;
     }
-    Some((source.parse().ok()?, name.strip_suffix(HEAD_ENDING)?.parse().ok()))
+    Some((
+        source.parse().ok()?,
+        name.strip_suffix(HEAD_ENDING)?.parse().ok(),
+    ))
 }
 
 pub(crate) fn receipts(source: &SourceName) -> String {

@@ -69,7 +69,11 @@ impl Lease {
             ttl_seconds: TTL_SECONDS,
         };
         let body = serde_json::to_vec(&file).expect("strings and numbers always serialise");
-        let held = Arc::new(Held { store, key: layout::lease(source), body: body.into() });
+        let held = Arc::new(Held {
+            store,
+            key: layout::lease(source),
+            body: body.into(),
+        });
         held.take(source, &file)?;
         let (stop, stopped) = sync_channel(1);
         let renewed = Arc::clone(&held);
@@ -81,7 +85,12 @@ impl Lease {
                 let _ = renewed.renew();
             }
         });
-        Ok(Self { held, source: source.clone(), stop: Some(stop), renewer: Some(renewer) })
+        Ok(Self {
+            held,
+            source: source.clone(),
+            stop: Some(stop),
+            renewer: Some(renewer),
+        })
     }
 
     /// The source that is held.
@@ -94,7 +103,9 @@ impl Lease {
     pub(crate) fn confirm(&self) -> Result<(), VaultError> {
         match self.held.store.get(&self.held.key) {
             Ok(body) if body == self.held.body => Ok(()),
-            Ok(_) | Err(StoreError::NotFound { .. }) => Err(VaultError::LeaseLost(self.source.clone())),
+            Ok(_) | Err(StoreError::NotFound { .. }) => {
+                Err(VaultError::LeaseLost(self.source.clone()))
+            }
             Err(error) => Err(error.into()),
         }
     }
@@ -154,23 +165,33 @@ impl Held {
     /// Puts the lease; where the store has no conditional put, by looking before and after.
     fn put(&self, condition: Condition) -> Result<(), StoreError> {
         if self.store.capabilities().conditional_put {
-            return self.store.put(&self.key, self.body.clone(), condition).map(|_| ());
+            return self
+                .store
+                .put(&self.key, self.body.clone(), condition)
+                .map(|_| ());
         }
         if condition == Condition::Absent && self.store.stat(&self.key).is_ok() {
-            return Err(StoreError::ConditionFailed { key: self.key.to_string() });
+            return Err(StoreError::ConditionFailed {
+                key: self.key.to_string(),
+            });
         }
-        self.store.put(&self.key, self.body.clone(), Condition::Always)?;
+        self.store
+            .put(&self.key, self.body.clone(), Condition::Always)?;
         if self.store.get(&self.key)? == self.body {
             Ok(())
         } else {
-            Err(StoreError::ConditionFailed { key: self.key.to_string() })
+            Err(StoreError::ConditionFailed {
+                key: self.key.to_string(),
+            })
         }
     }
 
     fn renew(&self) -> Result<(), StoreError> {
         let found = self.store.stat(&self.key)?;
         if self.store.get(&self.key)? != self.body {
-            return Err(StoreError::ConditionFailed { key: self.key.to_string() });
+            return Err(StoreError::ConditionFailed {
+                key: self.key.to_string(),
+            });
         }
         self.put(found.version.map_or(Condition::Always, Condition::Matches))
     }
@@ -192,7 +213,8 @@ impl Held {
     /// The store's own time, by the modification time of an object just written.
     fn store_now(&self, run: RunId) -> Result<Timestamp, StoreError> {
         let key = layout::key(&format!("_probe/clock-{run}"));
-        self.store.put(&key, Bytes::from_static(b"now"), Condition::Always)?;
+        self.store
+            .put(&key, Bytes::from_static(b"now"), Condition::Always)?;
         let now = self.store.stat(&key).map(|info| info.modified_at);
         self.store.delete(&key)?;
         now
@@ -201,7 +223,8 @@ impl Held {
 
 /// Whether no process of this machine has that id.
 fn is_gone(pid: u32) -> bool {
-    let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
+    let pid = i32::try_from(pid)
+        .ok()
+        .and_then(rustix::process::Pid::from_raw);
     pid.is_some_and(|pid| rustix::process::test_kill_process(pid) == Err(rustix::io::Errno::SRCH))
 }
-

@@ -16,6 +16,7 @@ mod cut;
 mod error;
 mod frame;
 mod head;
+mod heads;
 mod index;
 mod keys;
 mod layout;
@@ -32,13 +33,14 @@ mod verify;
 mod writer;
 
 pub use error::VaultError;
+pub use heads::{Heads, StoredHead};
 pub use keys::{
     Identities, KeyError, WriteKey, check_recipient, generate_identity, protect_identity,
 };
 pub use lease::Lease;
 pub use reader::Snapshot;
 pub use receipt::{ReceiptDraft, ReceiptError, Receipts, StoredReceipt, verify_envelope};
-pub use vault::{Access, Heads, Settings, StoredHead, Vault, VaultConfig};
+pub use vault::{Access, Settings, Vault, VaultConfig};
 pub use verify::{Depth, Selection};
 pub use writer::{Committed, Description, FileWriter, SnapshotWriter};
 

@@ -2,7 +2,9 @@
 
 use std::io::{self, BufRead, Read as _, Write};
 
-use resguardo_model::{Extent, FileEntry, FileKind, FilePath, Manifest, ManifestHeader, Sha256Digest};
+use resguardo_model::{
+    Extent, FileEntry, FileKind, FilePath, Manifest, ManifestHeader, Sha256Digest,
+};
 use serde::{Deserialize, Serialize};
 
 /// Extents on one line at most.
@@ -73,7 +75,10 @@ pub(crate) fn write(manifest: &Manifest, out: &mut dyn Write) -> io::Result<()> 
             line(&Line::Extents(some.iter().map(tuple).collect()))?;
         }
     }
-    line(&Line::End(EndLine { files: manifest.files.len() as u64, extents }))
+    line(&Line::End(EndLine {
+        files: manifest.files.len() as u64,
+        extents,
+    }))
 }
 
 mod erased {
@@ -97,33 +102,61 @@ mod erased {
 /// # Errors
 /// [`ManifestError`].
 pub fn parse(mut input: impl BufRead) -> Result<Manifest, ManifestError> {
-    let mut lines = Lines { input: &mut input, number: 0, buffer: Vec::new() };
+    let mut lines = Lines {
+        input: &mut input,
+        number: 0,
+        buffer: Vec::new(),
+    };
     let header = parse_header(&mut lines)?;
     let mut files: Vec<FileEntry> = Vec::new();
     let mut extents = 0;
     loop {
-        let Some(bytes) = lines.next()? else { return Err(lines.bad("the closing line is missing")) };
+        let Some(bytes) = lines.next()? else {
+            return Err(lines.bad("the closing line is missing"));
+        };
         let line: Line = serde_json::from_slice(bytes).map_err(|error| lines.bad(error))?;
         match line {
             Line::File(file) => {
                 ended(files.last()).map_err(|what| lines.bad(what))?;
-                if files.last().is_some_and(|last| last.path.as_str().as_bytes() >= file.path.as_str().as_bytes()) {
+                if files.last().is_some_and(|last| {
+                    last.path.as_str().as_bytes() >= file.path.as_str().as_bytes()
+                }) {
                     return Err(lines.bad(format!("{} is out of order", file.path)));
                 }
-                let FileLine { path, kind, size, sha256 } = file;
-                files.push(FileEntry { path, kind, size, sha256, extents: Vec::new() });
+                let FileLine {
+                    path,
+                    kind,
+                    size,
+                    sha256,
+                } = file;
+                files.push(FileEntry {
+                    path,
+                    kind,
+                    size,
+                    sha256,
+                    extents: Vec::new(),
+                });
             }
             Line::Extents(tuples) => {
-                let Some(file) = files.last_mut() else { return Err(lines.bad("extents before any file")) };
+                let Some(file) = files.last_mut() else {
+                    return Err(lines.bad("extents before any file"));
+                };
                 extents += tuples.len() as u64;
                 for tuple in tuples {
-                    let extent = checked(tuple, file, header.packs.len()).map_err(|what| lines.bad(what))?;
+                    let extent =
+                        checked(tuple, file, header.packs.len()).map_err(|what| lines.bad(what))?;
                     file.extents.push(extent);
                 }
             }
             Line::End(end) => {
                 ended(files.last()).map_err(|what| lines.bad(what))?;
-                if end != (EndLine { files: files.len() as u64, extents }) || lines.next()?.is_some() {
+                if end
+                    != (EndLine {
+                        files: files.len() as u64,
+                        extents,
+                    })
+                    || lines.next()?.is_some()
+                {
                     return Err(lines.bad("the closing line does not match what came before it"));
                 }
                 return Ok(Manifest { header, files });
@@ -147,25 +180,52 @@ fn parse_header(lines: &mut Lines<'_>) -> Result<ManifestHeader, ManifestError> 
 
 fn checked(tuple: ExtentTuple, file: &FileEntry, packs: usize) -> Result<Extent, String> {
     let (file_offset, length, pack, frame, frame_offset) = tuple;
-    let expected = file.extents.last().map_or(0, |last| last.file_offset + last.length);
+    let expected = file
+        .extents
+        .last()
+        .map_or(0, |last| last.file_offset + last.length);
     let end = file_offset.checked_add(length);
     let fits = length > 0
         && file_offset == expected
         && end.is_some_and(|end| end <= file.size)
-        && u64::from(frame_offset).checked_add(length).is_some_and(|end| end <= crate::frame::FRAME_BYTES_MAX as u64);
+        && u64::from(frame_offset)
+            .checked_add(length)
+            .is_some_and(|end| end <= crate::frame::FRAME_BYTES_MAX as u64);
     if !fits {
-        return Err(format!("{}: the extent at {file_offset} of {length} bytes does not fit", file.path));
+        return Err(format!(
+            "{}: the extent at {file_offset} of {length} bytes does not fit",
+            file.path
+        ));
     }
     if pack as usize >= packs {
-        return Err(format!("{}: the extent at {file_offset} names pack {pack} of {packs}", file.path));
+        return Err(format!(
+            "{}: the extent at {file_offset} names pack {pack} of {packs}",
+            file.path
+        ));
     }
-    Ok(Extent { file_offset, length, pack, frame, frame_offset })
+    Ok(Extent {
+        file_offset,
+        length,
+        pack,
+        frame,
+        frame_offset,
+    })
 }
 
 fn ended(file: Option<&FileEntry>) -> Result<(), String> {
     let Some(file) = file else { return Ok(()) };
-    let end = file.extents.last().map_or(0, |last| last.file_offset + last.length);
-    if end == file.size { Ok(()) } else { Err(format!("{}: its extents end at {end} of {}", file.path, file.size)) }
+    let end = file
+        .extents
+        .last()
+        .map_or(0, |last| last.file_offset + last.length);
+    if end == file.size {
+        Ok(())
+    } else {
+        Err(format!(
+            "{}: its extents end at {end} of {}",
+            file.path, file.size
+        ))
+    }
 }
 
 struct Lines<'a> {
@@ -192,7 +252,10 @@ impl Lines<'_> {
     }
 
     fn bad(&self, what: impl std::fmt::Display) -> ManifestError {
-        ManifestError::Malformed { line: self.number, what: what.to_string() }
+        ManifestError::Malformed {
+            line: self.number,
+            what: what.to_string(),
+        }
     }
 }
 
@@ -223,7 +286,10 @@ mod tests {
                 extents: extents.collect(),
             }
         });
-        let pack = |text: &[u8]| ObjectRef { sha256: Sha256Digest::of(text), bytes: 100 };
+        let pack = |text: &[u8]| ObjectRef {
+            sha256: Sha256Digest::of(text),
+            bytes: 100,
+        };
         let header = ManifestHeader {
             format: 1,
             vault: "01jd8kq2v3m4n5p6q7r8s9t0vw".parse().unwrap(),
@@ -244,7 +310,10 @@ mod tests {
             },
             packs: vec![pack(b"0"), pack(b"1")],
         };
-        Manifest { header, files: files.collect() }
+        Manifest {
+            header,
+            files: files.collect(),
+        }
     }
 
     fn text(manifest: &Manifest) -> String {
@@ -292,10 +361,15 @@ mod tests {
             ("{\"end\"", "{\"ende\"", "unknown variant"),
         ] {
             assert!(good.contains(from), "{from}");
-            let error = parse(good.replacen(from, to, 1).as_bytes()).unwrap_err().to_string();
+            let error = parse(good.replacen(from, to, 1).as_bytes())
+                .unwrap_err()
+                .to_string();
             assert!(error.contains(what), "{from} -> {to}: {error}");
         }
         let newer = good.replacen("{\"format\":1", "{\"format\":2", 1);
-        assert!(matches!(parse(newer.as_bytes()), Err(ManifestError::NewerFormat(2))));
+        assert!(matches!(
+            parse(newer.as_bytes()),
+            Err(ManifestError::NewerFormat(2))
+        ));
     }
 }

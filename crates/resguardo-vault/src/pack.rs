@@ -49,7 +49,10 @@ impl PackBuilder {
     }
 
     /// Seals the pack, freeing each frame as it goes.
-    pub(crate) fn seal<'a>(self, recipients: impl Iterator<Item = &'a dyn age::Recipient>) -> io::Result<SealedPack> {
+    pub(crate) fn seal<'a>(
+        self,
+        recipients: impl Iterator<Item = &'a dyn age::Recipient>,
+    ) -> io::Result<SealedPack> {
         // An age file adds a header and 16 bytes per 64 KiB.
         let room = self.compressed_bytes + self.compressed_bytes / 4096 + (64 << 10);
         let mut writer = seal::begin(Vec::with_capacity(room), recipients)?;
@@ -61,7 +64,8 @@ impl PackBuilder {
             entries.extend_from_slice(&compressed.to_le_bytes());
             entries.extend_from_slice(&frame.raw_bytes.to_le_bytes());
         }
-        let table_bytes = u32::try_from(entries.len() + FOOTER_BYTES).expect("at most FRAMES_MAX entries");
+        let table_bytes =
+            u32::try_from(entries.len() + FOOTER_BYTES).expect("at most FRAMES_MAX entries");
         writer.write_all(&SKIPPABLE_MAGIC.to_le_bytes())?;
         writer.write_all(&table_bytes.to_le_bytes())?;
         writer.write_all(&entries)?;
@@ -69,7 +73,10 @@ impl PackBuilder {
         writer.write_all(&[0])?;
         writer.write_all(&SEEKABLE_MAGIC.to_le_bytes())?;
         let bytes = writer.finish()?;
-        Ok(SealedPack { sha256: Sha256Digest::of(&bytes), bytes })
+        Ok(SealedPack {
+            sha256: Sha256Digest::of(&bytes),
+            bytes,
+        })
     }
 }
 
@@ -96,7 +103,12 @@ impl PackTable {
     /// # Errors
     /// `InvalidData` if it is no such table; the reader's own errors.
     pub fn read(pack: &mut (impl Read + Seek)) -> io::Result<Self> {
-        let bad = |what: &str| io::Error::new(io::ErrorKind::InvalidData, format!("the pack's table {what}"));
+        let bad = |what: &str| {
+            io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!("the pack's table {what}"),
+            )
+        };
         let end = pack.seek(SeekFrom::End(0))?;
         if end > PACK_BYTES_MAX || end < (FOOTER_BYTES + 8) as u64 {
             return Err(bad("cannot be in a pack of that size"));
@@ -105,11 +117,17 @@ impl PackTable {
         let mut footer = [0; FOOTER_BYTES];
         pack.read_exact(&mut footer)?;
         let count = le32(&footer[0..4]) as usize;
-        if le32(&footer[5..9]) != SEEKABLE_MAGIC || footer[4] != 0 || count == 0 || count > FRAMES_MAX {
+        if le32(&footer[5..9]) != SEEKABLE_MAGIC
+            || footer[4] != 0
+            || count == 0
+            || count > FRAMES_MAX
+        {
             return Err(bad("has no valid footer"));
         }
         let table_bytes = count * ENTRY_BYTES + FOOTER_BYTES;
-        let Some(frames_end) = end.checked_sub(table_bytes as u64 + 8) else { return Err(bad("is cut off")) };
+        let Some(frames_end) = end.checked_sub(table_bytes as u64 + 8) else {
+            return Err(bad("is cut off"));
+        };
         pack.seek(SeekFrom::Start(frames_end))?;
         let mut table = vec![0; 8 + count * ENTRY_BYTES];
         pack.read_exact(&mut table)?;
@@ -123,10 +141,18 @@ impl PackTable {
             if raw_bytes as usize > FRAME_BYTES_MAX || raw_bytes == 0 {
                 return Err(bad("names a frame beyond the format's limits"));
             }
-            frames.push(FramePlace { offset, compressed_bytes, raw_bytes });
+            frames.push(FramePlace {
+                offset,
+                compressed_bytes,
+                raw_bytes,
+            });
             offset += u64::from(compressed_bytes);
         }
-        if offset == frames_end { Ok(Self { frames }) } else { Err(bad("does not match its frames")) }
+        if offset == frames_end {
+            Ok(Self { frames })
+        } else {
+            Err(bad("does not match its frames"))
+        }
     }
 
     /// The place of a frame.
@@ -162,7 +188,9 @@ mod tests {
         for content in contents {
             builder.push(frame::compress(content, 3).unwrap());
         }
-        let sealed = builder.seal(std::iter::once(&recipient as &dyn age::Recipient)).unwrap();
+        let sealed = builder
+            .seal(std::iter::once(&recipient as &dyn age::Recipient))
+            .unwrap();
         assert_eq!(Sha256Digest::of(&sealed.bytes), sealed.sha256);
         let mut plain = Vec::new();
         age::Decryptor::new(&sealed.bytes[..])

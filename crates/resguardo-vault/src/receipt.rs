@@ -6,7 +6,9 @@ use std::collections::{BTreeMap, HashMap};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
-use resguardo_model::receipt::{Envelope, PAYLOAD_TYPE, Predicate, STATEMENT_TYPE, Signature, Statement, Subject};
+use resguardo_model::receipt::{
+    Envelope, PAYLOAD_TYPE, Predicate, STATEMENT_TYPE, Signature, Statement, Subject,
+};
 use resguardo_model::{Finding, FindingKind, Sha256Digest, SourceName, WriterId};
 use resguardo_store::Condition;
 
@@ -63,7 +65,11 @@ pub enum ReceiptError {
 
 /// DSSE v1, "pre-authentication encoding".
 fn pre_authentication_encoding(payload: &[u8]) -> Vec<u8> {
-    let head = format!("DSSEv1 {} {PAYLOAD_TYPE} {} ", PAYLOAD_TYPE.len(), payload.len());
+    let head = format!(
+        "DSSEv1 {} {PAYLOAD_TYPE} {} ",
+        PAYLOAD_TYPE.len(),
+        payload.len()
+    );
     [head.as_bytes(), payload].concat()
 }
 
@@ -73,7 +79,10 @@ fn sign(statement: &Statement, key: &WriteKey) -> Vec<u8> {
     let envelope = Envelope {
         payload_type: PAYLOAD_TYPE.to_owned(),
         payload: BASE64_STANDARD.encode(&payload),
-        signatures: vec![Signature { keyid: key.writer().to_string(), sig: BASE64_STANDARD.encode(signature) }],
+        signatures: vec![Signature {
+            keyid: key.writer().to_string(),
+            sig: BASE64_STANDARD.encode(signature),
+        }],
     };
     let mut json = serde_json::to_vec_pretty(&envelope).expect("strings always serialise");
     json.push(b'\n');
@@ -88,17 +97,28 @@ pub fn verify_envelope(bytes: &[u8]) -> Result<(Statement, WriterId), ReceiptErr
     let malformed = |why: &dyn std::fmt::Display| ReceiptError::Malformed(why.to_string());
     let envelope: Envelope = serde_json::from_slice(bytes).map_err(|error| malformed(&error))?;
     if envelope.payload_type != PAYLOAD_TYPE {
-        return Err(malformed(&"it carries something else than an in-toto statement"));
+        return Err(malformed(
+            &"it carries something else than an in-toto statement",
+        ));
     }
-    let [signature] = &envelope.signatures[..] else { return Err(malformed(&"it has not exactly one signature")) };
-    let payload = BASE64_STANDARD.decode(&envelope.payload).map_err(|error| malformed(&error))?;
+    let [signature] = &envelope.signatures[..] else {
+        return Err(malformed(&"it has not exactly one signature"));
+    };
+    let payload = BASE64_STANDARD
+        .decode(&envelope.payload)
+        .map_err(|error| malformed(&error))?;
     let writer: WriterId = signature.keyid.parse().map_err(|error| malformed(&error))?;
-    let sig = BASE64_STANDARD.decode(&signature.sig).map_err(|error| malformed(&error))?;
-    let sig: [u8; 64] = sig.try_into().map_err(|_| malformed(&"the signature has not 64 bytes"))?;
+    let sig = BASE64_STANDARD
+        .decode(&signature.sig)
+        .map_err(|error| malformed(&error))?;
+    let sig: [u8; 64] = sig
+        .try_into()
+        .map_err(|_| malformed(&"the signature has not 64 bytes"))?;
     if !keys::signed_by(writer, &pre_authentication_encoding(&payload), &sig) {
         return Err(ReceiptError::Forged);
     }
-    let statement: Statement = serde_json::from_slice(&payload).map_err(|error| malformed(&error))?;
+    let statement: Statement =
+        serde_json::from_slice(&payload).map_err(|error| malformed(&error))?;
     if statement.predicate.writer != writer {
         return Err(ReceiptError::Forged);
     }
@@ -115,19 +135,34 @@ impl Vault {
     /// [`VaultError::NoWriteKey`]; the store's own.
     pub fn put_receipt(&self, draft: ReceiptDraft) -> Result<StoredReceipt, VaultError> {
         let key = self.write_key()?;
-        let ReceiptDraft { subject, predicate_type, mut predicate } = draft;
+        let ReceiptDraft {
+            subject,
+            predicate_type,
+            mut predicate,
+        } = draft;
         let source = predicate.source.clone();
         let last = self.last_own_receipt(&source, key.writer())?;
         predicate.writer = key.writer();
         predicate.sequence = last.as_ref().map_or(0, |(sequence, _)| *sequence) + 1;
         predicate.previous = last.map(|(_, sha256)| sha256);
         let at = layout::receipt(&source, predicate.run);
-        let statement =
-            Statement { statement_type: STATEMENT_TYPE.to_owned(), subject, predicate_type, predicate };
+        let statement = Statement {
+            statement_type: STATEMENT_TYPE.to_owned(),
+            subject,
+            predicate_type,
+            predicate,
+        };
         let bytes = sign(&statement, key);
-        self.store().put(&at, Bytes::copy_from_slice(&bytes), Condition::Always)?;
+        self.store()
+            .put(&at, Bytes::copy_from_slice(&bytes), Condition::Always)?;
         let sha256 = Sha256Digest::of(&bytes);
-        Ok(StoredReceipt { statement, sha256, key: at.to_string(), trusted: true, bytes })
+        Ok(StoredReceipt {
+            statement,
+            sha256,
+            key: at.to_string(),
+            trusted: true,
+            bytes,
+        })
     }
 
     /// Sequence and digest of the newest receipt that `writer` left for a source. Names are ULIDs, so the
@@ -141,7 +176,10 @@ impl Vault {
             let bytes = self.store().get(&info.key)?;
             match verify_envelope(&bytes) {
                 Ok((statement, by)) if by == writer => {
-                    return Ok(Some((statement.predicate.sequence, Sha256Digest::of(&bytes))));
+                    return Ok(Some((
+                        statement.predicate.sequence,
+                        Sha256Digest::of(&bytes),
+                    )));
                 }
                 _ => {}
             }
@@ -166,7 +204,9 @@ impl Vault {
         source: Option<&SourceName>,
         known: &(dyn Fn(&str) -> Option<Vec<u8>> + Sync),
     ) -> Result<Receipts, VaultError> {
-        let listed = self.store().list(&source.map(layout::receipts).unwrap_or_default())?;
+        let listed = self
+            .store()
+            .list(&source.map(layout::receipts).unwrap_or_default())?;
         let places: Vec<_> = listed
             .into_iter()
             .filter_map(|info| layout::receipt_place(&info.key).map(|source| (info.key, source)))
@@ -187,20 +227,31 @@ impl Vault {
                     && *key == layout::receipt(source, predicate.run)
             };
             match verify_envelope(&bytes) {
-                Ok((statement, writer)) if belongs(&statement) => all.receipts.push(StoredReceipt {
-                    statement,
-                    sha256: Sha256Digest::of(&bytes),
-                    key: key.to_string(),
-                    trusted: self.trusts(writer),
-                    bytes,
-                }),
-                Ok(_) => all.findings.push(forged(source, key.as_str(), "it belongs elsewhere")),
-                Err(error) => all.findings.push(forged(source, key.as_str(), &error.to_string())),
+                Ok((statement, writer)) if belongs(&statement) => {
+                    all.receipts.push(StoredReceipt {
+                        statement,
+                        sha256: Sha256Digest::of(&bytes),
+                        key: key.to_string(),
+                        trusted: self.trusts(writer),
+                        bytes,
+                    })
+                }
+                Ok(_) => all
+                    .findings
+                    .push(forged(source, key.as_str(), "it belongs elsewhere")),
+                Err(error) => all
+                    .findings
+                    .push(forged(source, key.as_str(), &error.to_string())),
             }
         }
         all.receipts.sort_by_key(|receipt| {
             let predicate = &receipt.statement.predicate;
-            (predicate.source.clone(), predicate.writer, predicate.sequence, predicate.run)
+            (
+                predicate.source.clone(),
+                predicate.writer,
+                predicate.sequence,
+                predicate.run,
+            )
         });
         let holes = find_holes(&all.receipts);
         all.findings.extend(holes);
@@ -220,10 +271,13 @@ fn forged(source: &SourceName, key: &str, what: &str) -> Finding {
 
 /// Receipts whose predecessor is gone.
 fn find_holes(receipts: &[StoredReceipt]) -> Vec<Finding> {
-    let mut by_chain: BTreeMap<(SourceName, WriterId), HashMap<Sha256Digest, u64>> = BTreeMap::new();
+    let mut by_chain: BTreeMap<(SourceName, WriterId), HashMap<Sha256Digest, u64>> =
+        BTreeMap::new();
     for receipt in receipts {
         let predicate = &receipt.statement.predicate;
-        let chain = by_chain.entry((predicate.source.clone(), predicate.writer)).or_default();
+        let chain = by_chain
+            .entry((predicate.source.clone(), predicate.writer))
+            .or_default();
         chain.insert(receipt.sha256, predicate.sequence);
     }
     let mut findings = Vec::new();
@@ -232,7 +286,9 @@ fn find_holes(receipts: &[StoredReceipt]) -> Vec<Finding> {
         let chain = &by_chain[&(predicate.source.clone(), predicate.writer)];
         let follows = match predicate.previous {
             None => predicate.sequence == 1,
-            Some(previous) => chain.get(&previous).is_some_and(|before| before + 1 == predicate.sequence),
+            Some(previous) => chain
+                .get(&previous)
+                .is_some_and(|before| before + 1 == predicate.sequence),
         };
         if !follows {
             findings.push(Finding {

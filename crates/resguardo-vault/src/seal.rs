@@ -16,17 +16,25 @@ pub(crate) fn open<'a, R: Read>(
     input: R,
     identities: impl Iterator<Item = &'a dyn Identity>,
 ) -> Result<StreamReader<R>, VaultError> {
-    Decryptor::new(input).and_then(|decryptor| decryptor.decrypt(identities)).map_err(|error| match error {
-        DecryptError::NoMatchingKeys => VaultError::WrongIdentity { object: key.to_string() },
-        other => damaged(key, kind, format!("it is no readable age file: {other}")),
-    })
+    Decryptor::new(input)
+        .and_then(|decryptor| decryptor.decrypt(identities))
+        .map_err(|error| match error {
+            DecryptError::NoMatchingKeys => VaultError::WrongIdentity {
+                object: key.to_string(),
+            },
+            other => damaged(key, kind, format!("it is no readable age file: {other}")),
+        })
 }
 
 /// The finding that `key` is damaged, as an error; whoever knows the backups hit fills them in.
 pub(crate) fn damaged(key: &Key, kind: FindingKind, what: impl std::fmt::Display) -> VaultError {
     VaultError::Damaged(Box::new(Finding {
         kind,
-        source: key.as_str().split('/').next().and_then(|source| source.parse().ok()),
+        source: key
+            .as_str()
+            .split('/')
+            .next()
+            .and_then(|source| source.parse().ok()),
         object: key.to_string(),
         message: format!("{key}: {what}"),
         backups_hit: Vec::new(),
@@ -38,7 +46,9 @@ pub(crate) fn begin<'a, W: Write>(
     output: W,
     recipients: impl Iterator<Item = &'a dyn Recipient>,
 ) -> io::Result<StreamWriter<W>> {
-    Encryptor::with_recipients(recipients).map_err(io::Error::other)?.wrap_output(output)
+    Encryptor::with_recipients(recipients)
+        .map_err(io::Error::other)?
+        .wrap_output(output)
 }
 
 /// Seals `bytes` after compressing them: manifests and index objects.
@@ -52,12 +62,16 @@ pub(crate) fn compress_and_seal<'a>(
     encoder.include_checksum(true)?;
     let mut buffered = io::BufWriter::with_capacity(64 << 10, encoder);
     fill(&mut buffered)?;
-    let encoder = buffered.into_inner().map_err(io::IntoInnerError::into_error)?;
+    let encoder = buffered
+        .into_inner()
+        .map_err(io::IntoInnerError::into_error)?;
     encoder.finish()?.finish()
 }
 
 /// Decodes what [`compress_and_seal`] compressed, as it streams in.
-pub(crate) fn decompress<R: Read>(opened: R) -> io::Result<zstd::Decoder<'static, io::BufReader<R>>> {
+pub(crate) fn decompress<R: Read>(
+    opened: R,
+) -> io::Result<zstd::Decoder<'static, io::BufReader<R>>> {
     let mut decoder = zstd::Decoder::new(opened)?;
     // docs/format.md, "Limits": 128 MiB.
     decoder.window_log_max(27)?;

@@ -1,22 +1,19 @@
-//! A vault that is open: its config, keys, heads.
+//! A vault that is open: its config, its keys, its settings.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use jiff::Timestamp;
 use resguardo_model::id::RunId;
-use resguardo_model::{
-    BackupId, CancelToken, Clock, Finding, FindingKind, Head, Sha256Digest, SourceName, VaultId,
-    WriterId,
-};
+use resguardo_model::{BackupId, CancelToken, Clock, Sha256Digest, SourceName, VaultId, WriterId};
 use resguardo_store::{Condition, Key, Store, StoreError};
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
 use crate::error::VaultError;
-use crate::head::{self, HeadError};
+use crate::heads::StoredHead;
 use crate::keys::{self, Identities, KeyError, WriteKey};
 use crate::layout;
 use crate::lease::Lease;
@@ -78,29 +75,6 @@ struct Inner {
     settings: Settings,
 }
 
-/// A head as it lies in the vault.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StoredHead {
-    /// What it says; its signature is good.
-    pub head: Head,
-    /// SHA-256 of the object.
-    pub sha256: Sha256Digest,
-    /// The object's key.
-    pub key: String,
-    /// Whether its writer is trusted here. Without any pin every writer is, which is said by
-    /// [`Vault::pins_writers`].
-    pub trusted: bool,
-}
-
-/// The heads of a vault, and what is wrong with them.
-#[derive(Clone, Debug, Default)]
-pub struct Heads {
-    /// Heads whose signature and place are right, by source and sequence.
-    pub heads: Vec<StoredHead>,
-    /// Everything else.
-    pub findings: Vec<Finding>,
-}
-
 impl Vault {
     /// Makes a vault in an empty store.
     ///
@@ -114,23 +88,46 @@ impl Vault {
         if recipients.is_empty() {
             return Err(KeyError::NoRecipients.into());
         }
-        recipients.iter().try_for_each(|recipient| keys::check_recipient(recipient))?;
+        recipients
+            .iter()
+            .try_for_each(|recipient| keys::check_recipient(recipient))?;
         match Self::read_config(store) {
             Err(VaultError::NotAVault { .. }) => {}
             Ok(VaultConfig { vault, .. }) => {
-                return Err(VaultError::AlreadyAVault { place: store.describe(), vault });
+                return Err(VaultError::AlreadyAVault {
+                    place: store.describe(),
+                    vault,
+                });
             }
             Err(other) => return Err(other),
         }
         let now = clock.now();
-        let config = VaultConfig { format: 1, vault: VaultId(new_ulid(now)?), created_at: now, recipients };
+        let config = VaultConfig {
+            format: 1,
+            vault: VaultId(new_ulid(now)?),
+            created_at: now,
+            recipients,
+        };
         let mut json = serde_json::to_vec_pretty(&config).expect("strings always serialise");
         json.push(b'\n');
-        let put = |name: &str, body: Bytes, condition| store.put(&layout::key(name), body, condition);
-        put(layout::README, Bytes::from_static(README.as_bytes()), Condition::Always)?;
-        put(layout::READER, Bytes::from_static(READER.as_bytes()), Condition::Always)?;
+        let put =
+            |name: &str, body: Bytes, condition| store.put(&layout::key(name), body, condition);
+        put(
+            layout::README,
+            Bytes::from_static(README.as_bytes()),
+            Condition::Always,
+        )?;
+        put(
+            layout::READER,
+            Bytes::from_static(READER.as_bytes()),
+            Condition::Always,
+        )?;
         let conditional = store.capabilities().conditional_put;
-        let condition = if conditional { Condition::Absent } else { Condition::Always };
+        let condition = if conditional {
+            Condition::Absent
+        } else {
+            Condition::Always
+        };
         put(layout::VAULT, json.into(), condition)?;
         Ok(config)
     }
@@ -143,7 +140,9 @@ impl Vault {
         let bytes = match store.get(&layout::key(layout::VAULT)) {
             Ok(bytes) => bytes,
             Err(StoreError::NotFound { .. } | StoreError::NoSuchPlace { .. }) => {
-                return Err(VaultError::NotAVault { place: store.describe() });
+                return Err(VaultError::NotAVault {
+                    place: store.describe(),
+                });
             }
             Err(other) => return Err(other.into()),
         };
@@ -157,7 +156,10 @@ impl Vault {
         }
         let Format { format } = serde_json::from_slice(&bytes).map_err(|error| broken(&error))?;
         if format > 1 {
-            return Err(VaultError::NewerFormat { object: layout::VAULT.to_owned(), format });
+            return Err(VaultError::NewerFormat {
+                object: layout::VAULT.to_owned(),
+                format,
+            });
         }
         serde_json::from_slice(&bytes).map_err(|error| broken(&error))
     }
@@ -167,12 +169,23 @@ impl Vault {
     /// # Errors
     /// As [`Vault::read_config`]; [`VaultError::ConfigChanged`] if `vault.json` is not what the write
     /// key pins.
-    pub fn open(store: Arc<dyn Store>, access: Access, settings: Settings) -> Result<Self, VaultError> {
+    pub fn open(
+        store: Arc<dyn Store>,
+        access: Access,
+        settings: Settings,
+    ) -> Result<Self, VaultError> {
         let config = Self::read_config(&*store)?;
         if let Some(key) = &access.write_key {
             compare(&config, key)?;
         }
-        Ok(Self { inner: Arc::new(Inner { store, config, access, settings }) })
+        Ok(Self {
+            inner: Arc::new(Inner {
+                store,
+                config,
+                access,
+                settings,
+            }),
+        })
     }
 
     /// The vault's id.
@@ -216,28 +229,47 @@ impl Vault {
     }
 
     pub(crate) fn write_key(&self) -> Result<&WriteKey, VaultError> {
-        self.inner.access.write_key.as_ref().ok_or(VaultError::NoWriteKey)
+        self.inner
+            .access
+            .write_key
+            .as_ref()
+            .ok_or(VaultError::NoWriteKey)
     }
 
     pub(crate) fn identities(&self, object: &Key) -> Result<&Identities, VaultError> {
-        let none = || VaultError::NoIdentity { object: object.to_string() };
+        let none = || VaultError::NoIdentity {
+            object: object.to_string(),
+        };
         self.inner.access.identities.as_ref().ok_or_else(none)
     }
 
     pub(crate) fn trusts(&self, writer: WriterId) -> bool {
         let access = &self.inner.access;
-        let pinned = access.write_key.as_ref().is_some_and(|key| key.trusted_writers().contains(&writer));
+        let pinned = access
+            .write_key
+            .as_ref()
+            .is_some_and(|key| key.trusted_writers().contains(&writer));
         pinned || access.trusted_writers.contains(&writer) || !self.pins_writers()
     }
 
     pub(crate) fn cache_of(&self, source: &SourceName) -> PathBuf {
-        self.inner.settings.cache.join(self.id().to_string()).join(source.as_str())
+        self.inner
+            .settings
+            .cache
+            .join(self.id().to_string())
+            .join(source.as_str())
     }
 
     /// Sizes of the packs of a source by their digests.
-    pub(crate) fn packs_of(&self, source: &SourceName) -> Result<HashMap<Sha256Digest, u64>, VaultError> {
+    pub(crate) fn packs_of(
+        &self,
+        source: &SourceName,
+    ) -> Result<HashMap<Sha256Digest, u64>, VaultError> {
         let listed = self.store().list(&layout::packs(source))?;
-        Ok(listed.iter().filter_map(|info| Some((layout::pack_digest(&info.key)?, info.bytes))).collect())
+        Ok(listed
+            .iter()
+            .filter_map(|info| Some((layout::pack_digest(&info.key)?, info.bytes)))
+            .collect())
     }
 
     /// Takes the lease of a source.
@@ -252,7 +284,14 @@ impl Vault {
         pid: u32,
     ) -> Result<Lease, VaultError> {
         self.write_key()?;
-        Lease::acquire(Arc::clone(self.store()), source, run, host, pid, &*self.settings().clock)
+        Lease::acquire(
+            Arc::clone(self.store()),
+            source,
+            run,
+            host,
+            pid,
+            &*self.settings().clock,
+        )
     }
 
     /// Begins a backup of the source whose lease is given.
@@ -278,137 +317,6 @@ impl Vault {
         Snapshot::open(self.clone(), head)
     }
 
-    /// All heads, of one source or of all.
-    ///
-    /// # Errors
-    /// The store's own; whatever is wrong with a head is a finding.
-    pub fn heads(&self, source: Option<&SourceName>) -> Result<Heads, VaultError> {
-        self.heads_known(source, &|_| None)
-    }
-
-    /// As [`Vault::heads`]; heads that `known` returns for their key are not fetched again, because
-    /// heads do not change.
-    ///
-    /// # Errors
-    /// As [`Vault::heads`].
-    pub fn heads_known(
-        &self,
-        source: Option<&SourceName>,
-        known: &(dyn Fn(&str) -> Option<StoredHead> + Sync),
-    ) -> Result<Heads, VaultError> {
-        let prefix = source.map(layout::snapshots).unwrap_or_default();
-        let listed = self.store().list(&prefix)?;
-        let places: Vec<_> = listed
-            .into_iter()
-            .filter_map(|info| layout::head_place(&info.key).map(|place| (info.key, place)))
-            .collect();
-        let read = self.in_parallel(&places, |(key, (source, backup))| match known(key.as_str()) {
-            Some(head) => Ok(Ok(StoredHead { trusted: self.trusts(head.head.writer), ..head })),
-            None => self.read_head(key, source, *backup),
-        })?;
-        let mut all = Heads::default();
-        for result in read {
-            match result {
-                Ok(head) => all.heads.push(head),
-                Err(finding) => all.findings.push(finding),
-            }
-        }
-        all.heads.sort_by(|a, b| (&a.head.source, a.head.sequence, a.head.backup).cmp(&(&b.head.source, b.head.sequence, b.head.backup)));
-        self.check_order(source, &mut all);
-        Ok(all)
-    }
-
-    fn read_head(
-        &self,
-        key: &Key,
-        source: &SourceName,
-        backup: Option<BackupId>,
-    ) -> Result<Result<StoredHead, Finding>, VaultError> {
-        let bytes = self.store().get(key)?;
-        let finding = |kind, what: String| Finding {
-            kind,
-            source: Some(source.clone()),
-            object: key.to_string(),
-            message: format!("{key}: {what}"),
-            backups_hit: backup.into_iter().collect(),
-        };
-        let head = match head::parse(&bytes) {
-            Ok(head) => head,
-            Err(HeadError::NewerFormat(format)) => {
-                return Err(VaultError::NewerFormat { object: key.to_string(), format });
-            }
-            Err(HeadError::Forged) => {
-                return Ok(Err(finding(FindingKind::HeadForged, HeadError::Forged.to_string())));
-            }
-            Err(malformed) => return Ok(Err(finding(FindingKind::HeadMalformed, malformed.to_string()))),
-        };
-        if head.vault != self.id() || head.source != *source || Some(head.backup) != backup {
-            let what = format!("it is the head of {} of {} in vault {}", head.backup, head.source, head.vault);
-            return Ok(Err(finding(FindingKind::HeadReplayed, what)));
-        }
-        let trusted = self.trusts(head.writer);
-        Ok(Ok(StoredHead { head, sha256: Sha256Digest::of(&bytes), key: key.to_string(), trusted }))
-    }
-
-    /// Checks writers, the chain of each source, and that the newest own head is still there.
-    fn check_order(&self, source: Option<&SourceName>, all: &mut Heads) {
-        let mut by_source: BTreeMap<&SourceName, Vec<&StoredHead>> = BTreeMap::new();
-        let mut findings = Vec::new();
-        for stored in &all.heads {
-            if stored.trusted {
-                by_source.entry(&stored.head.source).or_default().push(stored);
-            } else {
-                let what = format!("it is signed by {}, which is not trusted here", stored.head.writer);
-                findings.push(head_finding(FindingKind::WriterUnknown, stored, &what));
-            }
-        }
-        for heads in by_source.values() {
-            findings.extend(check_chain(heads));
-        }
-        for pinned in self.remembered_heads(source) {
-            let is_there = all.heads.iter().any(|stored| stored.sha256 == pinned.sha256);
-            if !is_there {
-                findings.push(Finding {
-                    kind: FindingKind::HeadRolledBack,
-                    source: Some(pinned.source.clone()),
-                    object: layout::head(&pinned.source, pinned.backup).to_string(),
-                    message: format!(
-                        "backup {} of {}, the newest that this host took, is gone: the vault was rolled back",
-                        pinned.backup, pinned.source
-                    ),
-                    backups_hit: vec![pinned.backup],
-                });
-            }
-        }
-        all.findings.extend(findings);
-    }
-
-    /// Remembers the newest head that this host wrote, so that a vault that is rolled back is noticed.
-    /// It lies in the cache: lost with it, the chain of heads is still checked.
-    pub(crate) fn remember_head(&self, head: &StoredHead, cache: &std::path::Path) {
-        let pin = RememberedHead { source: head.head.source.clone(), backup: head.head.backup, sha256: head.sha256 };
-        let json = serde_json::to_vec(&pin).expect("strings always serialise");
-        let write = || -> std::io::Result<()> {
-            let mut file = tempfile::NamedTempFile::new_in(cache)?;
-            std::io::Write::write_all(&mut file, &json)?;
-            file.persist(cache.join(REMEMBERED)).map(|_| ()).map_err(|error| error.error)
-        };
-        // The backup stands; without the file only a rollback of this very head goes unnoticed.
-        let _ = write();
-    }
-
-    fn remembered_heads(&self, source: Option<&SourceName>) -> Vec<RememberedHead> {
-        let read = |folder: PathBuf| -> Option<RememberedHead> {
-            serde_json::from_slice(&std::fs::read(folder.join(REMEMBERED)).ok()?).ok()
-        };
-        if let Some(source) = source {
-            return read(self.cache_of(source)).into_iter().collect();
-        }
-        let root = self.settings().cache.join(self.id().to_string());
-        let folders = std::fs::read_dir(root).into_iter().flatten().flatten();
-        folders.filter_map(|folder| read(folder.path())).collect()
-    }
-
     /// Runs `work` on each item on a few threads; the first error wins.
     pub(crate) fn in_parallel<T: Sync, R: Send>(
         &self,
@@ -419,7 +327,10 @@ impl Vault {
         let run = |some: &[T]| some.iter().map(&work).collect::<Result<Vec<R>, _>>();
         let run = &run;
         std::thread::scope(|scope| {
-            let threads: Vec<_> = items.chunks(per_thread).map(|some| scope.spawn(move || run(some))).collect();
+            let threads: Vec<_> = items
+                .chunks(per_thread)
+                .map(|some| scope.spawn(move || run(some)))
+                .collect();
             let mut results = Vec::with_capacity(items.len());
             for thread in threads {
                 results.extend(thread.join().expect("fetching does not panic")?);
@@ -427,62 +338,6 @@ impl Vault {
             Ok(results)
         })
     }
-}
-
-const REMEMBERED: &str = "last-head.json";
-
-#[derive(Serialize, Deserialize)]
-struct RememberedHead {
-    source: SourceName,
-    backup: BackupId,
-    sha256: Sha256Digest,
-}
-
-fn head_finding(kind: FindingKind, stored: &StoredHead, what: &str) -> Finding {
-    Finding {
-        kind,
-        source: Some(stored.head.source.clone()),
-        object: stored.key.clone(),
-        message: format!("{}: {what}", stored.key),
-        backups_hit: vec![stored.head.backup],
-    }
-}
-
-/// Checks that each head's predecessor is there and is what it names; `heads` in their order.
-fn check_chain(heads: &[&StoredHead]) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    let mut by_digest: HashMap<Sha256Digest, u64> = HashMap::new();
-    let mut sequences: HashMap<u64, BackupId> = HashMap::new();
-    for stored in heads {
-        let head = &stored.head;
-        match head.previous {
-            None if head.sequence == 1 => {}
-            Some(previous) if by_digest.get(&previous).is_some_and(|before| before + 1 == head.sequence) => {}
-            Some(_) if sequences.contains_key(&(head.sequence.saturating_sub(1))) => {
-                let before = sequences[&(head.sequence - 1)];
-                let mut finding = head_finding(
-                    FindingKind::HeadChanged,
-                    stored,
-                    &format!("it names a predecessor of other content than {before}"),
-                );
-                finding.backups_hit = vec![before];
-                findings.push(finding);
-            }
-            _ => {
-                let mut finding = head_finding(
-                    FindingKind::HeadMissing,
-                    stored,
-                    &format!("its predecessor, number {} of the source, is gone", head.sequence.saturating_sub(1)),
-                );
-                // The backup that is gone cannot be named; this one is whole by itself.
-                finding.backups_hit.clear();
-                findings.push(finding);
-            }
-        }
-        by_digest.insert(stored.sha256, head.sequence);
-        sequences.insert(head.sequence, head.backup);
-    }
-    findings
 }
 
 fn compare(config: &VaultConfig, key: &WriteKey) -> Result<(), VaultError> {

@@ -4,14 +4,16 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use resguardo_model::{
-    BackupId, CancelToken, Finding, FindingKind, Findings, ObjectRef, Progress, Sha256Digest, SourceName,
+    BackupId, CancelToken, Finding, FindingKind, Findings, ObjectRef, Progress, Sha256Digest,
+    SourceName,
 };
 use resguardo_store::Key;
 
 use crate::error::VaultError;
+use crate::heads::StoredHead;
 use crate::layout;
 use crate::reader::OpenedPack;
-use crate::vault::{StoredHead, Vault};
+use crate::vault::Vault;
 
 /// How deep to look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -61,7 +63,13 @@ impl Vault {
             Selection::Source(source) => Some(source),
             _ => None,
         })?;
-        let mut check = Check { vault: self, cancel, progress, findings: Findings::default(), hit: BTreeSet::new() };
+        let mut check = Check {
+            vault: self,
+            cancel,
+            progress,
+            findings: Findings::default(),
+            hit: BTreeSet::new(),
+        };
         for finding in all.findings {
             if selection.includes(finding.source.as_ref(), &finding.backups_hit) {
                 check.found(finding);
@@ -78,7 +86,10 @@ impl Vault {
         if *selection == Selection::All {
             let receipts = self.receipts(None)?;
             check.findings.objects_checked += receipts.receipts.len() as u64;
-            receipts.findings.into_iter().for_each(|finding| check.found(finding));
+            receipts
+                .findings
+                .into_iter()
+                .for_each(|finding| check.found(finding));
         }
         if depth >= Depth::Structure {
             progress.phase("structure");
@@ -88,8 +99,14 @@ impl Vault {
             progress.phase("bytes");
             check.bytes(&needed)?;
         }
-        let Check { mut findings, hit, .. } = check;
-        findings.whole = heads.iter().map(|stored| stored.head.backup).filter(|backup| !hit.contains(backup)).collect();
+        let Check {
+            mut findings, hit, ..
+        } = check;
+        findings.whole = heads
+            .iter()
+            .map(|stored| stored.head.backup)
+            .filter(|backup| !hit.contains(backup))
+            .collect();
         Ok(findings)
     }
 }
@@ -139,7 +156,13 @@ impl Check<'_> {
             let head = &stored.head;
             if !sizes.contains_key(&head.source) {
                 let listed = self.vault.store().list(head.source.as_str())?;
-                sizes.insert(&head.source, listed.into_iter().map(|info| (info.key, info.bytes)).collect());
+                sizes.insert(
+                    &head.source,
+                    listed
+                        .into_iter()
+                        .map(|info| (info.key, info.bytes))
+                        .collect(),
+                );
             }
             let there = &sizes[&head.source];
             let manifest = layout::manifest(&head.source, head.backup);
@@ -148,24 +171,46 @@ impl Check<'_> {
             let missing = absence(there, &manifest, head.manifest.bytes, manifest_kinds, &hit);
             missing.into_iter().for_each(|finding| self.found(finding));
             for part in &head.index {
-                let Some(key) = layout::index(&head.source, &part.name) else { continue };
+                let Some(key) = layout::index(&head.source, &part.name) else {
+                    continue;
+                };
                 // A lost index costs the next backup its cheapness; no backup is hit by it.
                 let kinds = (FindingKind::IndexMissing, FindingKind::IndexDamaged);
                 let missing = absence(there, &key, part.bytes, kinds, &[]);
-                if let Some(finding) = missing.filter(|new| !self.findings.findings.iter().any(|old| old.object == new.object)) {
+                if let Some(finding) = missing.filter(|new| {
+                    !self
+                        .findings
+                        .findings
+                        .iter()
+                        .any(|old| old.object == new.object)
+                }) {
                     self.found(finding);
                 }
             }
             for object in &head.packs {
-                let fresh = NeededPack { object: object.clone(), backups: Vec::new(), is_there: true };
-                needed.entry((head.source.clone(), object.sha256)).or_insert(fresh).backups.push(head.backup);
+                let fresh = NeededPack {
+                    object: object.clone(),
+                    backups: Vec::new(),
+                    is_there: true,
+                };
+                needed
+                    .entry((head.source.clone(), object.sha256))
+                    .or_insert(fresh)
+                    .backups
+                    .push(head.backup);
             }
             self.findings.objects_checked += 1 + head.index.len() as u64;
         }
         for ((source, sha256), pack) in &mut needed {
             let key = layout::pack(source, sha256);
             let kinds = (FindingKind::PackMissing, FindingKind::PackTruncated);
-            if let Some(finding) = absence(&sizes[source], &key, pack.object.bytes, kinds, &pack.backups) {
+            if let Some(finding) = absence(
+                &sizes[source],
+                &key,
+                pack.object.bytes,
+                kinds,
+                &pack.backups,
+            ) {
                 pack.is_there = false;
                 self.found(finding);
             }
@@ -175,7 +220,12 @@ impl Check<'_> {
     }
 
     /// Opens manifests and pack tables and checks that every extent lies in a frame.
-    fn structure(&mut self, heads: &[&StoredHead], needed: &NeededPacks, depth: Depth) -> Result<(), VaultError> {
+    fn structure(
+        &mut self,
+        heads: &[&StoredHead],
+        needed: &NeededPacks,
+        depth: Depth,
+    ) -> Result<(), VaultError> {
         // At the depth of bytes the packs are read as a whole later; frames are compared there.
         let mut frames: HashMap<Sha256Digest, Vec<u32>> = HashMap::new();
         for (number, stored) in heads.iter().enumerate() {
@@ -196,7 +246,12 @@ impl Check<'_> {
                     let table = OpenedPack::fetch(self.vault, &head.source, pack, 0);
                     match table {
                         Ok(pack) => {
-                            let sizes = pack.table().frames().iter().map(|frame| frame.raw_bytes).collect();
+                            let sizes = pack
+                                .table()
+                                .frames()
+                                .iter()
+                                .map(|frame| frame.raw_bytes)
+                                .collect();
                             frames.insert(entry.object.sha256, sizes);
                         }
                         // The pack's own bytes are looked at below, with a better finding.
@@ -219,9 +274,14 @@ impl Check<'_> {
         let manifest = snapshot.manifest();
         for file in &manifest.files {
             let outside = file.extents.iter().find(|extent| {
-                let Some(sizes) = frames.get(&manifest.header.packs[extent.pack as usize].sha256) else { return false };
+                let Some(sizes) = frames.get(&manifest.header.packs[extent.pack as usize].sha256)
+                else {
+                    return false;
+                };
                 let end = u64::from(extent.frame_offset) + extent.length;
-                sizes.get(extent.frame as usize).is_none_or(|size| end > u64::from(*size))
+                sizes
+                    .get(extent.frame as usize)
+                    .is_none_or(|size| end > u64::from(*size))
             });
             if let Some(extent) = outside {
                 let object = layout::manifest(&stored.head.source, stored.head.backup).to_string();
@@ -247,12 +307,22 @@ impl Check<'_> {
         for some in packs.chunks(threads) {
             self.cancel.check()?;
             let check = |((source, _), pack): &(&(SourceName, Sha256Digest), &NeededPack)| {
-                (check_pack(self.vault, source, &pack.object), pack.backups.clone(), pack.object.bytes)
+                (
+                    check_pack(self.vault, source, &pack.object),
+                    pack.backups.clone(),
+                    pack.object.bytes,
+                )
             };
             let check = &check;
             let results: Vec<_> = std::thread::scope(|scope| {
-                let running: Vec<_> = some.iter().map(|one| scope.spawn(move || check(one))).collect();
-                running.into_iter().map(|thread| thread.join().expect("checking does not panic")).collect()
+                let running: Vec<_> = some
+                    .iter()
+                    .map(|one| scope.spawn(move || check(one)))
+                    .collect();
+                running
+                    .into_iter()
+                    .map(|thread| thread.join().expect("checking does not panic"))
+                    .collect()
             });
             for (result, backups, bytes) in results {
                 self.findings.bytes_read += bytes;
@@ -277,11 +347,24 @@ fn absence(
 ) -> Option<Finding> {
     let (kind, message) = match there.get(key) {
         Some(found) if *found == bytes => return None,
-        Some(found) => (other_size, format!("{key}: it has {found} bytes, its head says {bytes}")),
+        Some(found) => (
+            other_size,
+            format!("{key}: it has {found} bytes, its head says {bytes}"),
+        ),
         None => (missing, format!("{key}: it is not in the vault")),
     };
-    let source = key.as_str().split('/').next().and_then(|source| source.parse().ok());
-    Some(Finding { kind, source, object: key.to_string(), message, backups_hit: backups.to_vec() })
+    let source = key
+        .as_str()
+        .split('/')
+        .next()
+        .and_then(|source| source.parse().ok());
+    Some(Finding {
+        kind,
+        source,
+        object: key.to_string(),
+        message,
+        backups_hit: backups.to_vec(),
+    })
 }
 
 fn check_pack(vault: &Vault, source: &SourceName, object: &ObjectRef) -> Result<(), VaultError> {
@@ -289,7 +372,8 @@ fn check_pack(vault: &Vault, source: &SourceName, object: &ObjectRef) -> Result<
     let bytes = crate::reader::fetch_whole(vault, &key, object)?;
     let found = Sha256Digest::of(&bytes);
     if found != object.sha256 {
-        let what = format!("its SHA-256 is {found}: its bytes are not those that its name promises");
+        let what =
+            format!("its SHA-256 is {found}: its bytes are not those that its name promises");
         return Err(crate::seal::damaged(&key, FindingKind::PackDamaged, what));
     }
     let mut pack = OpenedPack::of_bytes(vault, key, bytes)?;

@@ -16,10 +16,11 @@ use resguardo_model::{
 };
 
 use crate::error::VaultError;
+use crate::heads::StoredHead;
 use crate::layout;
 use crate::manifest::{self, ManifestError};
 use crate::seal;
-use crate::vault::{StoredHead, Vault};
+use crate::vault::Vault;
 
 pub(crate) use self::pack_source::{OpenedPack, fetch_whole};
 
@@ -33,7 +34,11 @@ pub struct Snapshot {
 impl Snapshot {
     pub(crate) fn open(vault: Vault, head: &StoredHead) -> Result<Self, VaultError> {
         let manifest = read_manifest(&vault, head)?;
-        Ok(Self { vault, head: head.clone(), manifest })
+        Ok(Self {
+            vault,
+            head: head.clone(),
+            manifest,
+        })
     }
 
     /// Its head.
@@ -49,7 +54,9 @@ impl Snapshot {
     }
 
     fn file(&self, path: &FilePath) -> Result<&FileEntry, VaultError> {
-        self.manifest.file(path.as_str()).ok_or_else(|| VaultError::NoSuchFile(path.clone()))
+        self.manifest
+            .file(path.as_str())
+            .ok_or_else(|| VaultError::NoSuchFile(path.clone()))
     }
 
     /// Writes files to new paths, each compared with its digest; `durable` asks for an fsync of each.
@@ -66,7 +73,9 @@ impl Snapshot {
         cancel: &CancelToken,
         progress: &dyn Progress,
     ) -> Result<(), VaultError> {
-        let entries = wanted.iter().map(|(path, to)| Ok((self.file(path)?, to.as_path())));
+        let entries = wanted
+            .iter()
+            .map(|(path, to)| Ok((self.file(path)?, to.as_path())));
         let entries = entries.collect::<Result<Vec<_>, VaultError>>()?;
         scatter::write_files(&self.vault, self, &entries, durable, cancel, progress)
     }
@@ -75,7 +84,10 @@ impl Snapshot {
     ///
     /// # Errors
     /// [`VaultError::NoSuchFile`].
-    pub fn open_stream<'a>(&'a self, path: &FilePath) -> Result<Box<dyn Read + Send + 'a>, VaultError> {
+    pub fn open_stream<'a>(
+        &'a self,
+        path: &FilePath,
+    ) -> Result<Box<dyn Read + Send + 'a>, VaultError> {
         Ok(Box::new(stream::FileStream::new(self, self.file(path)?)))
     }
 
@@ -100,27 +112,46 @@ fn read_manifest(vault: &Vault, stored: &StoredHead) -> Result<Manifest, VaultEr
     let bytes = match vault.store().get(&key) {
         Ok(bytes) => bytes,
         Err(resguardo_store::StoreError::NotFound { .. }) => {
-            return Err(damaged(FindingKind::ManifestMissing, &"it is not in the vault"));
+            return Err(damaged(
+                FindingKind::ManifestMissing,
+                &"it is not in the vault",
+            ));
         }
         Err(other) => return Err(other.into()),
     };
     if Sha256Digest::of(&bytes) != head.manifest.sha256 {
-        return Err(damaged(FindingKind::ManifestDamaged, &"its bytes are not those that its head names"));
+        return Err(damaged(
+            FindingKind::ManifestDamaged,
+            &"its bytes are not those that its head names",
+        ));
     }
-    let opened =
-        seal::open(&key, FindingKind::ManifestDamaged, &bytes[..], identities.iter()).map_err(with_backup)?;
-    let lines = seal::decompress(opened).map_err(|error| damaged(FindingKind::ManifestDamaged, &error))?;
+    let opened = seal::open(
+        &key,
+        FindingKind::ManifestDamaged,
+        &bytes[..],
+        identities.iter(),
+    )
+    .map_err(with_backup)?;
+    let lines =
+        seal::decompress(opened).map_err(|error| damaged(FindingKind::ManifestDamaged, &error))?;
     let manifest = match manifest::parse(BufReader::new(lines)) {
         Ok(manifest) => manifest,
         Err(ManifestError::NewerFormat(format)) => {
-            return Err(VaultError::NewerFormat { object: key.to_string(), format });
+            return Err(VaultError::NewerFormat {
+                object: key.to_string(),
+                format,
+            });
         }
         Err(other) => return Err(damaged(FindingKind::ManifestMalformed, &Chain(&other))),
     };
     let header = &manifest.header;
-    let belongs = (header.vault, &header.source, header.backup) == (head.vault, &head.source, head.backup);
+    let belongs =
+        (header.vault, &header.source, header.backup) == (head.vault, &head.source, head.backup);
     if !belongs || header.packs != head.packs {
-        return Err(damaged(FindingKind::ManifestMalformed, &"it does not match its head"));
+        return Err(damaged(
+            FindingKind::ManifestMalformed,
+            &"it does not match its head",
+        ));
     }
     Ok(manifest)
 }

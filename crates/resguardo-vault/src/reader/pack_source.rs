@@ -30,7 +30,14 @@ const WINDOW_BYTES: u64 = 256 << 10;
 
 impl RangedObject {
     fn new(store: Arc<dyn Store>, key: Key, bytes: u64) -> Self {
-        Self { store, key, bytes, position: 0, window: Bytes::new(), window_at: 0 }
+        Self {
+            store,
+            key,
+            bytes,
+            position: 0,
+            window: Bytes::new(),
+            window_at: 0,
+        }
     }
 }
 
@@ -42,7 +49,10 @@ impl Read for RangedObject {
         let held = self.window_at..self.window_at + self.window.len() as u64;
         if !held.contains(&self.position) {
             let end = (self.position + WINDOW_BYTES).min(self.bytes);
-            self.window = self.store.get_range(&self.key, self.position..end).map_err(io::Error::other)?;
+            self.window = self
+                .store
+                .get_range(&self.key, self.position..end)
+                .map_err(io::Error::other)?;
             self.window_at = self.position;
         }
         let from = usize::try_from(self.position - self.window_at).expect("inside the window");
@@ -108,11 +118,19 @@ impl OpenedPack {
     ) -> Result<Self, VaultError> {
         let key = layout::pack(source, &pack.sha256);
         if pack.bytes > PACK_BYTES_MAX {
-            return Err(seal::damaged(&key, FindingKind::PackUnreadable, "it is beyond the format's size"));
+            return Err(seal::damaged(
+                &key,
+                FindingKind::PackUnreadable,
+                "it is beyond the format's size",
+            ));
         }
         // What is wanted is uncompressed: a third of it is a fair guess of what has to be fetched.
         let sealed = if wanted_bytes / 3 < pack.bytes / 4 {
-            Sealed::Ranged(RangedObject::new(Arc::clone(vault.store()), key.clone(), pack.bytes))
+            Sealed::Ranged(RangedObject::new(
+                Arc::clone(vault.store()),
+                key.clone(),
+                pack.bytes,
+            ))
         } else {
             Sealed::Whole(Cursor::new(fetch_whole(vault, &key, pack)?))
         };
@@ -129,7 +147,13 @@ impl OpenedPack {
         let mut reader = seal::open(&key, FindingKind::PackDamaged, sealed, identities.iter())
             .map_err(|error| not_found(&key, error))?;
         let table = PackTable::read(&mut reader).map_err(|error| broken(&key, error))?;
-        Ok(Self { key, reader, table, position: u64::MAX, buffer: Vec::new() })
+        Ok(Self {
+            key,
+            reader,
+            table,
+            position: u64::MAX,
+            buffer: Vec::new(),
+        })
     }
 
     /// Where its frames lie.
@@ -146,19 +170,32 @@ impl OpenedPack {
             return Err(seal::damaged(key, FindingKind::PackUnreadable, what));
         };
         if self.position != place.offset {
-            self.reader.seek(SeekFrom::Start(place.offset)).map_err(|error| broken(key, error))?;
+            self.reader
+                .seek(SeekFrom::Start(place.offset))
+                .map_err(|error| broken(key, error))?;
         }
         self.buffer.resize(place.compressed_bytes as usize, 0);
-        self.reader.read_exact(&mut self.buffer).map_err(|error| broken(key, error))?;
+        self.reader
+            .read_exact(&mut self.buffer)
+            .map_err(|error| broken(key, error))?;
         self.position = place.offset + u64::from(place.compressed_bytes);
-        let undecodable = |error| seal::damaged(key, FindingKind::PackUnreadable, format!("frame {number}: {error}"));
+        let undecodable = |error| {
+            seal::damaged(
+                key,
+                FindingKind::PackUnreadable,
+                format!("frame {number}: {error}"),
+            )
+        };
         frame::decode(&self.buffer, place.raw_bytes).map_err(undecodable)
     }
 }
 
 /// Fetches all of a pack; a missing or cut off one is a finding.
 pub(crate) fn fetch_whole(vault: &Vault, key: &Key, pack: &ObjectRef) -> Result<Bytes, VaultError> {
-    let bytes = vault.store().get(key).map_err(|error| not_found(key, error.into()))?;
+    let bytes = vault
+        .store()
+        .get(key)
+        .map_err(|error| not_found(key, error.into()))?;
     if bytes.len() as u64 == pack.bytes {
         return Ok(bytes);
     }
@@ -179,9 +216,11 @@ fn not_found(key: &Key, error: VaultError) -> VaultError {
         VaultError::Store(StoreError::NotFound { .. }) => {
             seal::damaged(key, FindingKind::PackMissing, "it is not in the vault")
         }
-        VaultError::Store(StoreError::OutOfRange { bytes, .. }) => {
-            seal::damaged(key, FindingKind::PackTruncated, format!("it is cut off at {bytes} bytes"))
-        }
+        VaultError::Store(StoreError::OutOfRange { bytes, .. }) => seal::damaged(
+            key,
+            FindingKind::PackTruncated,
+            format!("it is cut off at {bytes} bytes"),
+        ),
         other => other,
     }
 }

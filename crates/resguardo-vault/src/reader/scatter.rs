@@ -39,8 +39,10 @@ pub(super) fn write_files(
     cancel: &CancelToken,
     progress: &dyn Progress,
 ) -> Result<(), VaultError> {
-    let outputs: Vec<Output<'_>> =
-        entries.iter().map(|(entry, path)| create(entry, path)).collect::<Result<_, _>>()?;
+    let outputs: Vec<Output<'_>> = entries
+        .iter()
+        .map(|(entry, path)| create(entry, path))
+        .collect::<Result<_, _>>()?;
     let packs = by_pack(&outputs);
     let total = outputs.iter().map(|output| output.entry.size).sum();
     let scatter = Scatter {
@@ -61,16 +63,28 @@ pub(super) fn write_files(
             scope.spawn(|| scatter.work());
         }
     });
-    if let Some(error) = scatter.failure.into_inner().expect("nothing panics under this lock") {
+    if let Some(error) = scatter
+        .failure
+        .into_inner()
+        .expect("nothing panics under this lock")
+    {
         return Err(error);
     }
     check_digests(&outputs, threads, durable, cancel)
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "written by position, and synced when asked for"
+)]
 /// Makes a new file of the full size; it must not exist.
 fn create<'a>(entry: &'a FileEntry, path: &'a Path) -> Result<Output<'a>, VaultError> {
     let open = || -> io::Result<File> {
-        let file = OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .open(path)?;
         file.set_len(entry.size)?;
         Ok(file)
     };
@@ -83,9 +97,21 @@ fn by_pack(outputs: &[Output<'_>]) -> Vec<(u32, Vec<Piece>)> {
     let mut packs: BTreeMap<u32, Vec<Piece>> = BTreeMap::new();
     for (file, output) in (0_u32..).zip(outputs) {
         for extent in &output.entry.extents {
-            let Extent { file_offset, length, pack, frame, frame_offset } = *extent;
+            let Extent {
+                file_offset,
+                length,
+                pack,
+                frame,
+                frame_offset,
+            } = *extent;
             let length = u32::try_from(length).expect("the manifest was checked: it fits a frame");
-            packs.entry(pack).or_default().push(Piece { frame, frame_offset, length, file, file_offset });
+            packs.entry(pack).or_default().push(Piece {
+                frame,
+                frame_offset,
+                length,
+                file,
+                file_offset,
+            });
         }
     }
     for pieces in packs.values_mut() {
@@ -112,7 +138,10 @@ impl Scatter<'_> {
         while let Some((pack, pieces)) = self.packs.get(self.next.fetch_add(1, Ordering::Relaxed)) {
             let object = &self.snapshot.manifest.header.packs[*pack as usize];
             if let Err(error) = self.restore_pack(object, pieces) {
-                self.failure.lock().expect("nothing panics under this lock").get_or_insert(error);
+                self.failure
+                    .lock()
+                    .expect("nothing panics under this lock")
+                    .get_or_insert(error);
                 // The others stop at their next pack.
                 self.next.store(self.packs.len(), Ordering::Relaxed);
             }
@@ -141,7 +170,10 @@ impl Scatter<'_> {
             let key = crate::layout::pack(&head.source, &object.sha256);
             let what = format!("frame {} is shorter than the manifest says", piece.frame);
             let kind = resguardo_model::FindingKind::PackUnreadable;
-            return Err(name_backup(crate::seal::damaged(&key, kind, what), head.backup));
+            return Err(name_backup(
+                crate::seal::damaged(&key, kind, what),
+                head.backup,
+            ));
         };
         let output = &self.outputs[piece.file as usize];
         output
@@ -180,17 +212,28 @@ fn check_digests(
             cancel.check()?;
             if actual != output.entry.sha256 {
                 let (path, expected) = (output.entry.path.to_string(), output.entry.sha256);
-                return Err(VaultError::DigestMismatch { path, expected, actual });
+                return Err(VaultError::DigestMismatch {
+                    path,
+                    expected,
+                    actual,
+                });
             }
             if durable {
-                output.file.sync_all().map_err(|error| VaultError::file("syncing", output.path, error))?;
+                output
+                    .file
+                    .sync_all()
+                    .map_err(|error| VaultError::file("syncing", output.path, error))?;
             }
         }
         Ok(())
     };
     std::thread::scope(|scope| {
-        let running: Vec<_> = (0..threads.min(outputs.len())).map(|_| scope.spawn(check)).collect();
-        running.into_iter().try_for_each(|thread| thread.join().expect("hashing does not panic"))
+        let running: Vec<_> = (0..threads.min(outputs.len()))
+            .map(|_| scope.spawn(check))
+            .collect();
+        running
+            .into_iter()
+            .try_for_each(|thread| thread.join().expect("hashing does not panic"))
     })
 }
 

@@ -1,103 +1,160 @@
-//! Reads one file from its beginning to its end.
+//! Reads one file from its beginning to its end, a window at a time: within a window each frame is
+//! decoded once, however the file's extents jump between frames.
 
+use std::collections::BTreeMap;
 use std::io::{self, Read};
+use std::sync::Mutex;
 
-use resguardo_model::{FileEntry, Sha256Digest};
+use resguardo_model::{Extent, FileEntry, FindingKind, Sha256Digest};
 use sha2::{Digest as _, Sha256};
 
 use super::scatter::name_backup;
 use super::{OpenedPack, Snapshot};
 use crate::error::VaultError;
 
-/// Packs that are kept open: a stream that was backed up many times jumps between few.
-const PACKS_OPEN: usize = 2;
+/// Bytes of the file that are put together at once.
+const WINDOW_BYTES: u64 = 32 << 20;
+/// Packs that are read at once; each may hold all of its bytes.
+const THREADS_MAX: usize = 3;
 
 pub(super) struct FileStream<'a> {
     snapshot: &'a Snapshot,
     entry: &'a FileEntry,
     next_extent: usize,
-    /// The decoded frame and its place.
-    frame: Option<((u32, u32), Vec<u8>)>,
-    /// What is left of the current extent, in the frame.
-    rest: std::ops::Range<usize>,
-    packs: Vec<(u32, OpenedPack)>,
+    window: Vec<u8>,
+    served: usize,
     sha256: Option<Sha256>,
 }
 
+/// Extents of the window by pack, each with its place in the window.
+type Wanted = BTreeMap<u32, Vec<(Extent, usize)>>;
+
 impl<'a> FileStream<'a> {
     pub(super) fn new(snapshot: &'a Snapshot, entry: &'a FileEntry) -> Self {
+        let sha256 = Some(Sha256::new());
         Self {
             snapshot,
             entry,
             next_extent: 0,
-            frame: None,
-            rest: 0..0,
-            packs: Vec::new(),
-            sha256: Some(Sha256::new()),
+            window: Vec::new(),
+            served: 0,
+            sha256,
         }
     }
 
-    /// Goes to the next extent; `false` at the end of the file.
+    /// Puts the next window together; `false` at the end of the file.
     fn advance(&mut self) -> Result<bool, VaultError> {
-        let Some(extent) = self.entry.extents.get(self.next_extent) else { return Ok(false) };
-        self.next_extent += 1;
-        let place = (extent.pack, extent.frame);
-        if self.frame.as_ref().is_none_or(|(at, _)| *at != place) {
-            let backup = self.snapshot.head.head.backup;
-            let raw = self.pack(extent.pack)?.decode(extent.frame).map_err(|error| name_backup(error, backup))?;
-            self.frame = Some((place, raw));
+        let mut wanted = Wanted::new();
+        let mut length = 0;
+        while let Some(extent) = self.entry.extents.get(self.next_extent) {
+            if length > 0 && length + extent.length > WINDOW_BYTES {
+                break;
+            }
+            let at = usize::try_from(length).expect("a window fits into memory");
+            wanted.entry(extent.pack).or_default().push((*extent, at));
+            length += extent.length;
+            self.next_extent += 1;
         }
-        let from = extent.frame_offset as usize;
-        let length = usize::try_from(extent.length).expect("the manifest was checked: it fits a frame");
-        self.rest = from..from + length;
-        Ok(true)
+        self.window.resize(
+            usize::try_from(length).expect("a window fits into memory"),
+            0,
+        );
+        self.served = 0;
+        self.fill(wanted)?;
+        if let Some(sha256) = &mut self.sha256 {
+            sha256.update(&self.window);
+        }
+        Ok(length > 0)
     }
 
-    fn pack(&mut self, number: u32) -> Result<&mut OpenedPack, VaultError> {
-        if let Some(at) = self.packs.iter().position(|(open, _)| *open == number) {
-            self.packs.swap(at, 0);
-            return Ok(&mut self.packs[0].1);
-        }
-        let head = &self.snapshot.head.head;
-        let object = &self.snapshot.manifest.header.packs[number as usize];
-        let wanted = self.entry.extents.iter().filter(|extent| extent.pack == number);
-        let wanted = wanted.map(|extent| extent.length).sum();
-        let opened = OpenedPack::fetch(self.snapshot.vault(), &head.source, object, wanted)
-            .map_err(|error| name_backup(error, head.backup))?;
-        self.packs.truncate(PACKS_OPEN - 1);
-        self.packs.insert(0, (number, opened));
-        Ok(&mut self.packs[0].1)
+    fn fill(&mut self, wanted: Wanted) -> Result<(), VaultError> {
+        let threads = self
+            .snapshot
+            .vault()
+            .settings()
+            .threads
+            .clamp(1, THREADS_MAX)
+            .min(wanted.len());
+        let packs = Mutex::new(wanted.into_iter());
+        let window = Mutex::new(&mut self.window[..]);
+        let snapshot = self.snapshot;
+        let work = || -> Result<(), VaultError> {
+            loop {
+                let next = packs.lock().expect("nothing panics under this lock").next();
+                let Some((number, extents)) = next else {
+                    return Ok(());
+                };
+                fill_from_pack(snapshot, number, extents, &window)?;
+            }
+        };
+        std::thread::scope(|scope| {
+            let running: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+            running
+                .into_iter()
+                .try_for_each(|thread| thread.join().expect("decoding does not panic"))
+        })
     }
 
     fn check_digest(&mut self) -> Result<(), VaultError> {
-        let Some(sha256) = self.sha256.take() else { return Ok(()) };
+        let Some(sha256) = self.sha256.take() else {
+            return Ok(());
+        };
         let (actual, expected) = (Sha256Digest::from(sha256), self.entry.sha256);
         if actual == expected {
             return Ok(());
         }
-        Err(VaultError::DigestMismatch { path: self.entry.path.to_string(), expected, actual })
+        Err(VaultError::DigestMismatch {
+            path: self.entry.path.to_string(),
+            expected,
+            actual,
+        })
     }
+}
+
+fn fill_from_pack(
+    snapshot: &Snapshot,
+    number: u32,
+    mut extents: Vec<(Extent, usize)>,
+    window: &Mutex<&mut [u8]>,
+) -> Result<(), VaultError> {
+    let head = &snapshot.head.head;
+    let hit = |error| name_backup(error, head.backup);
+    let object = &snapshot.manifest.header.packs[number as usize];
+    let wanted = extents.iter().map(|(extent, _)| extent.length).sum();
+    let mut pack =
+        OpenedPack::fetch(snapshot.vault(), &head.source, object, wanted).map_err(hit)?;
+    extents.sort_unstable_by_key(|(extent, _)| extent.frame);
+    for same_frame in extents.chunk_by(|(a, _), (b, _)| a.frame == b.frame) {
+        let raw = pack.decode(same_frame[0].0.frame).map_err(hit)?;
+        let mut window = window.lock().expect("nothing panics under this lock");
+        for (extent, at) in same_frame {
+            let from = extent.frame_offset as usize;
+            let length =
+                usize::try_from(extent.length).expect("the manifest was checked: it fits a frame");
+            let Some(bytes) = raw.get(from..from + length) else {
+                let key = crate::layout::pack(&head.source, &object.sha256);
+                let what = format!("frame {} is shorter than the manifest says", extent.frame);
+                return Err(hit(crate::seal::damaged(
+                    &key,
+                    FindingKind::PackUnreadable,
+                    what,
+                )));
+            };
+            window[*at..*at + length].copy_from_slice(bytes);
+        }
+    }
+    Ok(())
 }
 
 impl Read for FileStream<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.rest.is_empty() {
-            if !self.advance().map_err(io::Error::other)? {
-                self.check_digest().map_err(io::Error::other)?;
-                return Ok(0);
-            }
+        if self.served == self.window.len() && !self.advance().map_err(io::Error::other)? {
+            self.check_digest().map_err(io::Error::other)?;
+            return Ok(0);
         }
-        let count = buffer.len().min(self.rest.len());
-        let (_, raw) = self.frame.as_ref().expect("an extent lies in a frame");
-        let Some(bytes) = raw.get(self.rest.start..self.rest.start + count) else {
-            let message = format!("{}: a frame is shorter than the manifest says", self.entry.path);
-            return Err(io::Error::new(io::ErrorKind::InvalidData, message));
-        };
-        buffer[..count].copy_from_slice(bytes);
-        self.rest.start += count;
-        if let Some(sha256) = &mut self.sha256 {
-            sha256.update(bytes);
-        }
+        let count = buffer.len().min(self.window.len() - self.served);
+        buffer[..count].copy_from_slice(&self.window[self.served..self.served + count]);
+        self.served += count;
         Ok(count)
     }
 }

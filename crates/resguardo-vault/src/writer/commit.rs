@@ -11,11 +11,11 @@ use super::file::WrittenFile;
 use super::resolve::{self, MapRecords, Resolution, Scope};
 use super::{Committed, Description, SnapshotWriter, map_name};
 use crate::error::VaultError;
+use crate::heads::StoredHead;
 use crate::layout;
 use crate::manifest;
 use crate::map::MapFile;
 use crate::seal;
-use crate::vault::StoredHead;
 
 /// Index objects that a head names before the next backup writes the whole map again.
 const INDEX_OBJECTS_MAX: usize = 16;
@@ -33,12 +33,17 @@ impl SnapshotWriter {
     /// [`VaultError::LeaseLost`] if another run took the source over.
     pub fn commit(mut self, description: Description) -> Result<Committed, VaultError> {
         self.pipeline.check()?;
-        let mut files = std::mem::take(&mut *self.written.lock().expect("nothing panics under this lock"));
+        let mut files =
+            std::mem::take(&mut *self.written.lock().expect("nothing panics under this lock"));
         self.refuse_unfinished(&files)?;
         files.sort_by(|a, b| a.path.as_str().as_bytes().cmp(b.path.as_str().as_bytes()));
         let (new_packs, places, new_raw_bytes) = self.drain()?;
-        let resolution =
-            Resolution::new(&files, self.pipeline.work.previous.packs(), &new_packs, places);
+        let resolution = Resolution::new(
+            &files,
+            self.pipeline.work.previous.packs(),
+            &new_packs,
+            places,
+        );
 
         let mut stored_bytes: u64 = new_packs.iter().map(|pack| pack.bytes).sum();
         let index = self.store_index(&mut files, &resolution, &mut stored_bytes)?;
@@ -81,18 +86,27 @@ impl SnapshotWriter {
 
     fn refuse_unfinished(&self, files: &[WrittenFile]) -> Result<(), VaultError> {
         let opened = self.opened.lock().expect("nothing panics under this lock");
-        match opened.iter().find(|path| !files.iter().any(|file| file.path == **path)) {
+        match opened
+            .iter()
+            .find(|path| !files.iter().any(|file| file.path == **path))
+        {
             Some(path) => Err(VaultError::Unfinished(path.to_string())),
             None => Ok(()),
         }
     }
 
     /// Waits until every frame lies in a stored pack.
-    #[expect(clippy::type_complexity, reason = "what the packer tells at its end, used once")]
+    #[expect(
+        clippy::type_complexity,
+        reason = "what the packer tells at its end, used once"
+    )]
     fn drain(
         &mut self,
     ) -> Result<(Vec<ObjectRef>, Vec<Option<super::packer::FramePlace>>, u64), VaultError> {
-        self.common.lock().expect("nothing panics under this lock").flush(&self.pipeline);
+        self.common
+            .lock()
+            .expect("nothing panics under this lock")
+            .flush(&self.pipeline);
         self.pipeline.pool.drain();
         let drained = self.pipeline.work.packer.finish();
         self.pipeline.check()?;
@@ -135,11 +149,21 @@ impl SnapshotWriter {
         let write_key = self.vault.write_key()?;
         let own = write_key.index_identity().to_public();
         let recipients = write_key.age_recipients();
-        let all = recipients.iter().chain(std::iter::once(&own)).map(|one| one as &dyn age::Recipient);
+        let all = recipients
+            .iter()
+            .chain(std::iter::once(&own))
+            .map(|one| one as &dyn age::Recipient);
         let sealed = seal::compress_and_seal(INDEX_LEVEL, all, |out| out.write_all(records))
-            .map_err(|error| VaultError::Seal { object: key.to_string(), source: Box::new(error) })?;
+            .map_err(|error| VaultError::Seal {
+                object: key.to_string(),
+                source: Box::new(error),
+            })?;
         let ObjectRef { sha256, bytes } = self.put(&key, sealed)?;
-        Ok(IndexRef { name, sha256, bytes })
+        Ok(IndexRef {
+            name,
+            sha256,
+            bytes,
+        })
     }
 
     fn store_manifest(
@@ -167,19 +191,33 @@ impl SnapshotWriter {
         let recipients = self.vault.write_key()?.age_recipients();
         let recipients = recipients.iter().map(|one| one as &dyn age::Recipient);
         let key = layout::manifest(self.source(), self.backup);
-        let sealed = seal::compress_and_seal(MANIFEST_LEVEL, recipients, |out| manifest::write(&manifest, out))
-            .map_err(|error| VaultError::Seal { object: key.to_string(), source: Box::new(error) })?;
+        let sealed = seal::compress_and_seal(MANIFEST_LEVEL, recipients, |out| {
+            manifest::write(&manifest, out)
+        })
+        .map_err(|error| VaultError::Seal {
+            object: key.to_string(),
+            source: Box::new(error),
+        })?;
         self.put(&key, sealed)
     }
 
     fn put(&self, key: &Key, body: Vec<u8>) -> Result<ObjectRef, VaultError> {
         self.pipeline.check()?;
-        let object = ObjectRef { sha256: Sha256Digest::of(&body), bytes: body.len() as u64 };
-        self.vault.store().put(key, Bytes::from(body), Condition::Always)?;
+        let object = ObjectRef {
+            sha256: Sha256Digest::of(&body),
+            bytes: body.len() as u64,
+        };
+        self.vault
+            .store()
+            .put(key, Bytes::from(body), Condition::Always)?;
         Ok(object)
     }
 
-    fn write_map(&self, files: &mut [WrittenFile], resolution: &Resolution) -> Result<MapFile, VaultError> {
+    fn write_map(
+        &self,
+        files: &mut [WrittenFile],
+        resolution: &Resolution,
+    ) -> Result<MapFile, VaultError> {
         let mut write = || -> io::Result<MapFile> {
             let map = MapFile::create(&self.cache)?;
             let records = MapRecords {
@@ -203,9 +241,20 @@ impl SnapshotWriter {
         self.pipeline.check()?;
         self.lease.confirm()?;
         let conditional = self.vault.store().capabilities().conditional_put;
-        let condition = if conditional { Condition::Absent } else { Condition::Always };
-        self.vault.store().put(&key, Bytes::from(bytes), condition)?;
-        Ok(StoredHead { head, sha256, key: key.to_string(), trusted: true })
+        let condition = if conditional {
+            Condition::Absent
+        } else {
+            Condition::Always
+        };
+        self.vault
+            .store()
+            .put(&key, Bytes::from(bytes), condition)?;
+        Ok(StoredHead {
+            head,
+            sha256,
+            key: key.to_string(),
+            trusted: true,
+        })
     }
 
     /// The backup stands already: a cache that cannot be kept makes the next one slower, no more.
@@ -216,7 +265,9 @@ impl SnapshotWriter {
                 self.vault.remember_head(head, &self.cache);
                 crate::map::remove_others(&self.cache, &path);
             }
-            Err(error) => self.notes.push(format!("the page map could not be kept: {error}")),
+            Err(error) => self
+                .notes
+                .push(format!("the page map could not be kept: {error}")),
         }
     }
 }
@@ -237,5 +288,8 @@ impl From<VaultError> for IndexError {
 }
 
 fn index_error(error: io::Error) -> IndexError {
-    IndexError(VaultError::Seal { object: "an index object".to_owned(), source: Box::new(error) })
+    IndexError(VaultError::Seal {
+        object: "an index object".to_owned(),
+        source: Box::new(error),
+    })
 }

@@ -28,7 +28,11 @@ impl Failure {
         if !self.is_set() {
             return Ok(());
         }
-        let first = self.first.lock().expect("nothing panics under this lock").take();
+        let first = self
+            .first
+            .lock()
+            .expect("nothing panics under this lock")
+            .take();
         Err(first.unwrap_or(VaultError::AlreadyFailed))
     }
 }

@@ -10,7 +10,11 @@ use crate::frame::{self, FRAME_BYTES};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum At {
     /// In a pack of an earlier backup, by its number in the map before.
-    Old { pack: u32, frame: u32, frame_bytes: u32 },
+    Old {
+        pack: u32,
+        frame: u32,
+        frame_bytes: u32,
+    },
     /// In the frame of a ticket.
     New { ticket: u32 },
 }
@@ -34,7 +38,9 @@ impl Gather {
         if self.buffer.len() + piece.len() > FRAME_BYTES {
             self.flush(pipeline);
         }
-        let ticket = *self.ticket.get_or_insert_with(|| pipeline.work.packer.ticket());
+        let ticket = *self
+            .ticket
+            .get_or_insert_with(|| pipeline.work.packer.ticket());
         let offset = u32::try_from(self.buffer.len()).expect("a frame holds about 1 MiB");
         self.buffer.extend_from_slice(piece);
         (ticket, offset)
@@ -50,13 +56,18 @@ impl Gather {
         if let Some(ticket) = self.ticket.take() {
             let raw = std::mem::take(&mut self.buffer);
             let work = Arc::clone(&pipeline.work);
-            pipeline.pool.submit(move || store_frame(&work, ticket, &raw));
+            pipeline
+                .pool
+                .submit(move || store_frame(&work, ticket, &raw));
         }
     }
 
     /// What did not fill a frame.
     pub(super) fn into_leftover(self) -> Option<Leftover> {
-        self.ticket.map(|ticket| Leftover { ticket, buffer: self.buffer })
+        self.ticket.map(|ticket| Leftover {
+            ticket,
+            buffer: self.buffer,
+        })
     }
 }
 
@@ -64,7 +75,10 @@ impl Leftover {
     /// Moves it into a frame shared with other files: small files compress together. Tells the frame's
     /// ticket and by how much offsets grow.
     pub(super) fn share(&self, common: &Mutex<Gather>, pipeline: &Pipeline) -> (u32, u32) {
-        common.lock().expect("nothing panics under this lock").push(&self.buffer, pipeline)
+        common
+            .lock()
+            .expect("nothing panics under this lock")
+            .push(&self.buffer, pipeline)
     }
 }
 
@@ -76,7 +90,10 @@ pub(super) fn store_frame(work: &Work, ticket: u32, raw: &[u8]) {
     match frame::compress(raw, work.level) {
         Ok(frame) => work.packer.add(ticket, frame),
         Err(error) => {
-            work.failure.set(VaultError::Seal { object: "a frame".to_owned(), source: Box::new(error) });
+            work.failure.set(VaultError::Seal {
+                object: "a frame".to_owned(),
+                source: Box::new(error),
+            });
         }
     }
 }

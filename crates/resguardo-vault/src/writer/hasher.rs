@@ -12,13 +12,22 @@ const BLOCKS_IN_PLACE: u32 = 2;
 const QUEUE: usize = 8;
 
 pub(super) enum FileHasher {
-    InPlace { sha256: Sha256, blocks: u32 },
-    Threaded { blocks: Sender<Arc<Vec<u8>>>, thread: JoinHandle<Sha256> },
+    InPlace {
+        sha256: Sha256,
+        blocks: u32,
+    },
+    Threaded {
+        blocks: Sender<Arc<Vec<u8>>>,
+        thread: JoinHandle<Sha256>,
+    },
 }
 
 impl FileHasher {
     pub(super) fn new() -> Self {
-        Self::InPlace { sha256: Sha256::new(), blocks: 0 }
+        Self::InPlace {
+            sha256: Sha256::new(),
+            blocks: 0,
+        }
     }
 
     pub(super) fn update(&mut self, block: &Arc<Vec<u8>>) {
@@ -40,7 +49,9 @@ impl FileHasher {
                 self.update(block);
             }
             Self::Threaded { blocks, .. } => {
-                blocks.send(Arc::clone(block)).expect("the thread lives until the queue is closed");
+                blocks
+                    .send(Arc::clone(block))
+                    .expect("the thread lives until the queue is closed");
             }
         }
     }

@@ -17,7 +17,11 @@ pub(super) struct IdSpool {
 
 impl IdSpool {
     pub(super) fn new(folder: PathBuf) -> Self {
-        Self { folder, memory: Vec::new(), file: None }
+        Self {
+            folder,
+            memory: Vec::new(),
+            file: None,
+        }
     }
 
     pub(super) fn push(&mut self, ids: &[PieceId]) -> io::Result<()> {

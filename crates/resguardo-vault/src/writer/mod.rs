@@ -12,8 +12,10 @@ mod gather;
 mod hasher;
 mod ids;
 mod packer;
+mod pages;
 mod pool;
 mod resolve;
+mod streams;
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -24,20 +26,21 @@ use resguardo_model::{
     BackupId, CancelToken, EngineKind, FileKind, FilePath, Reason, SourceFacts, SourceName,
 };
 
-pub use self::file::FileWriter;
 use self::failure::Failure;
+pub use self::file::FileWriter;
 use self::file::{FreshPieces, WrittenFile};
 use self::gather::Gather;
 use self::packer::Packer;
 use self::pool::Pool;
 use crate::error::VaultError;
 use crate::head;
+use crate::heads::StoredHead;
 use crate::layout;
 use crate::lease::Lease;
 use crate::map::{MapFile, PreviousMap, Rebuilder};
 use crate::piece::ChunkKey;
 use crate::seal;
-use crate::vault::{StoredHead, Vault};
+use crate::vault::Vault;
 use resguardo_model::FindingKind;
 
 /// What the manifest and head say of a backup beyond its bytes.
@@ -106,7 +109,9 @@ impl Pipeline {
     }
 
     fn fresh_pieces(&self) -> MutexGuard<'_, FreshPieces> {
-        self.fresh_pieces.lock().expect("nothing panics under this lock")
+        self.fresh_pieces
+            .lock()
+            .expect("nothing panics under this lock")
     }
 }
 
@@ -138,10 +143,17 @@ impl SnapshotWriter {
         let key = vault.write_key()?;
         let source = lease.source().clone();
         let listed = vault.heads(Some(&source))?;
-        let mut notes: Vec<String> =
-            listed.findings.iter().map(|finding| finding.message.clone()).collect();
+        let mut notes: Vec<String> = listed
+            .findings
+            .iter()
+            .map(|finding| finding.message.clone())
+            .collect();
         let last = listed.heads.iter().rfind(|head| head.trusted).cloned();
-        let own = listed.heads.iter().rfind(|stored| stored.head.writer == key.writer()).cloned();
+        let own = listed
+            .heads
+            .iter()
+            .rfind(|stored| stored.head.writer == key.writer())
+            .cloned();
         let cache = vault.cache_of(&source);
         let (previous, base) = match own {
             Some(own) => previous_map(&vault, &source, own, &cache, &mut notes)?,
@@ -213,7 +225,10 @@ impl SnapshotWriter {
     }
 
     fn finished(&self, file: WrittenFile) {
-        self.written.lock().expect("nothing panics under this lock").push(file);
+        self.written
+            .lock()
+            .expect("nothing panics under this lock")
+            .push(file);
     }
 
     fn source(&self) -> &SourceName {
@@ -242,11 +257,15 @@ fn previous_map(
         Err(_) => match rebuild(vault, source, &own, cache, &path) {
             Ok(map) => {
                 let objects = own.head.index.len();
-                notes.push(format!("the local page map was missing; rebuilt it from {objects} index objects"));
+                notes.push(format!(
+                    "the local page map was missing; rebuilt it from {objects} index objects"
+                ));
                 map
             }
             Err(why) => {
-                notes.push(format!("the page map is lost ({why}); this backup is a whole one"));
+                notes.push(format!(
+                    "the page map is lost ({why}); this backup is a whole one"
+                ));
                 return Ok((PreviousMap::default(), None));
             }
         },
@@ -277,10 +296,16 @@ fn rebuild(
     let mut rebuilder = Rebuilder::default();
     for part in &own.head.index {
         let at = layout::index(source, &part.name);
-        let at = at.ok_or_else(|| VaultError::NoIdentity { object: part.name.clone() })?;
+        let at = at.ok_or_else(|| VaultError::NoIdentity {
+            object: part.name.clone(),
+        })?;
         let bytes = vault.store().get(&at)?;
         if resguardo_model::Sha256Digest::of(&bytes) != part.sha256 {
-            return Err(seal::damaged(&at, FindingKind::IndexDamaged, "its bytes are not those that its head names"));
+            return Err(seal::damaged(
+                &at,
+                FindingKind::IndexDamaged,
+                "its bytes are not those that its head names",
+            ));
         }
         let own_identity = std::iter::once(key.index_identity() as &dyn age::Identity);
         let opened = seal::open(&at, FindingKind::IndexDamaged, &bytes[..], own_identity)?;

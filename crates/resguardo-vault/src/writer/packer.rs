@@ -52,7 +52,9 @@ struct Packing {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().expect("no thread panics while it holds this lock")
+    mutex
+        .lock()
+        .expect("no thread panics while it holds this lock")
 }
 
 impl Packer {
@@ -102,7 +104,11 @@ impl Packer {
             let mut packing = lock(&self.packing);
             let frame_bytes = frame.raw_bytes;
             packing.raw_bytes += u64::from(frame_bytes);
-            let place = FramePlace { pack: packing.pack, frame: packing.builder.push(frame), frame_bytes };
+            let place = FramePlace {
+                pack: packing.pack,
+                frame: packing.builder.push(frame),
+                frame_bytes,
+            };
             let at = ticket as usize;
             if packing.places.len() <= at {
                 packing.places.resize(at + 1, None);
@@ -116,16 +122,27 @@ impl Packer {
     }
 
     fn seal(&self, pack: u32, builder: PackBuilder) {
-        self.permits.0.send(()).expect("the receiver lives as long as this");
-        let recipients = self.recipients.iter().map(|recipient| recipient as &dyn age::Recipient);
+        self.permits
+            .0
+            .send(())
+            .expect("the receiver lives as long as this");
+        let recipients = self
+            .recipients
+            .iter()
+            .map(|recipient| recipient as &dyn age::Recipient);
         match builder.seal(recipients) {
             Ok(sealed) => {
                 let uploads = lock(&self.uploads).clone().expect("open until the end");
-                uploads.send((pack, sealed)).expect("uploaders live until the end");
+                uploads
+                    .send((pack, sealed))
+                    .expect("uploaders live until the end");
             }
             Err(error) => {
                 let _ = self.permits.1.recv();
-                self.failure.set(VaultError::Seal { object: "a pack".to_owned(), source: Box::new(error) });
+                self.failure.set(VaultError::Seal {
+                    object: "a pack".to_owned(),
+                    source: Box::new(error),
+                });
             }
         }
     }
@@ -143,7 +160,11 @@ impl Packer {
         self.close();
         let packs = lock(&self.stored).drain(..).flatten().collect();
         let mut packing = lock(&self.packing);
-        (packs, std::mem::take(&mut packing.places), packing.raw_bytes)
+        (
+            packs,
+            std::mem::take(&mut packing.places),
+            packing.raw_bytes,
+        )
     }
 
     /// Waits for the uploads that were begun.
@@ -183,10 +204,10 @@ impl Uploader {
     /// Goes on taking packs after a failure, so that nobody waits for a place in the queue.
     fn work(self) {
         for (number, pack) in &self.queue {
-            if !self.failure.is_set() {
-                if let Err(error) = self.put(number, pack) {
-                    self.failure.set(error);
-                }
+            if !self.failure.is_set()
+                && let Err(error) = self.put(number, pack)
+            {
+                self.failure.set(error);
             }
             let _ = self.release.recv();
         }
@@ -194,9 +215,13 @@ impl Uploader {
 
     fn put(&self, number: u32, pack: SealedPack) -> Result<(), VaultError> {
         self.cancel.check()?;
-        let object = ObjectRef { sha256: pack.sha256, bytes: pack.bytes.len() as u64 };
+        let object = ObjectRef {
+            sha256: pack.sha256,
+            bytes: pack.bytes.len() as u64,
+        };
         let key = layout::pack(&self.source, &pack.sha256);
-        self.store.put(&key, Bytes::from(pack.bytes), Condition::Always)?;
+        self.store
+            .put(&key, Bytes::from(pack.bytes), Condition::Always)?;
         let mut stored = lock(&self.stored);
         let at = number as usize;
         if stored.len() <= at {

@@ -23,12 +23,16 @@ impl Pool {
                 }
             })
         };
-        Self { jobs: Some(jobs), threads: (0..threads).map(|_| work()).collect() }
+        Self {
+            jobs: Some(jobs),
+            threads: (0..threads).map(|_| work()).collect(),
+        }
     }
 
     pub(super) fn submit(&self, job: impl FnOnce() + Send + 'static) {
         let jobs = self.jobs.as_ref().expect("open until it is dropped");
-        jobs.send(Box::new(job)).expect("workers live until the queue is closed");
+        jobs.send(Box::new(job))
+            .expect("workers live until the queue is closed");
     }
 }
 

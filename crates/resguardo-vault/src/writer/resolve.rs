@@ -52,18 +52,31 @@ impl Resolution {
         }
         let new_from = u32::try_from(packs.len()).expect("packs are numbered by u32");
         packs.extend_from_slice(new_packs);
-        Self { packs, old: used, new_from, places }
+        Self {
+            packs,
+            old: used,
+            new_from,
+            places,
+        }
     }
 
     /// Where a piece lies, with the pack's number in the manifest.
     fn place(&self, at: At, frame_offset: u32) -> Place {
         match at {
-            At::Old { pack, frame, frame_bytes } => {
-                Place { pack: self.old[&pack], frame, frame_bytes, frame_offset }
-            }
+            At::Old {
+                pack,
+                frame,
+                frame_bytes,
+            } => Place {
+                pack: self.old[&pack],
+                frame,
+                frame_bytes,
+                frame_offset,
+            },
             At::New { ticket } => {
                 let place = self.places.get(ticket as usize).copied().flatten();
-                let place = place.expect("every frame that a piece lies in was handed to the packer");
+                let place =
+                    place.expect("every frame that a piece lies in was handed to the packer");
                 Place {
                     pack: self.new_from + place.pack,
                     frame: place.frame,
@@ -78,30 +91,60 @@ impl Resolution {
     pub(super) fn entry(&self, file: &WrittenFile) -> FileEntry {
         let mut extents: Vec<Extent> = Vec::new();
         let mut push = |length: u64, place: Place| {
-            let file_offset = extents.last().map_or(0, |last| last.file_offset + last.length);
+            let file_offset = extents
+                .last()
+                .map_or(0, |last| last.file_offset + last.length);
             if let Some(last) = extents.last_mut() {
                 let next = u64::from(last.frame_offset) + last.length;
-                if last.pack == place.pack && last.frame == place.frame && next == u64::from(place.frame_offset) {
+                if last.pack == place.pack
+                    && last.frame == place.frame
+                    && next == u64::from(place.frame_offset)
+                {
                     last.length += length;
                     return;
                 }
             }
-            let Place { pack, frame, frame_offset, .. } = place;
-            extents.push(Extent { file_offset, length, pack, frame, frame_offset });
+            let Place {
+                pack,
+                frame,
+                frame_offset,
+                ..
+            } = place;
+            extents.push(Extent {
+                file_offset,
+                length,
+                pack,
+                frame,
+                frame_offset,
+            });
         };
         match &file.body {
-            WrittenBody::Pages { page_bytes, runs, .. } => {
+            WrittenBody::Pages {
+                page_bytes, runs, ..
+            } => {
                 for run in runs {
-                    push(u64::from(run.count) * u64::from(*page_bytes), self.place(run.at, run.frame_offset));
+                    push(
+                        u64::from(run.count) * u64::from(*page_bytes),
+                        self.place(run.at, run.frame_offset),
+                    );
                 }
             }
             WrittenBody::Stream { pieces } => {
                 for piece in pieces {
-                    push(u64::from(piece.length), self.place(piece.at, piece.frame_offset));
+                    push(
+                        u64::from(piece.length),
+                        self.place(piece.at, piece.frame_offset),
+                    );
                 }
             }
         }
-        FileEntry { path: file.path.clone(), kind: file.kind(), size: file.size, sha256: file.sha256, extents }
+        FileEntry {
+            path: file.path.clone(),
+            kind: file.kind(),
+            size: file.size,
+            sha256: file.sha256,
+            extents,
+        }
     }
 }
 
@@ -113,7 +156,14 @@ pub(super) fn page_counts(files: &[WrittenFile]) -> (u64, u64) {
     });
     runs.flatten().fold((0, 0), |(all, new), run: &PageRun| {
         let count = u64::from(run.count);
-        (all + count, new + if matches!(run.at, At::New { .. }) { count } else { 0 })
+        (
+            all + count,
+            new + if matches!(run.at, At::New { .. }) {
+                count
+            } else {
+                0
+            },
+        )
     })
 }
 
@@ -129,7 +179,11 @@ pub(super) struct MapRecords<'a, W: Write, E> {
 
 impl<W: Write, E: From<io::Error>> MapRecords<'_, W, E> {
     pub(super) fn write(mut self, files: &mut [WrittenFile]) -> Result<(), E> {
-        let mut object = Object { writer: (self.open)()?, numbers: HashMap::new(), current: None };
+        let mut object = Object {
+            writer: (self.open)()?,
+            numbers: HashMap::new(),
+            current: None,
+        };
         for file in &*files {
             object.writer.file(&index_file(file))?;
         }
@@ -137,7 +191,11 @@ impl<W: Write, E: From<io::Error>> MapRecords<'_, W, E> {
         for (number, file) in files.iter_mut().enumerate() {
             let name = index_file(file);
             match &mut file.body {
-                WrittenBody::Pages { page_bytes: _, runs, ids } => {
+                WrittenBody::Pages {
+                    page_bytes: _,
+                    runs,
+                    ids,
+                } => {
                     let mut ids = ids.reader()?;
                     let mut buffer = Vec::new();
                     for run in runs {
@@ -147,7 +205,10 @@ impl<W: Write, E: From<io::Error>> MapRecords<'_, W, E> {
                             continue;
                         }
                         object = self.make_room(object)?;
-                        let place = object.numbered(self.resolution.place(run.at, run.frame_offset), self.resolution)?;
+                        let place = object.numbered(
+                            self.resolution.place(run.at, run.frame_offset),
+                            self.resolution,
+                        )?;
                         object.begin_file(number, &name)?;
                         object.writer.run(run.first_page, place, &buffer)?;
                     }
@@ -178,7 +239,11 @@ impl<W: Write, E: From<io::Error>> MapRecords<'_, W, E> {
             return Ok(object);
         }
         (self.close)(object.writer.finish()?)?;
-        Ok(Object { writer: (self.open)()?, numbers: HashMap::new(), current: None })
+        Ok(Object {
+            writer: (self.open)()?,
+            numbers: HashMap::new(),
+            current: None,
+        })
     }
 }
 
@@ -193,11 +258,17 @@ impl<W: Write> Object<W> {
     fn numbered(&mut self, place: Place, resolution: &Resolution) -> io::Result<Place> {
         let next = u32::try_from(self.numbers.len()).expect("packs are numbered by u32");
         if let Some(number) = self.numbers.get(&place.pack) {
-            return Ok(Place { pack: *number, ..place });
+            return Ok(Place {
+                pack: *number,
+                ..place
+            });
         }
         self.numbers.insert(place.pack, next);
         self.writer.pack(&resolution.packs[place.pack as usize])?;
-        Ok(Place { pack: next, ..place })
+        Ok(Place {
+            pack: next,
+            ..place
+        })
     }
 
     fn begin_file(&mut self, number: usize, name: &IndexFile) -> io::Result<()> {
@@ -210,5 +281,9 @@ impl<W: Write> Object<W> {
 }
 
 fn index_file(file: &WrittenFile) -> IndexFile {
-    IndexFile { path: file.path.clone(), kind: file.kind(), size: file.size }
+    IndexFile {
+        path: file.path.clone(),
+        kind: file.kind(),
+        size: file.size,
+    }
 }

@@ -1,0 +1,281 @@
+//! The heads of a vault: which backups there are, and whether they are what their writers signed, in
+//! the order in which they were signed.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+
+use resguardo_model::{BackupId, Finding, FindingKind, Head, Sha256Digest, SourceName};
+use resguardo_store::Key;
+use serde::{Deserialize, Serialize};
+
+use crate::error::VaultError;
+use crate::head::{self, HeadError};
+use crate::layout;
+use crate::vault::Vault;
+
+/// A head as it lies in the vault.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredHead {
+    /// What it says; its signature is good.
+    pub head: Head,
+    /// SHA-256 of the object.
+    pub sha256: Sha256Digest,
+    /// The object's key.
+    pub key: String,
+    /// Whether its writer is trusted here. Without any pin every writer is, which is said by
+    /// [`Vault::pins_writers`].
+    pub trusted: bool,
+}
+
+/// The heads of a vault, and what is wrong with them.
+#[derive(Clone, Debug, Default)]
+pub struct Heads {
+    /// Heads whose signature and place are right, by source and sequence.
+    pub heads: Vec<StoredHead>,
+    /// Everything else.
+    pub findings: Vec<Finding>,
+}
+
+impl Vault {
+    /// All heads, of one source or of all.
+    ///
+    /// # Errors
+    /// The store's own; whatever is wrong with a head is a finding.
+    pub fn heads(&self, source: Option<&SourceName>) -> Result<Heads, VaultError> {
+        self.heads_known(source, &|_| None)
+    }
+
+    /// As [`Vault::heads`]; heads that `known` returns for their key are not fetched again, because
+    /// heads do not change.
+    ///
+    /// # Errors
+    /// As [`Vault::heads`].
+    pub fn heads_known(
+        &self,
+        source: Option<&SourceName>,
+        known: &(dyn Fn(&str) -> Option<StoredHead> + Sync),
+    ) -> Result<Heads, VaultError> {
+        let prefix = source.map(layout::snapshots).unwrap_or_default();
+        let listed = self.store().list(&prefix)?;
+        let places: Vec<_> = listed
+            .into_iter()
+            .filter_map(|info| layout::head_place(&info.key).map(|place| (info.key, place)))
+            .collect();
+        let read = self.in_parallel(&places, |(key, (source, backup))| {
+            match known(key.as_str()) {
+                Some(head) => Ok(Ok(StoredHead {
+                    trusted: self.trusts(head.head.writer),
+                    ..head
+                })),
+                None => self.read_head(key, source, *backup),
+            }
+        })?;
+        let mut all = Heads::default();
+        for result in read {
+            match result {
+                Ok(head) => all.heads.push(head),
+                Err(finding) => all.findings.push(finding),
+            }
+        }
+        all.heads.sort_by(|a, b| {
+            (&a.head.source, a.head.sequence, a.head.backup).cmp(&(
+                &b.head.source,
+                b.head.sequence,
+                b.head.backup,
+            ))
+        });
+        self.check_order(source, &mut all);
+        Ok(all)
+    }
+
+    fn read_head(
+        &self,
+        key: &Key,
+        source: &SourceName,
+        backup: Option<BackupId>,
+    ) -> Result<Result<StoredHead, Finding>, VaultError> {
+        let bytes = self.store().get(key)?;
+        let finding = |kind, what: String| Finding {
+            kind,
+            source: Some(source.clone()),
+            object: key.to_string(),
+            message: format!("{key}: {what}"),
+            backups_hit: backup.into_iter().collect(),
+        };
+        let head = match head::parse(&bytes) {
+            Ok(head) => head,
+            Err(HeadError::NewerFormat(format)) => {
+                return Err(VaultError::NewerFormat {
+                    object: key.to_string(),
+                    format,
+                });
+            }
+            Err(HeadError::Forged) => {
+                return Ok(Err(finding(
+                    FindingKind::HeadForged,
+                    HeadError::Forged.to_string(),
+                )));
+            }
+            Err(malformed) => {
+                return Ok(Err(finding(
+                    FindingKind::HeadMalformed,
+                    malformed.to_string(),
+                )));
+            }
+        };
+        if head.vault != self.id() || head.source != *source || Some(head.backup) != backup {
+            let what = format!(
+                "it is the head of {} of {} in vault {}",
+                head.backup, head.source, head.vault
+            );
+            return Ok(Err(finding(FindingKind::HeadReplayed, what)));
+        }
+        let trusted = self.trusts(head.writer);
+        Ok(Ok(StoredHead {
+            head,
+            sha256: Sha256Digest::of(&bytes),
+            key: key.to_string(),
+            trusted,
+        }))
+    }
+
+    /// Checks writers, the chain of each source, and that the newest own head is still there.
+    fn check_order(&self, source: Option<&SourceName>, all: &mut Heads) {
+        let mut by_source: BTreeMap<&SourceName, Vec<&StoredHead>> = BTreeMap::new();
+        let mut findings = Vec::new();
+        for stored in &all.heads {
+            if stored.trusted {
+                by_source
+                    .entry(&stored.head.source)
+                    .or_default()
+                    .push(stored);
+            } else {
+                let what = format!(
+                    "it is signed by {}, which is not trusted here",
+                    stored.head.writer
+                );
+                findings.push(head_finding(FindingKind::WriterUnknown, stored, &what));
+            }
+        }
+        for heads in by_source.values() {
+            findings.extend(check_chain(heads));
+        }
+        for pinned in self.remembered_heads(source) {
+            let is_there = all
+                .heads
+                .iter()
+                .any(|stored| stored.sha256 == pinned.sha256);
+            if !is_there {
+                findings.push(Finding {
+                    kind: FindingKind::HeadRolledBack,
+                    source: Some(pinned.source.clone()),
+                    object: layout::head(&pinned.source, pinned.backup).to_string(),
+                    message: format!(
+                        "backup {} of {}, the newest that this host took, is gone: the vault was rolled back",
+                        pinned.backup, pinned.source
+                    ),
+                    backups_hit: vec![pinned.backup],
+                });
+            }
+        }
+        all.findings.extend(findings);
+    }
+
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a cache: a loss of power may lose it"
+    )]
+    /// Remembers the newest head that this host wrote, so that a vault that is rolled back is noticed.
+    /// It lies in the cache: lost with it, the chain of heads is still checked.
+    pub(crate) fn remember_head(&self, head: &StoredHead, cache: &std::path::Path) {
+        let pin = RememberedHead {
+            source: head.head.source.clone(),
+            backup: head.head.backup,
+            sha256: head.sha256,
+        };
+        let json = serde_json::to_vec(&pin).expect("strings always serialise");
+        let write = || -> std::io::Result<()> {
+            let mut file = tempfile::NamedTempFile::new_in(cache)?;
+            std::io::Write::write_all(&mut file, &json)?;
+            file.persist(cache.join(REMEMBERED))
+                .map(|_| ())
+                .map_err(|error| error.error)
+        };
+        // The backup stands; without the file only a rollback of this very head goes unnoticed.
+        let _ = write();
+    }
+
+    fn remembered_heads(&self, source: Option<&SourceName>) -> Vec<RememberedHead> {
+        let read = |folder: PathBuf| -> Option<RememberedHead> {
+            serde_json::from_slice(&std::fs::read(folder.join(REMEMBERED)).ok()?).ok()
+        };
+        if let Some(source) = source {
+            return read(self.cache_of(source)).into_iter().collect();
+        }
+        let root = self.settings().cache.join(self.id().to_string());
+        let folders = std::fs::read_dir(root).into_iter().flatten().flatten();
+        folders.filter_map(|folder| read(folder.path())).collect()
+    }
+}
+
+const REMEMBERED: &str = "last-head.json";
+
+#[derive(Serialize, Deserialize)]
+struct RememberedHead {
+    source: SourceName,
+    backup: BackupId,
+    sha256: Sha256Digest,
+}
+
+fn head_finding(kind: FindingKind, stored: &StoredHead, what: &str) -> Finding {
+    Finding {
+        kind,
+        source: Some(stored.head.source.clone()),
+        object: stored.key.clone(),
+        message: format!("{}: {what}", stored.key),
+        backups_hit: vec![stored.head.backup],
+    }
+}
+
+/// Checks that each head's predecessor is there and is what it names; `heads` in their order.
+fn check_chain(heads: &[&StoredHead]) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut by_digest: HashMap<Sha256Digest, u64> = HashMap::new();
+    let mut sequences: HashMap<u64, BackupId> = HashMap::new();
+    for stored in heads {
+        let head = &stored.head;
+        match head.previous {
+            None if head.sequence == 1 => {}
+            Some(previous)
+                if by_digest
+                    .get(&previous)
+                    .is_some_and(|before| before + 1 == head.sequence) => {}
+            Some(_) if sequences.contains_key(&(head.sequence.saturating_sub(1))) => {
+                let before = sequences[&(head.sequence - 1)];
+                let mut finding = head_finding(
+                    FindingKind::HeadChanged,
+                    stored,
+                    &format!("it names a predecessor of other content than {before}"),
+                );
+                finding.backups_hit = vec![before];
+                findings.push(finding);
+            }
+            _ => {
+                let mut finding = head_finding(
+                    FindingKind::HeadMissing,
+                    stored,
+                    &format!(
+                        "its predecessor, number {} of the source, is gone",
+                        head.sequence.saturating_sub(1)
+                    ),
+                );
+                // The backup that is gone cannot be named; this one is whole by itself.
+                finding.backups_hit.clear();
+                findings.push(finding);
+            }
+        }
+        by_digest.insert(stored.sha256, head.sequence);
+        sequences.insert(head.sequence, head.backup);
+    }
+    findings
+}

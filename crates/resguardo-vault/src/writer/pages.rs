@@ -1,0 +1,244 @@
+//! Page files: each page is compared with the page at the same position in the backup before.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crossbeam_channel::{Receiver, bounded};
+use resguardo_model::{FileKind, FilePath};
+
+use super::file::{BLOCK_BYTES, PageRun, WrittenBody, in_flight_max, moved};
+use super::gather::{At, Gather, store_frame};
+use super::hasher::FileHasher;
+use super::ids::IdSpool;
+use super::{Pipeline, SnapshotWriter, Work};
+use crate::error::VaultError;
+use crate::map::{KnownPages, PageCursor};
+use crate::piece::PieceId;
+
+/// A page file while it is written.
+pub(super) struct Pages {
+    pub(super) page_bytes: u32,
+    block: Vec<u8>,
+    next_page: u64,
+    previous: Option<PageCursor>,
+    in_flight: VecDeque<Receiver<NamedPages>>,
+    gather: Gather,
+    /// The first run that may lie in the frame that is being gathered.
+    gathered_from: usize,
+    runs: Vec<PageRun>,
+    ids: IdSpool,
+}
+
+/// A block whose pages have their ids.
+struct NamedPages {
+    block: Arc<Vec<u8>>,
+    first_page: u64,
+    ids: Vec<PieceId>,
+    known: KnownPages,
+    /// The ticket of its frame, if all of it is new and was compressed at once.
+    ticket: Option<u32>,
+}
+
+impl Pages {
+    pub(super) fn open(
+        owner: &SnapshotWriter,
+        path: &FilePath,
+        page_bytes: u32,
+    ) -> Result<Self, VaultError> {
+        if !(512..=65536).contains(&page_bytes) || !page_bytes.is_power_of_two() {
+            return Err(VaultError::PageSize {
+                path: path.clone(),
+                page_bytes,
+            });
+        }
+        let kind = FileKind::Pages { page_bytes };
+        let cache = &owner.cache;
+        let previous = owner.pipeline.work.previous.pages_of(path, kind);
+        Ok(Self {
+            page_bytes,
+            block: Vec::new(),
+            next_page: 0,
+            previous: previous
+                .map_err(|error| VaultError::file("reading the page map in", cache, error))?,
+            in_flight: VecDeque::new(),
+            gather: Gather::default(),
+            gathered_from: 0,
+            runs: Vec::new(),
+            ids: IdSpool::new(cache.clone()),
+        })
+    }
+
+    pub(super) fn write(
+        &mut self,
+        mut bytes: &[u8],
+        hasher: &mut FileHasher,
+        pipeline: &Pipeline,
+    ) -> Result<(), VaultError> {
+        while !bytes.is_empty() {
+            if self.block.capacity() == 0 {
+                self.block.reserve_exact(BLOCK_BYTES);
+            }
+            let (now, later) = bytes.split_at(bytes.len().min(BLOCK_BYTES - self.block.len()));
+            self.block.extend_from_slice(now);
+            bytes = later;
+            if self.block.len() == BLOCK_BYTES {
+                self.submit(hasher, pipeline)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn submit(&mut self, hasher: &mut FileHasher, pipeline: &Pipeline) -> Result<(), VaultError> {
+        let block = Arc::new(std::mem::take(&mut self.block));
+        hasher.update(&block);
+        let page_bytes = self.page_bytes as usize;
+        let count =
+            u32::try_from(block.len() / page_bytes).expect("a block has at most 2048 pages");
+        let known = match &mut self.previous {
+            Some(cursor) => cursor.next(count).map_err(|error| {
+                VaultError::file(
+                    "reading the page map for",
+                    std::path::Path::new("this backup"),
+                    error,
+                )
+            })?,
+            None => KnownPages::default(),
+        };
+        let first_page = self.next_page;
+        self.next_page += u64::from(count);
+        let (done, receiver) = bounded(1);
+        let work = Arc::clone(&pipeline.work);
+        pipeline.pool.submit(move || {
+            let named = name_pages(&work, block, first_page, page_bytes, known);
+            let _ = done.send(named);
+        });
+        self.in_flight.push_back(receiver);
+        while self.in_flight.len() >= in_flight_max(pipeline) {
+            self.settle_one(pipeline)?;
+        }
+        Ok(())
+    }
+
+    fn settle_one(&mut self, pipeline: &Pipeline) -> Result<(), VaultError> {
+        let Some(receiver) = self.in_flight.pop_front() else {
+            return Ok(());
+        };
+        let named = receiver.recv().expect("a job answers");
+        self.ids
+            .push(&named.ids)
+            .map_err(|error| VaultError::file("writing to", &pipeline.cache, error))?;
+        if let Some(ticket) = named.ticket {
+            let count = u32::try_from(named.ids.len()).expect("a block has at most 2048 pages");
+            self.push_run(PageRun {
+                first_page: named.first_page,
+                count,
+                at: At::New { ticket },
+                frame_offset: 0,
+            });
+            return Ok(());
+        }
+        self.settle_pages(&named, pipeline);
+        Ok(())
+    }
+
+    /// Keeps the places of pages that did not change and gathers those that did.
+    fn settle_pages(&mut self, named: &NamedPages, pipeline: &Pipeline) {
+        let page_bytes = self.page_bytes as usize;
+        let old = named.known.runs.iter().flat_map(|run| {
+            (0..run.count).map(|page| {
+                let place = run.place;
+                let at = At::Old {
+                    pack: place.pack,
+                    frame: place.frame,
+                    frame_bytes: place.frame_bytes,
+                };
+                (at, place.frame_offset + page * self.page_bytes)
+            })
+        });
+        let old: Vec<(At, u32)> = old.collect();
+        for (number, page) in named.block.chunks(page_bytes).enumerate() {
+            let unchanged = named.known.ids.get(number) == Some(&named.ids[number]);
+            let (at, frame_offset) = if unchanged {
+                old[number]
+            } else {
+                let before = self.gather.ticket();
+                let (ticket, offset) = self.gather.push(page, pipeline);
+                if before != Some(ticket) {
+                    self.gathered_from = self.runs.len();
+                }
+                (At::New { ticket }, offset)
+            };
+            self.push_run(PageRun {
+                first_page: named.first_page + number as u64,
+                count: 1,
+                at,
+                frame_offset,
+            });
+        }
+    }
+
+    /// Adds a run, or lengthens the last one if it goes on there.
+    fn push_run(&mut self, run: PageRun) {
+        let page_bytes = self.page_bytes;
+        let from = self.gathered_from;
+        let at_end = self.runs.len();
+        if let Some(last) = self.runs.last_mut().filter(|last| last.at == run.at) {
+            let goes_on = last.first_page + u64::from(last.count) == run.first_page
+                && last.frame_offset + last.count * page_bytes == run.frame_offset;
+            if goes_on && at_end > from {
+                last.count += run.count;
+                return;
+            }
+        }
+        self.runs.push(run);
+    }
+
+    pub(super) fn finish(
+        mut self,
+        hasher: &mut FileHasher,
+        owner: &SnapshotWriter,
+    ) -> Result<WrittenBody, VaultError> {
+        let pipeline = &owner.pipeline;
+        if !self.block.is_empty() {
+            self.submit(hasher, pipeline)?;
+        }
+        while !self.in_flight.is_empty() {
+            self.settle_one(pipeline)?;
+        }
+        if let Some(leftover) = self.gather.into_leftover() {
+            let (ticket, base) = leftover.share(&owner.common, pipeline);
+            for run in &mut self.runs[self.gathered_from..] {
+                moved(&mut run.at, &mut run.frame_offset, &leftover, ticket, base);
+            }
+        }
+        Ok(WrittenBody::Pages {
+            page_bytes: self.page_bytes,
+            runs: self.runs,
+            ids: self.ids,
+        })
+    }
+}
+
+/// On a worker: names the pages of a block, and compresses it at once if all of it is new.
+fn name_pages(
+    work: &Work,
+    block: Arc<Vec<u8>>,
+    first_page: u64,
+    page_bytes: usize,
+    known: KnownPages,
+) -> NamedPages {
+    let ids = work.chunk_key.page_ids(&block, page_bytes);
+    let all_new =
+        block.len() == BLOCK_BYTES && ids.iter().zip(&known.ids).all(|(new, old)| new != old);
+    let ticket = all_new.then(|| work.packer.ticket());
+    if let Some(ticket) = ticket {
+        store_frame(work, ticket, &block);
+    }
+    NamedPages {
+        block,
+        first_page,
+        ids,
+        known,
+        ticket,
+    }
+}
