@@ -1,4 +1,7 @@
 //! The engine port, and the engines behind it. An engine knows one kind of source; it never knows the
 //! vault: it is handed a [`port::CaptureSink`] to write to and a [`port::BackupReader`] to read from.
 
+#[cfg(any(test, feature = "contract"))]
+pub mod contract;
 pub mod port;
+pub mod sqlite;

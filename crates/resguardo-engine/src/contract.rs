@@ -1,0 +1,432 @@
+//! What every engine must hold to, as one suite, and a sink and a backup in memory to run it with.
+//! For tests: it panics where an engine breaks the contract.
+
+use std::collections::BTreeMap;
+use std::io::{Cursor, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use resguardo_model::{
+    CancelToken, CheckOutcome, CheckResult, FileKind, FilePath, NoProgress, Sha256Digest,
+    SourceFacts, SystemClock,
+};
+
+use crate::port::{
+    BackupFile, BackupReader, CaptureRequest, CaptureSink, Captured, Engine, EngineError,
+    FileDigest, FileSink, Location, ReadError, RestoreOptions, Run, SinkError, Target, TargetState,
+};
+
+/// A sink that keeps every file in memory, and can be told to fail.
+#[derive(Debug, Default)]
+pub struct MemorySink {
+    state: Mutex<SinkState>,
+    bytes_max: Option<u64>,
+}
+
+#[derive(Debug, Default)]
+struct SinkState {
+    opened: Vec<FilePath>,
+    finished: BTreeMap<FilePath, (FileKind, Vec<u8>)>,
+    taken_bytes: u64,
+    abandoned: bool,
+}
+
+/// Why a [`MemorySink`] takes nothing more.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Refused(&'static str);
+
+impl MemorySink {
+    /// A sink that takes everything.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A sink that fails once it was given more than `bytes_max` bytes.
+    #[must_use]
+    pub fn failing_after(bytes_max: u64) -> Self {
+        Self {
+            bytes_max: Some(bytes_max),
+            ..Self::default()
+        }
+    }
+
+    /// Whether a file was dropped before its end, or never finished.
+    #[must_use]
+    pub fn is_broken(&self) -> bool {
+        let state = self.lock();
+        state.abandoned || state.finished.len() != state.opened.len()
+    }
+
+    /// The files that were finished, as a backup with these facts.
+    ///
+    /// # Panics
+    /// If a file was not finished: there is no backup then.
+    #[must_use]
+    pub fn into_backup(self, facts: Option<SourceFacts>) -> MemoryBackup {
+        assert!(!self.is_broken(), "a file was not finished");
+        let state = self.state.into_inner().expect("no test holds it");
+        MemoryBackup {
+            facts,
+            files: state.finished,
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, SinkState> {
+        self.state.lock().expect("no test holds it")
+    }
+}
+
+fn refused(why: &'static str) -> SinkError {
+    SinkError(Box::new(Refused(why)))
+}
+
+impl CaptureSink for MemorySink {
+    fn open_file(
+        &self,
+        path: &FilePath,
+        kind: FileKind,
+    ) -> Result<Box<dyn FileSink + '_>, SinkError> {
+        let mut state = self.lock();
+        if state.abandoned {
+            return Err(refused("the backup has failed"));
+        }
+        if state.opened.contains(path) {
+            return Err(refused("the file was opened before"));
+        }
+        state.opened.push(path.clone());
+        Ok(Box::new(MemoryFile {
+            sink: self,
+            path: path.clone(),
+            kind,
+            bytes: Vec::new(),
+            finished: false,
+        }))
+    }
+}
+
+struct MemoryFile<'a> {
+    sink: &'a MemorySink,
+    path: FilePath,
+    kind: FileKind,
+    bytes: Vec<u8>,
+    finished: bool,
+}
+
+impl FileSink for MemoryFile<'_> {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), SinkError> {
+        let mut state = self.sink.lock();
+        state.taken_bytes += bytes.len() as u64;
+        if self
+            .sink
+            .bytes_max
+            .is_some_and(|max| state.taken_bytes > max)
+        {
+            return Err(refused("the sink is full"));
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn finish(mut self: Box<Self>) -> Result<FileDigest, SinkError> {
+        if let FileKind::Pages { page_bytes } = self.kind
+            && self.bytes.len() % page_bytes as usize != 0
+        {
+            return Err(refused("a page file ends inside a page"));
+        }
+        self.finished = true;
+        let bytes = std::mem::take(&mut self.bytes);
+        let digest = FileDigest {
+            bytes: bytes.len() as u64,
+            sha256: Sha256Digest::of(&bytes),
+        };
+        let mut state = self.sink.lock();
+        state.finished.insert(self.path.clone(), (self.kind, bytes));
+        Ok(digest)
+    }
+}
+
+impl Drop for MemoryFile<'_> {
+    fn drop(&mut self) {
+        if !self.finished {
+            self.sink.lock().abandoned = true;
+        }
+    }
+}
+
+/// A backup in memory.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryBackup {
+    /// What is known of its data.
+    pub facts: Option<SourceFacts>,
+    /// Its files; a test may damage them.
+    pub files: BTreeMap<FilePath, (FileKind, Vec<u8>)>,
+}
+
+impl MemoryBackup {
+    /// The bytes of its only file.
+    ///
+    /// # Panics
+    /// If it holds more or fewer.
+    #[must_use]
+    pub fn only_file(&self) -> &[u8] {
+        assert_eq!(self.files.len(), 1, "one file");
+        self.files
+            .values()
+            .next()
+            .map_or(&[], |(_, bytes)| bytes.as_slice())
+    }
+
+    fn bytes_of(&self, path: &FilePath) -> Result<&[u8], ReadError> {
+        match self.files.get(path) {
+            Some((_, bytes)) => Ok(bytes),
+            None => Err(ReadError::NoSuchFile(path.clone())),
+        }
+    }
+}
+
+impl BackupReader for MemoryBackup {
+    fn describe(&self) -> String {
+        "a backup in memory".to_owned()
+    }
+
+    fn facts(&self) -> Option<&SourceFacts> {
+        self.facts.as_ref()
+    }
+
+    fn files(&self) -> Vec<BackupFile> {
+        let file = |(path, (_, bytes)): (&FilePath, &(FileKind, Vec<u8>))| BackupFile {
+            path: path.clone(),
+            bytes: bytes.len() as u64,
+            sha256: Sha256Digest::of(bytes),
+        };
+        self.files.iter().map(file).collect()
+    }
+
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "for tests: nothing here needs to survive a loss of power"
+    )]
+    fn write_files(
+        &self,
+        wanted: &[(FilePath, PathBuf)],
+        _durable: bool,
+        run: Run<'_>,
+    ) -> Result<(), ReadError> {
+        for (path, destination) in wanted {
+            run.cancel.check()?;
+            let bytes = self.bytes_of(path)?;
+            std::fs::write(destination, bytes).map_err(|source| ReadError::Write {
+                path: destination.clone(),
+                source,
+            })?;
+        }
+        Ok(())
+    }
+
+    fn open_stream<'a>(&'a self, path: &FilePath) -> Result<Box<dyn Read + Send + 'a>, ReadError> {
+        Ok(Box::new(Cursor::new(self.bytes_of(path)?)))
+    }
+}
+
+/// What the suite needs of an engine's own test.
+pub struct Case<'a> {
+    /// The engine.
+    pub engine: &'a dyn Engine,
+    /// A source that holds some rows. It must not change while the suite runs.
+    pub source: Location,
+    /// A private folder; sandboxes and exports are made in it.
+    pub folder: &'a Path,
+    /// A script that changes one value of one row.
+    pub change_row: &'a str,
+    /// A script that deletes one row.
+    pub lose_row: &'a str,
+    /// A query that counts the rows of one table, and their number.
+    pub rows_of_a_table: (&'a str, u64),
+    /// The ending of a file that the engine exports, like `.sqlite.gz`.
+    pub export_ending: &'a str,
+}
+
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Runs the whole suite.
+///
+/// # Panics
+/// Where the engine breaks the contract.
+pub fn run(case: &Case<'_>) {
+    a_capture_restores_and_every_check_passes(case);
+    a_changed_and_a_lost_row_fail_a_check(case);
+    a_failing_sink_and_a_cancelled_run_end_the_capture(case);
+    an_occupied_target_is_refused(case);
+    an_export_opens_as_a_backup(case);
+    a_query_reads_and_ends(case);
+}
+
+/// Runs `work` with a fresh [`Run`] that prints nothing and that nobody cancels.
+pub fn with_run<T>(work: impl FnOnce(Run<'_>) -> T) -> T {
+    work(Run {
+        cancel: &CancelToken::new(),
+        progress: &NoProgress,
+        clock: &SystemClock,
+    })
+}
+
+/// A request for a capture of `location` that waits up to 30 s for a lock.
+#[must_use]
+pub fn request(location: &Location) -> CaptureRequest {
+    CaptureRequest {
+        location: location.clone(),
+        check_integrity: true,
+        lock_timeout: TIMEOUT,
+    }
+}
+
+/// Captures into memory.
+///
+/// # Errors
+/// The engine's own.
+pub fn capture(
+    engine: &dyn Engine,
+    location: &Location,
+) -> Result<(MemoryBackup, Captured), EngineError> {
+    let sink = MemorySink::new();
+    let captured = with_run(|run| engine.capture(&request(location), &sink, run))?;
+    let backup = sink.into_backup(Some(captured.facts.clone()));
+    Ok((backup, captured))
+}
+
+fn sandbox(case: &Case<'_>, name: &str, backup: &dyn BackupReader) -> Box<dyn Target> {
+    let folder = case.folder.join(name);
+    std::fs::create_dir_all(&folder).expect("the folder of the case can be written");
+    let target = case
+        .engine
+        .open_sandbox(&folder, backup.facts())
+        .expect("a sandbox can be made");
+    with_run(|run| target.restore(backup, &RestoreOptions::default(), run))
+        .expect("a backup restores into a new sandbox");
+    target
+}
+
+fn captured(case: &Case<'_>) -> MemoryBackup {
+    capture(case.engine, &case.source)
+        .expect("the source can be captured")
+        .0
+}
+
+fn failed(results: &[CheckResult]) -> Vec<&CheckResult> {
+    let not_passed = |result: &&CheckResult| result.outcome != CheckOutcome::Passed;
+    results.iter().filter(not_passed).collect()
+}
+
+fn a_capture_restores_and_every_check_passes(case: &Case<'_>) {
+    let backup = captured(case);
+    let facts = backup.facts.as_ref().expect("a capture tells facts");
+    assert_eq!(facts.engine, case.engine.kind());
+    assert!(facts.rows() > 0, "the source of the suite holds rows");
+    let sorted = facts.tables.is_sorted_by(|a, b| a.name < b.name);
+    assert!(sorted, "tables come in the order of their names, each once");
+    let target = sandbox(case, "whole", &backup);
+    let results = with_run(|run| target.check(&backup, run));
+    assert!(!results.is_empty(), "an engine checks something");
+    assert!(failed(&results).is_empty(), "{:#?}", failed(&results));
+    let state = target.state().expect("a restored target has a state");
+    assert!(matches!(state, TargetState::Occupied { .. }), "{state:?}");
+    assert!(!target.is_same_as(&case.source));
+    target.close().expect("a target closes");
+}
+
+fn a_changed_and_a_lost_row_fail_a_check(case: &Case<'_>) {
+    let backup = captured(case);
+    for (name, script) in [("changed", case.change_row), ("lost", case.lose_row)] {
+        let target = sandbox(case, name, &backup);
+        with_run(|run| target.execute(script, TIMEOUT, run)).expect("the script runs");
+        let results = with_run(|run| target.check(&backup, run));
+        let any_failed = results
+            .iter()
+            .any(|result| result.outcome == CheckOutcome::Failed);
+        assert!(any_failed, "no check fails on a {name} row: {results:#?}");
+        target.close().expect("a target closes");
+    }
+}
+
+fn a_failing_sink_and_a_cancelled_run_end_the_capture(case: &Case<'_>) {
+    let sink = MemorySink::failing_after(1);
+    let error = with_run(|run| case.engine.capture(&request(&case.source), &sink, run))
+        .expect_err("the sink fails");
+    assert!(matches!(error, EngineError::Sink(_)), "{error}");
+    assert!(sink.is_broken(), "a failed file is not finished");
+    let cancel = CancelToken::new();
+    cancel.cancel();
+    let run = Run {
+        cancel: &cancel,
+        progress: &NoProgress,
+        clock: &SystemClock,
+    };
+    let error = case
+        .engine
+        .capture(&request(&case.source), &MemorySink::new(), run)
+        .expect_err("the run is cancelled");
+    assert!(matches!(error, EngineError::Cancelled(_)), "{error}");
+}
+
+fn an_occupied_target_is_refused(case: &Case<'_>) {
+    let backup = captured(case);
+    let target = sandbox(case, "occupied", &backup);
+    let again = |clean| {
+        let options = RestoreOptions {
+            clean,
+            ..RestoreOptions::default()
+        };
+        with_run(|run| target.restore(&backup, &options, run))
+    };
+    let error = again(false).expect_err("it holds data");
+    assert!(matches!(error, EngineError::Occupied { .. }), "{error}");
+    again(true).expect("clean replaces it");
+    let results = with_run(|run| target.check(&backup, run));
+    assert!(failed(&results).is_empty(), "{:#?}", failed(&results));
+    target.close().expect("a target closes");
+}
+
+fn an_export_opens_as_a_backup(case: &Case<'_>) {
+    let out = case.folder.join(format!("export{}", case.export_ending));
+    let export = || with_run(|run| case.engine.export(&request(&case.source), &out, run));
+    let written = export().expect("the source exports");
+    assert!(written.contains(&out), "{written:?}");
+    let error = export().expect_err("nothing is overwritten");
+    assert!(matches!(error, EngineError::Occupied { .. }), "{error}");
+    let backup =
+        with_run(|run| case.engine.open_file(&out, run)).expect("what it exports, it opens");
+    let target = sandbox(case, "exported", backup.as_ref());
+    let results = with_run(|run| target.check(backup.as_ref(), run));
+    assert!(failed(&results).is_empty(), "{:#?}", failed(&results));
+    target.close().expect("a target closes");
+    let unknown = case.folder.join("export.unknown");
+    let exported = with_run(|run| case.engine.export(&request(&case.source), &unknown, run));
+    let error = exported.expect_err("no such format");
+    assert!(
+        matches!(error, EngineError::UnknownFormat { .. }),
+        "{error}"
+    );
+}
+
+fn a_query_reads_and_ends(case: &Case<'_>) {
+    let backup = captured(case);
+    let target = sandbox(case, "asked", &backup);
+    let (query, rows) = case.rows_of_a_table;
+    let answer = with_run(|run| target.query(query, 10, TIMEOUT, run)).expect("the query runs");
+    assert_eq!(answer.rows, [[Some(rows.to_string())]]);
+    for sql in [case.change_row, "select nothing from nowhere"] {
+        let error = with_run(|run| target.query(sql, 10, TIMEOUT, run)).expect_err(sql);
+        assert!(matches!(error, EngineError::Sql { .. }), "{sql}: {error}");
+    }
+    let endless = "with recursive n(i) as (select 1 union all select i + 1 from n) \
+                   select max(i) from n";
+    let limit = Duration::from_millis(50);
+    let error = with_run(|run| target.query(endless, 10, limit, run)).expect_err("endless");
+    assert!(matches!(error, EngineError::Timeout { .. }), "{error}");
+    let variables = target.environment();
+    assert!(variables.iter().any(|(name, _)| name == "DATABASE_URL"));
+    target.close().expect("a target closes");
+}

@@ -1,0 +1,313 @@
+//! The checks that every drill runs on a restored database: is it, byte by byte and row by row, what
+//! was backed up? The digest comes first, before any connection could touch the file.
+
+use std::io::Read as _;
+use std::path::Path;
+
+use jiff::Timestamp;
+use resguardo_model::{CheckOutcome, CheckResult, Clock, Sha256Digest, SourceFacts, TableFacts};
+use rusqlite::Connection;
+use sha2::Digest as _;
+
+use super::failure::of_system;
+use super::header::{HEADER_BYTES, Header};
+use super::restore::{LOCK_TIMEOUT, only_file};
+use super::watch::Watch;
+use super::{facts, integrity, open};
+use crate::port::{BackupReader, EngineError, Run};
+
+const DIGEST: &str = "file digest";
+const SIZE: &str = "page count";
+const ROWS: &str = "row counts";
+const SCHEMA: &str = "schema";
+const INTEGRITY: &str = "integrity_check";
+const FOREIGN_KEYS: &str = "foreign_key_check";
+
+/// Tables that a failed check names.
+const NAMED_MAX: usize = 8;
+
+/// Runs all of them on the file at `path`.
+pub(super) fn all(path: &Path, backup: &dyn BackupReader, run: Run<'_>) -> Vec<CheckResult> {
+    let mut results = Vec::new();
+    let mut stopwatch = Stopwatch::new(run.clock);
+    for result in of_file(path, backup, run) {
+        results.push(stopwatch.lap(result));
+    }
+    let facts = backup.facts();
+    let connection = match open::reading(path, LOCK_TIMEOUT, run.cancel) {
+        Ok(connection) => connection,
+        Err(error) => {
+            let why = error.to_string();
+            let all = [ROWS, SCHEMA, INTEGRITY, FOREIGN_KEYS];
+            results.extend(all.map(|name| CheckResult::error(name, "", why.clone())));
+            return results;
+        }
+    };
+    let checks: [fn(&Asked<'_>) -> Result<CheckResult, EngineError>; 4] =
+        [rows, schema, structure, foreign_keys];
+    let names = [ROWS, SCHEMA, INTEGRITY, FOREIGN_KEYS];
+    let asked = Asked {
+        connection: &connection,
+        path,
+        facts,
+        run,
+    };
+    for (name, check) in names.into_iter().zip(checks) {
+        let result = run.cancel.check().map_err(EngineError::from);
+        let result = result
+            .and_then(|()| check(&asked))
+            .unwrap_or_else(|error| CheckResult::error(name, "", in_full(&error)));
+        results.push(stopwatch.lap(result));
+    }
+    results
+}
+
+/// Digest and size, read from the file itself.
+fn of_file(path: &Path, backup: &dyn BackupReader, run: Run<'_>) -> Vec<CheckResult> {
+    let file = match only_file(backup) {
+        Ok(file) => file,
+        Err(error) => {
+            return vec![
+                CheckResult::error(DIGEST, "", error.to_string()),
+                CheckResult::error(SIZE, "", error.to_string()),
+            ];
+        }
+    };
+    let expected_digest = file.sha256.to_string();
+    let expected_size = backup.facts().map_or_else(
+        || format!("{} bytes", file.bytes),
+        |facts| {
+            let detail = |name| {
+                facts
+                    .details
+                    .get(name)
+                    .map_or(0, |v| v.as_u64().unwrap_or(0))
+            };
+            pages_in_words(detail("page_count"), detail("page_size"), file.bytes)
+        },
+    );
+    let read = match Read::all_of(path, run) {
+        Ok(read) => read,
+        Err(error) => {
+            return vec![
+                CheckResult::error(DIGEST, expected_digest, in_full(&error)),
+                CheckResult::error(SIZE, expected_size, in_full(&error)),
+            ];
+        }
+    };
+    let log_bytes = open::wal_bytes(path);
+    let actual_digest = if log_bytes == 0 {
+        read.sha256.to_string()
+    } else {
+        format!(
+            "{}, and {log_bytes} bytes of changes in its -wal",
+            read.sha256
+        )
+    };
+    let actual_size = match (backup.facts(), &read.header) {
+        (None, _) => format!("{} bytes", read.bytes),
+        (Some(_), Some(header)) => {
+            let page_bytes = u64::from(header.page_bytes);
+            pages_in_words(read.bytes / page_bytes, page_bytes, read.bytes)
+        }
+        (Some(_), None) => format!("no header, {} bytes", read.bytes),
+    };
+    vec![
+        CheckResult::compare(DIGEST, expected_digest, actual_digest),
+        CheckResult::compare(SIZE, expected_size, actual_size),
+    ]
+}
+
+fn pages_in_words(pages: u64, page_bytes: u64, bytes: u64) -> String {
+    format!("{pages} pages of {page_bytes} bytes, {bytes} bytes")
+}
+
+/// A file that was read from its beginning to its end.
+struct Read {
+    bytes: u64,
+    sha256: Sha256Digest,
+    header: Option<Header>,
+}
+
+impl Read {
+    fn all_of(path: &Path, run: Run<'_>) -> Result<Self, EngineError> {
+        let failed = |error| of_system("reading", path, error);
+        let mut file = std::fs::File::open(path).map_err(failed)?;
+        let mut hasher = sha2::Sha256::new();
+        let mut block = vec![0; 1 << 20];
+        let (mut bytes, mut start) = (0, Vec::new());
+        loop {
+            run.cancel.check()?;
+            let length = file.read(&mut block).map_err(failed)?;
+            if length == 0 {
+                break;
+            }
+            let missing = HEADER_BYTES.saturating_sub(start.len());
+            start.extend_from_slice(&block[..length.min(missing)]);
+            hasher.update(&block[..length]);
+            bytes += length as u64;
+        }
+        Ok(Self {
+            bytes,
+            sha256: hasher.into(),
+            header: Header::parse(&start).ok(),
+        })
+    }
+}
+
+/// What the checks by connection are given.
+struct Asked<'a> {
+    connection: &'a Connection,
+    path: &'a Path,
+    facts: Option<&'a SourceFacts>,
+    run: Run<'a>,
+}
+
+impl Asked<'_> {
+    fn ask<T>(
+        &self,
+        operation: &'static str,
+        question: impl FnOnce(&Connection) -> Result<T, rusqlite::Error>,
+    ) -> Result<T, EngineError> {
+        let watch = Watch::over(self.connection, self.run.cancel, None);
+        question(self.connection).map_err(|error| watch.name(operation, self.path, error))
+    }
+}
+
+fn unknown(name: &str) -> CheckResult {
+    let mut result = CheckResult::new(name, CheckOutcome::Skipped, "", "");
+    result.detail = "the backup does not say what was in it: Resguardo did not make it".to_owned();
+    result
+}
+
+fn rows(asked: &Asked<'_>) -> Result<CheckResult, EngineError> {
+    let Some(facts) = asked.facts else {
+        return Ok(unknown(ROWS));
+    };
+    let tables = asked.ask("counting the rows of", facts::count_tables)?;
+    Ok(compare_rows(&facts.tables, &tables))
+}
+
+fn compare_rows(expected: &[TableFacts], actual: &[TableFacts]) -> CheckResult {
+    let of = |tables: &[TableFacts], name: &str| {
+        let table = tables.iter().find(|table| table.name == name);
+        table.map_or("no such table".to_owned(), |table| table.rows.to_string())
+    };
+    let mut names: Vec<&str> = Vec::new();
+    for table in expected.iter().chain(actual) {
+        let name = table.name.as_str();
+        if !names.contains(&name) && of(expected, name) != of(actual, name) {
+            names.push(name);
+        }
+    }
+    if names.is_empty() {
+        let rows: u64 = actual.iter().map(|table| table.rows).sum();
+        let words = format!("{} tables, {rows} rows", actual.len());
+        return CheckResult::compare(ROWS, words.clone(), words);
+    }
+    let words = |tables: &[TableFacts]| {
+        let shown = names.iter().take(NAMED_MAX);
+        let shown: Vec<String> = shown
+            .map(|name| format!("{name}: {}", of(tables, name)))
+            .collect();
+        shown.join(", ")
+    };
+    let mut result = CheckResult::new(ROWS, CheckOutcome::Failed, words(expected), words(actual));
+    result.detail = format!("{} of {} tables differ", names.len(), expected.len());
+    result
+}
+
+fn schema(asked: &Asked<'_>) -> Result<CheckResult, EngineError> {
+    let Some(facts) = asked.facts else {
+        return Ok(unknown(SCHEMA));
+    };
+    let digest = asked.ask("reading the schema of", facts::schema_digest)?;
+    let (expected, actual) = (facts.schema_sha256.to_string(), digest.to_string());
+    Ok(CheckResult::compare(SCHEMA, expected, actual))
+}
+
+fn structure(asked: &Asked<'_>) -> Result<CheckResult, EngineError> {
+    let lines = asked.ask("checking", integrity::structure)?;
+    let actual = if lines.is_empty() {
+        "ok".to_owned()
+    } else {
+        lines.join("; ")
+    };
+    Ok(CheckResult::compare(INTEGRITY, "ok", actual))
+}
+
+fn foreign_keys(asked: &Asked<'_>) -> Result<CheckResult, EngineError> {
+    let orphans = asked.ask("checking the foreign keys of", integrity::orphans)?;
+    let actual = format!("{} rows without their parent", orphans.len());
+    let mut result = CheckResult::compare(FOREIGN_KEYS, "0 rows without their parent", actual);
+    result.detail = integrity::describe(&orphans);
+    Ok(result)
+}
+
+/// An error with its causes, for the detail of a result.
+fn in_full(error: &EngineError) -> String {
+    let mut words = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        words.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    words
+}
+
+/// Times one check after the other.
+struct Stopwatch<'a> {
+    clock: &'a dyn Clock,
+    begun: Timestamp,
+}
+
+impl<'a> Stopwatch<'a> {
+    fn new(clock: &'a dyn Clock) -> Self {
+        Self {
+            clock,
+            begun: clock.now(),
+        }
+    }
+
+    fn lap(&mut self, mut result: CheckResult) -> CheckResult {
+        let now = self.clock.now();
+        let taken = now.duration_since(self.begun).as_millis();
+        result.milliseconds = u64::try_from(taken).unwrap_or(0);
+        self.begun = now;
+        result
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tables(counts: &[(&str, u64)]) -> Vec<TableFacts> {
+        let table = |(name, rows): &(&str, u64)| TableFacts {
+            name: (*name).to_owned(),
+            rows: *rows,
+            rows_digest: None,
+        };
+        counts.iter().map(table).collect()
+    }
+
+    #[test]
+    fn tables_that_differ_are_named_with_both_counts() {
+        let result = compare_rows(
+            &tables(&[("customer", 7), ("gone", 1), ("orders", 120)]),
+            &tables(&[("customer", 7), ("new", 0), ("orders", 119)]),
+        );
+        assert_eq!(result.outcome, CheckOutcome::Failed);
+        assert_eq!(result.expected, "gone: 1, orders: 120, new: no such table");
+        assert_eq!(result.actual, "gone: no such table, orders: 119, new: 0");
+        assert_eq!(result.detail, "3 of 3 tables differ");
+    }
+
+    #[test]
+    fn the_same_tables_pass() {
+        let counts = tables(&[("customer", 7), ("orders", 120)]);
+        let result = compare_rows(&counts, &counts);
+        assert_eq!(result.outcome, CheckOutcome::Passed);
+        assert_eq!(result.actual, "2 tables, 127 rows");
+    }
+}
