@@ -1,1 +1,61 @@
-//! .
+//! The use cases of Resguardo. The CLI and the daemon call the same functions with the same typed
+//! requests and get the same typed answers; nothing here prints, reads the environment or knows a
+//! concrete store or engine.
+//!
+//! ```text
+//! backup::backup(&Context, &BackupRequest)        -> Result<BackupDone, OpsError>
+//! backup::export(&Context, &SourceSpec, out)      -> Result<ExportDone, OpsError>
+//! restore::inspect(&Context, EngineKind, &Location, &[SourceSpec]) -> Result<Inspection, OpsError>
+//! restore::restore(&Context, &RestoreRequest)     -> Result<RestoreDone, OpsError>
+//! restore::engine_of(&Context, &Origin, &[SourceSpec]) -> Result<EngineKind, OpsError>
+//! drill::drill(&Context, &DrillRequest)           -> Result<DrillDone, OpsError>
+//! report::render(&DrillDone, Format, Language)    -> String
+//! verify::verify(&Context, &VerifyRequest)        -> Result<VerifyDone, OpsError>
+//! list::list(&Context, Option<&SourceName>)       -> Result<Listed, OpsError>
+//! show::show(&Context, &Reference)                -> Result<ShowDone, OpsError>
+//! receipts::list(&Context, Option<&SourceName>)   -> Result<ReceiptsListed, OpsError>
+//! receipts::find(&Context, name)                  -> Result<StoredReceipt, OpsError>
+//! receipts::verify_file(path)                     -> Result<FileVerified, OpsError>
+//! receipts::drill_of(&Statement)                  -> Option<DrillDone>      (for report::render)
+//! doctor::doctor(&Context, &DoctorRequest)        -> Vec<Diagnosis>
+//! catalog::Catalog::{open(path), in_memory, notes, runs(limit)}
+//! catalog::rebuild(&Context)                      -> Result<Rebuilt, OpsError>
+//! recover::sweep(&Context)                        -> Result<Swept, OpsError>   (verbs call it themselves)
+//! refer::resolve(&Context, &Reference)            -> Result<StoredHead, OpsError>; Reference: FromStr
+//! ```
+//!
+//! A verb that writes runs in this order: sweep what died, open a run in the catalog, do the work,
+//! store the receipt, close the run. The vault is the truth; the catalog is a cache of it plus the
+//! history of runs, and losing it loses nothing else.
+
+pub mod backup;
+pub mod catalog;
+pub mod check;
+pub mod context;
+pub mod doctor;
+pub mod drill;
+pub mod error;
+mod history;
+pub mod list;
+pub mod origin;
+pub mod phase;
+pub mod process;
+mod reader;
+mod receipt;
+pub mod receipts;
+pub mod recover;
+pub mod refer;
+pub mod report;
+pub mod restore;
+mod run;
+pub mod sandbox;
+pub mod show;
+mod sink;
+pub mod source;
+pub mod verify;
+
+pub use context::{Context, Engines};
+pub use error::{ErrorKind, OpsError};
+pub use origin::Origin;
+pub use refer::Reference;
+pub use source::{CheckKind, CheckSpec, DrillSpec, Expectation, SourceSpec};

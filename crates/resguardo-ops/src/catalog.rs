@@ -1,0 +1,566 @@
+//! The catalog: a cache of the vault's heads and receipts, and the history of runs, in one SQLite file.
+//!
+//! It never decides anything that the vault can tell: whoever loses it loses the history of runs that
+//! left no receipt, and nothing else. A catalog that is damaged is moved aside and begun anew; one of
+//! a newer version of Resguardo is refused by name.
+
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use resguardo_model::receipt::Verb;
+use resguardo_model::{BackupId, Head, RunId, Sha256Digest, SourceName, VaultId};
+use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Row, params};
+use serde::{Deserialize, Serialize};
+
+use crate::history::Drilled;
+use crate::process::ProcessMark;
+
+mod rebuild;
+mod schema;
+
+pub use rebuild::{Rebuilt, rebuild};
+
+/// How long a write waits for another process.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// What can go wrong with the catalog.
+#[derive(Debug, thiserror::Error)]
+pub enum CatalogError {
+    /// It was made by a newer version.
+    #[error("{} has version {version}, this version of Resguardo knows {known}", path.display())]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        version: i64,
+        /// The newest version known.
+        known: i64,
+    },
+    /// It could not be moved aside.
+    #[error("moving the damaged {} aside", path.display())]
+    MoveAside {
+        /// The file.
+        path: PathBuf,
+        /// The system's answer.
+        #[source]
+        source: std::io::Error,
+    },
+    /// SQLite refused.
+    #[error("{operation} the catalog")]
+    Sqlite {
+        /// What was tried.
+        operation: &'static str,
+        /// Its answer.
+        #[source]
+        source: rusqlite::Error,
+    },
+}
+
+impl CatalogError {
+    fn sqlite(operation: &'static str) -> impl Fn(rusqlite::Error) -> Self {
+        move |source| Self::Sqlite { operation, source }
+    }
+}
+
+/// How a run stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RunState {
+    /// It has not ended yet.
+    Running,
+    /// It did what it was to do; of a drill: it passed.
+    Succeeded,
+    /// It did not; of a drill: a check did not pass, of a verification: something is wrong.
+    Failed,
+    /// It was stopped by a signal.
+    Interrupted,
+    /// Its process ended without a word.
+    Died,
+}
+
+impl RunState {
+    /// The word that is stored and printed.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Interrupted => "interrupted",
+            Self::Died => "died",
+        }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        [
+            Self::Running,
+            Self::Succeeded,
+            Self::Failed,
+            Self::Interrupted,
+            Self::Died,
+        ]
+        .into_iter()
+        .find(|state| state.as_str() == text)
+    }
+}
+
+/// One run of a verb.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RunRow {
+    /// Its id.
+    pub run: RunId,
+    /// The vault, if it had to do with one.
+    pub vault: Option<VaultId>,
+    /// What was to be done.
+    pub verb: Verb,
+    /// The source, where it is known.
+    pub source: Option<SourceName>,
+    /// The backup that it made, restored or drilled.
+    pub backup: Option<BackupId>,
+    /// How it stands.
+    pub state: RunState,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+    /// The machine.
+    pub host: String,
+    /// The user.
+    pub operator: String,
+    /// Its process on that machine.
+    pub process: Option<ProcessMark>,
+    /// The error, or a drill's verdict.
+    pub message: String,
+    /// Key of its receipt in the vault.
+    pub receipt: Option<String>,
+}
+
+/// The catalog. Clones share it.
+#[derive(Clone)]
+pub struct Catalog {
+    connection: Arc<Mutex<Connection>>,
+    notes: Arc<Vec<String>>,
+}
+
+impl Catalog {
+    /// Opens the catalog at `path`, making it if there is none. One that is damaged is moved aside
+    /// (`catalog.db.damaged`), which [`Catalog::notes`] then tells. Its folder must exist.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub fn open(path: &Path) -> Result<Self, CatalogError> {
+        match Self::open_whole(path) {
+            Err(CatalogError::Sqlite { source, .. }) if is_damage(&source) => {
+                let aside = move_aside(path)?;
+                let mut catalog = Self::open_whole(path)?;
+                catalog.notes = Arc::new(vec![format!(
+                    "the catalog was damaged and was begun anew; the old one is {}; `resguardo catalog rebuild` fills it from the vault",
+                    aside.display()
+                )]);
+                Ok(catalog)
+            }
+            other => other,
+        }
+    }
+
+    /// A catalog that is gone with the process.
+    ///
+    /// # Errors
+    /// [`CatalogError::Sqlite`].
+    pub fn in_memory() -> Result<Self, CatalogError> {
+        let opened = Connection::open_in_memory().map_err(CatalogError::sqlite("opening"))?;
+        Self::with(opened, Path::new(":memory:"))
+    }
+
+    fn open_whole(path: &Path) -> Result<Self, CatalogError> {
+        let opened = Connection::open(path).map_err(CatalogError::sqlite("opening"))?;
+        opened
+            .busy_timeout(BUSY_TIMEOUT)
+            .map_err(CatalogError::sqlite("opening"))?;
+        opened
+            .pragma_update(None, "journal_mode", "wal")
+            .map_err(CatalogError::sqlite("opening"))?;
+        let verdict: String = opened
+            .query_row("pragma quick_check(1)", [], |row| row.get(0))
+            .map_err(CatalogError::sqlite("checking"))?;
+        if verdict != "ok" {
+            let damage = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
+            let source = rusqlite::Error::SqliteFailure(damage, Some(verdict));
+            return Err(CatalogError::Sqlite {
+                operation: "checking",
+                source,
+            });
+        }
+        Self::with(opened, path)
+    }
+
+    fn with(mut connection: Connection, path: &Path) -> Result<Self, CatalogError> {
+        schema::migrate(&mut connection, path)?;
+        Ok(Self {
+            connection: Arc::new(Mutex::new(connection)),
+            notes: Arc::default(),
+        })
+    }
+
+    /// What a person should know of how it was opened.
+    #[must_use]
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// The newest runs, newest first.
+    ///
+    /// # Errors
+    /// [`CatalogError::Sqlite`].
+    pub fn runs(&self, runs_max: u32) -> Result<Vec<RunRow>, CatalogError> {
+        self.select_runs("order by started_at desc, run desc limit ?1", runs_max)
+    }
+
+    /// Runs of which nobody has said that they ended.
+    pub(crate) fn running(&self) -> Result<Vec<RunRow>, CatalogError> {
+        self.select_runs(
+            "where state = 'running' order by started_at, run limit ?1",
+            u32::MAX,
+        )
+    }
+
+    fn select_runs(&self, clause: &str, limit: u32) -> Result<Vec<RunRow>, CatalogError> {
+        let failed = CatalogError::sqlite("reading the runs of");
+        let connection = self.lock();
+        let sql = format!("select {} from runs {clause}", schema::RUN_COLUMNS);
+        let mut statement = connection.prepare_cached(&sql).map_err(&failed)?;
+        let rows = statement.query_map([limit], run_row).map_err(&failed)?;
+        rows.collect::<Result<_, _>>().map_err(&failed)
+    }
+
+    /// Writes a run down, or what has become of it.
+    pub(crate) fn put_run(&self, row: &RunRow) -> Result<(), CatalogError> {
+        put_run(&self.lock(), row).map_err(CatalogError::sqlite("writing a run to"))
+    }
+
+    /// The heads of a vault that were seen before, by their keys.
+    pub(crate) fn heads(
+        &self,
+        vault: VaultId,
+    ) -> Result<HashMap<String, CachedHead>, CatalogError> {
+        let failed = CatalogError::sqlite("reading the heads of");
+        let connection = self.lock();
+        let mut statement = connection
+            .prepare_cached("select key, sha256, head from heads where vault = ?1")
+            .map_err(&failed)?;
+        let rows = statement
+            .query_map([vault.to_string()], |row| {
+                let key: String = row.get(0)?;
+                let sha256: Sha256Digest = parsed(row, 1)?;
+                let head: Head = from_json(row, 2)?;
+                Ok((key, CachedHead { sha256, head }))
+            })
+            .map_err(&failed)?;
+        // A row of another version is no more than a head that is fetched again.
+        Ok(rows.filter_map(Result::ok).collect())
+    }
+
+    /// Remembers heads.
+    pub(crate) fn put_heads<'a>(
+        &self,
+        vault: VaultId,
+        heads: impl Iterator<Item = (&'a str, &'a Sha256Digest, &'a Head)>,
+    ) -> Result<(), CatalogError> {
+        self.in_transaction("writing heads to", |connection| {
+            let mut statement = connection.prepare_cached(
+                "insert or replace into heads (vault, key, sha256, head) values (?1, ?2, ?3, ?4)",
+            )?;
+            for (key, sha256, head) in heads {
+                statement.execute(params![
+                    vault.to_string(),
+                    key,
+                    sha256.to_string(),
+                    to_json(head)
+                ])?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Forgets heads that the vault no longer holds.
+    pub(crate) fn forget_heads<'a>(
+        &self,
+        vault: VaultId,
+        keys: impl Iterator<Item = &'a str>,
+    ) -> Result<(), CatalogError> {
+        self.in_transaction("removing heads from", |connection| {
+            let mut statement =
+                connection.prepare_cached("delete from heads where vault = ?1 and key = ?2")?;
+            for key in keys {
+                statement.execute(params![vault.to_string(), key])?;
+            }
+            Ok(())
+        })
+    }
+
+    /// The bytes of the receipts that were seen before, by their keys.
+    pub(crate) fn receipts(
+        &self,
+        vault: VaultId,
+    ) -> Result<HashMap<String, Vec<u8>>, CatalogError> {
+        let failed = CatalogError::sqlite("reading the receipts of");
+        let connection = self.lock();
+        let mut statement = connection
+            .prepare_cached("select key, bytes from receipts where vault = ?1")
+            .map_err(&failed)?;
+        let rows = statement
+            .query_map([vault.to_string()], |row| Ok((row.get(0)?, row.get(1)?)))
+            .map_err(&failed)?;
+        rows.collect::<Result<_, _>>().map_err(&failed)
+    }
+
+    /// The keys of the receipts that were seen before.
+    pub(crate) fn receipt_keys(&self, vault: VaultId) -> Result<HashSet<String>, CatalogError> {
+        let failed = CatalogError::sqlite("reading the receipts of");
+        let connection = self.lock();
+        let mut statement = connection
+            .prepare_cached("select key from receipts where vault = ?1")
+            .map_err(&failed)?;
+        let rows = statement
+            .query_map([vault.to_string()], |row| row.get(0))
+            .map_err(&failed)?;
+        rows.collect::<Result<_, _>>().map_err(&failed)
+    }
+
+    /// What receipts of drills said, with their keys.
+    pub(crate) fn drilled(&self, vault: VaultId) -> Result<Vec<(String, Drilled)>, CatalogError> {
+        let failed = CatalogError::sqlite("reading the receipts of");
+        let connection = self.lock();
+        let mut statement = connection
+            .prepare_cached(
+                "select key, drilled, drilled_at, verdict from receipts where vault = ?1 and drilled is not null",
+            )
+            .map_err(&failed)?;
+        let rows = statement
+            .query_map([vault.to_string()], |row| {
+                let drilled = Drilled {
+                    backup: parsed(row, 1)?,
+                    at: parsed(row, 2)?,
+                    verdict: from_json(row, 3)?,
+                };
+                Ok((row.get(0)?, drilled))
+            })
+            .map_err(&failed)?;
+        rows.collect::<Result<_, _>>().map_err(&failed)
+    }
+
+    /// Remembers receipts.
+    pub(crate) fn put_receipts(
+        &self,
+        vault: VaultId,
+        receipts: &[CachedReceipt<'_>],
+    ) -> Result<(), CatalogError> {
+        self.in_transaction("writing receipts to", |connection| {
+            let mut statement = connection.prepare_cached(
+                "insert or replace into receipts (vault, key, bytes, drilled, drilled_at, verdict)
+                 values (?1, ?2, ?3, ?4, ?5, ?6)",
+            )?;
+            for receipt in receipts {
+                statement.execute(params![
+                    vault.to_string(),
+                    receipt.key,
+                    receipt.bytes,
+                    receipt.drilled.map(|drilled| drilled.backup.to_string()),
+                    receipt.drilled.map(|drilled| drilled.at.to_string()),
+                    receipt.drilled.map(|drilled| to_json(&drilled.verdict)),
+                ])?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Forgets everything that the vault can tell again.
+    pub(crate) fn forget_vault(&self, vault: VaultId) -> Result<(), CatalogError> {
+        self.in_transaction("emptying", |connection| {
+            for table in ["heads", "receipts"] {
+                connection.execute(
+                    &format!("delete from {table} where vault = ?1"),
+                    [vault.to_string()],
+                )?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Writes down runs that are not known yet; returns how many there were.
+    pub(crate) fn add_runs<'a>(
+        &self,
+        rows: impl Iterator<Item = &'a RunRow>,
+    ) -> Result<u64, CatalogError> {
+        self.in_transaction("writing runs to", |connection| {
+            let mut added = 0;
+            for row in rows {
+                let known = connection
+                    .prepare_cached("select 1 from runs where run = ?1")?
+                    .query_row([row.run.to_string()], |_| Ok(()))
+                    .optional()?;
+                if known.is_none() {
+                    put_run(connection, row)?;
+                    added += 1;
+                }
+            }
+            Ok(added)
+        })
+    }
+
+    fn in_transaction<T>(
+        &self,
+        operation: &'static str,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, CatalogError> {
+        let failed = CatalogError::sqlite(operation);
+        let mut connection = self.lock();
+        let transaction = connection.transaction().map_err(&failed)?;
+        let answer = work(&transaction).map_err(&failed)?;
+        transaction.commit().map_err(&failed)?;
+        Ok(answer)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Connection> {
+        self.connection
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A head as it was seen. Whether its writer is trusted is not kept: that is asked anew each time.
+#[derive(Clone, Debug)]
+pub(crate) struct CachedHead {
+    pub(crate) sha256: Sha256Digest,
+    pub(crate) head: Head,
+}
+
+/// A receipt as it was seen, and what it says of a backup if it is a trusted one of a drill.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CachedReceipt<'a> {
+    pub(crate) key: &'a str,
+    pub(crate) bytes: &'a [u8],
+    pub(crate) drilled: Option<Drilled>,
+}
+
+fn put_run(connection: &Connection, row: &RunRow) -> rusqlite::Result<()> {
+    let sql = format!(
+        "insert or replace into runs ({}) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+        schema::RUN_COLUMNS
+    );
+    connection.prepare_cached(&sql)?.execute(params![
+        row.run.to_string(),
+        row.vault.map(|vault| vault.to_string()),
+        to_json(&row.verb),
+        row.source.as_ref().map(SourceName::as_str),
+        row.backup.map(|backup| backup.to_string()),
+        row.state.as_str(),
+        row.started_at.to_string(),
+        row.finished_at.map(|at| at.to_string()),
+        row.host,
+        row.operator,
+        row.process.as_ref().map(|process| process.pid),
+        row.process.as_ref().map(|process| &process.started),
+        row.message,
+        row.receipt,
+    ])?;
+    Ok(())
+}
+
+fn run_row(row: &Row<'_>) -> rusqlite::Result<RunRow> {
+    let pid: Option<u32> = row.get(10)?;
+    let started: Option<String> = row.get(11)?;
+    let state: String = row.get(5)?;
+    Ok(RunRow {
+        run: parsed(row, 0)?,
+        vault: optional(row, 1)?,
+        verb: from_json(row, 2)?,
+        source: optional(row, 3)?,
+        backup: optional(row, 4)?,
+        state: RunState::parse(&state).ok_or(rusqlite::Error::InvalidQuery)?,
+        started_at: parsed(row, 6)?,
+        finished_at: optional(row, 7)?,
+        host: row.get(8)?,
+        operator: row.get(9)?,
+        process: pid.map(|pid| ProcessMark {
+            pid,
+            started: started.unwrap_or_default(),
+        }),
+        message: row.get(12)?,
+        receipt: row.get(13)?,
+    })
+}
+
+fn converted<T, E: std::error::Error + Send + Sync + 'static>(
+    column: usize,
+    value: Result<T, E>,
+) -> rusqlite::Result<T> {
+    value.map_err(|error| {
+        rusqlite::Error::FromSqlConversionFailure(
+            column,
+            rusqlite::types::Type::Text,
+            Box::new(error),
+        )
+    })
+}
+
+fn parsed<T>(row: &Row<'_>, column: usize) -> rusqlite::Result<T>
+where
+    T: std::str::FromStr<Err: std::error::Error + Send + Sync + 'static>,
+{
+    let text: String = row.get(column)?;
+    converted(column, text.parse())
+}
+
+fn optional<T>(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<T>>
+where
+    T: std::str::FromStr<Err: std::error::Error + Send + Sync + 'static>,
+{
+    let text: Option<String> = row.get(column)?;
+    text.map(|text| converted(column, text.parse())).transpose()
+}
+
+fn to_json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("model types have string keys only")
+}
+
+fn from_json<T: serde::de::DeserializeOwned>(row: &Row<'_>, column: usize) -> rusqlite::Result<T> {
+    let text: String = row.get(column)?;
+    converted(column, serde_json::from_str(&text))
+}
+
+fn is_damage(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
+    )
+}
+
+/// Moves the damaged file to a name that is free, and removes its side files, which belong to nothing now.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "what is moved is a damaged cache; nothing is lost if the move is"
+)]
+fn move_aside(path: &Path) -> Result<PathBuf, CatalogError> {
+    let with = |ending: &str| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(ending);
+        PathBuf::from(name)
+    };
+    let aside = (1..)
+        .map(|number| with(&format!(".damaged-{number}")))
+        .find(|candidate| !candidate.exists())
+        .expect("a name is free among all numbers");
+    std::fs::rename(path, &aside).map_err(|source| CatalogError::MoveAside {
+        path: path.to_owned(),
+        source,
+    })?;
+    for side in ["-wal", "-shm", "-journal"] {
+        // There may be none.
+        let _ = std::fs::remove_file(with(side));
+    }
+    Ok(aside)
+}

@@ -1,0 +1,61 @@
+//! The catalog's tables, version by version (`user_version`).
+
+use std::path::Path;
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::CatalogError;
+
+/// Columns of a run, in the order in which they are read and written.
+pub(super) const RUN_COLUMNS: &str = "run, vault, verb, source, backup, state, started_at, finished_at, \
+     host, operator, pid, process_started, message, receipt";
+
+/// Each brings the catalog from the version of its position to the next.
+const MIGRATIONS: [&str; 1] = ["
+    create table runs (
+        run text primary key, vault text, verb text not null, source text, backup text,
+        state text not null, started_at text not null, finished_at text, host text not null,
+        operator text not null, pid integer, process_started text, message text not null, receipt text
+    ) strict;
+    create index runs_by_start on runs (started_at);
+    create table heads (
+        vault text not null, key text not null, sha256 text not null, head text not null,
+        primary key (vault, key)
+    ) strict, without rowid;
+    create table receipts (
+        vault text not null, key text not null, bytes blob not null,
+        drilled text, drilled_at text, verdict text,
+        primary key (vault, key)
+    ) strict;
+    create index receipts_of_drills on receipts (vault, key) where drilled is not null;
+"];
+
+/// Brings the catalog to the newest version, or refuses one that is newer.
+pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), CatalogError> {
+    let failed = CatalogError::sqlite("migrating");
+    // Immediate: two processes that start at once must not both find version 0.
+    let transaction = connection
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .map_err(&failed)?;
+    let version: i64 = transaction
+        .pragma_query_value(None, "user_version", |row| row.get(0))
+        .map_err(&failed)?;
+    let known = i64::try_from(MIGRATIONS.len()).expect("there are few migrations");
+    let done = match usize::try_from(version) {
+        Ok(done) if done <= MIGRATIONS.len() => done,
+        _ => {
+            return Err(CatalogError::Newer {
+                path: path.to_owned(),
+                version,
+                known,
+            });
+        }
+    };
+    for migration in &MIGRATIONS[done..] {
+        transaction.execute_batch(migration).map_err(&failed)?;
+    }
+    transaction
+        .pragma_update(None, "user_version", known)
+        .map_err(&failed)?;
+    transaction.commit().map_err(&failed)
+}

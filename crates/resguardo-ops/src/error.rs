@@ -1,0 +1,370 @@
+//! What can go wrong with a use case: one kind each, which is the exit code, and the next command.
+
+use std::path::PathBuf;
+
+use resguardo_engine::port::{EngineError, ReadError, SinkError};
+use resguardo_model::{Cancelled, EngineKind, SourceName};
+use resguardo_vault::VaultError;
+
+use crate::catalog::CatalogError;
+
+/// The kinds of error; each is one exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ErrorKind {
+    /// Something that the user can put right: a name, a key, a path (1).
+    User,
+    /// The command line or config makes no sense (2).
+    Usage,
+    /// Data is bad, or a check failed (3).
+    Findings,
+    /// A source or target cannot be reached, read or written (4).
+    Unreachable,
+    /// The vault cannot be reached, read or written (5).
+    Vault,
+    /// Somebody else holds a lock (6).
+    Locked,
+    /// Refused for the safety of data (7).
+    Refused,
+    /// Stopped by a signal (130).
+    Interrupted,
+}
+
+/// What can go wrong with a use case.
+#[derive(Debug, thiserror::Error)]
+pub enum OpsError {
+    /// No vault is configured.
+    #[error("no vault is configured")]
+    NoVault,
+    /// No engine of this build knows that kind of source.
+    #[error("this build has no engine for {kind}")]
+    NoEngine {
+        /// The kind.
+        kind: EngineKind,
+    },
+    /// The system gives no random numbers.
+    #[error("the system gives no random numbers")]
+    NoRandomness,
+    /// The text names no backup in any of the ways there are.
+    #[error("{text:?} names no backup: {why}")]
+    NotAReference {
+        /// The text.
+        text: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The vault holds no such backup.
+    #[error("there is no backup {reference}; {there_is}")]
+    NoSuchBackup {
+        /// What was asked for.
+        reference: String,
+        /// What there is instead, in words.
+        there_is: String,
+    },
+    /// More than one backup is meant.
+    #[error("{reference} could be any of {}", candidates.join(", "))]
+    Ambiguous {
+        /// What was asked for.
+        reference: String,
+        /// Those that it could be.
+        candidates: Vec<String>,
+    },
+    /// Neither the config nor the vault knows the source.
+    #[error("there is no source {name}; {there_is}")]
+    NoSuchSource {
+        /// What was asked for.
+        name: String,
+        /// What there is instead, in words.
+        there_is: String,
+    },
+    /// No engine knows the file.
+    #[error("{} is of no format that an engine knows", file.display())]
+    UnknownFile {
+        /// The file.
+        file: PathBuf,
+        /// What the engines said.
+        #[source]
+        source: EngineError,
+    },
+    /// The source is not as it has to be for a backup.
+    #[error("source {source_name}: {problem}")]
+    NotReady {
+        /// The source.
+        source_name: SourceName,
+        /// What its probe found.
+        problem: String,
+        /// The next command.
+        next: String,
+    },
+    /// Refused, because data would be lost.
+    #[error("{place} {why}")]
+    Refused {
+        /// The target.
+        place: String,
+        /// What is in it, and what is missing.
+        why: String,
+        /// The next command.
+        next: String,
+    },
+    /// The safety backup could not be taken, so nothing was touched.
+    #[error("{place} was not touched, because its safety backup could not be taken")]
+    SafetyBackup {
+        /// The target.
+        place: String,
+        /// Why.
+        #[source]
+        source: Box<OpsError>,
+    },
+    /// The restore failed.
+    #[error("restoring {backup} into {place}: {state}")]
+    Restore {
+        /// The backup or file.
+        backup: String,
+        /// The target.
+        place: String,
+        /// What state the target is in now.
+        state: String,
+        /// Why.
+        #[source]
+        source: Box<OpsError>,
+    },
+    /// An engine failed.
+    #[error("{operation}")]
+    Engine {
+        /// What was being done, with its object: `backing up shop`.
+        operation: String,
+        /// The engine's error.
+        #[source]
+        source: EngineError,
+    },
+    /// The vault failed.
+    #[error("{operation}")]
+    Vault {
+        /// What was being done, with its object.
+        operation: String,
+        /// The vault's error.
+        #[source]
+        source: Box<VaultError>,
+    },
+    /// The catalog failed.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    /// There is no such receipt.
+    #[error("there is no receipt {name}")]
+    NoSuchReceipt {
+        /// What was asked for.
+        name: String,
+    },
+    /// A file or folder could not be read or written.
+    #[error("{operation} {}", path.display())]
+    Io {
+        /// What was tried.
+        operation: &'static str,
+        /// The path.
+        path: PathBuf,
+        /// The system's answer.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Stopped by the caller.
+    #[error(transparent)]
+    Cancelled(#[from] Cancelled),
+}
+
+impl OpsError {
+    pub(crate) fn engine(operation: impl Into<String>) -> impl FnOnce(EngineError) -> Self {
+        let operation = operation.into();
+        move |source| Self::Engine { operation, source }
+    }
+
+    pub(crate) fn vault(operation: impl Into<String>) -> impl FnOnce(VaultError) -> Self {
+        let operation = operation.into();
+        move |source| Self::Vault {
+            operation,
+            source: Box::new(source),
+        }
+    }
+
+    /// The kind, which is the exit code.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::NoVault
+            | Self::NoEngine { .. }
+            | Self::NoRandomness
+            | Self::NoSuchBackup { .. }
+            | Self::Ambiguous { .. }
+            | Self::NoSuchSource { .. }
+            | Self::UnknownFile { .. }
+            | Self::Catalog(_)
+            | Self::NoSuchReceipt { .. }
+            | Self::Io { .. } => ErrorKind::User,
+            Self::NotAReference { .. } => ErrorKind::Usage,
+            Self::NotReady { .. } => ErrorKind::Unreachable,
+            Self::Refused { .. } => ErrorKind::Refused,
+            Self::SafetyBackup { source, .. } => match source.kind() {
+                ErrorKind::Interrupted => ErrorKind::Interrupted,
+                _ => ErrorKind::Refused,
+            },
+            Self::Restore { source, .. } => source.kind(),
+            Self::Engine { source, .. } => engine_kind(source),
+            Self::Vault { source, .. } => vault_kind(source),
+            Self::Cancelled(_) => ErrorKind::Interrupted,
+        }
+    }
+
+    /// A sentence that names the next command to run.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::NoVault => "set one up with `resguardo init`, or name one with --vault URL",
+            Self::NoEngine { .. } => "see `resguardo doctor` for the engines of this build",
+            Self::NoRandomness => return None,
+            Self::NotAReference { .. } => {
+                "write an id or its beginning, latest, shop, shop:latest or shop@2026-11-20"
+            }
+            Self::NoSuchBackup { .. } | Self::Ambiguous { .. } => {
+                "see all backups with `resguardo list`"
+            }
+            Self::NoSuchSource { .. } => "see the sources with `resguardo config show`",
+            Self::UnknownFile { .. } => "name the kind of file with --source NAME",
+            Self::NotReady { next, .. } | Self::Refused { next, .. } => return some(next),
+            Self::SafetyBackup { source, .. } => {
+                if source.kind() == ErrorKind::Interrupted {
+                    return None;
+                }
+                "put that right, or give up the safety backup with --no-safety-backup"
+            }
+            Self::Restore { source, .. } => return source.hint(),
+            Self::Engine { source, .. } => return engine_hint(source),
+            Self::Vault { source, .. } => return vault_hint(source),
+            Self::Catalog(_) => "make it anew from the vault with `resguardo catalog rebuild`",
+            Self::NoSuchReceipt { .. } => "see all receipts with `resguardo receipts list`",
+            Self::Io { .. } | Self::Cancelled(_) => return None,
+        };
+        some(hint)
+    }
+}
+
+fn some(hint: &str) -> Option<String> {
+    (!hint.is_empty()).then(|| hint.to_owned())
+}
+
+/// The vault's error inside what an engine passes on.
+fn vault_error_in(error: &EngineError) -> Option<&VaultError> {
+    let mut cause = match error {
+        EngineError::Sink(SinkError(cause)) | EngineError::Read(ReadError::Source(cause)) => {
+            Some(&**cause as &(dyn std::error::Error + 'static))
+        }
+        EngineError::TargetTouched { source, .. } => {
+            Some(&**source as &(dyn std::error::Error + 'static))
+        }
+        _ => None,
+    };
+    while let Some(error) = cause {
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
+        }
+        cause = error.source();
+    }
+    None
+}
+
+fn engine_kind(error: &EngineError) -> ErrorKind {
+    if let Some(cause) = vault_error_in(error) {
+        return vault_kind(cause);
+    }
+    match error {
+        EngineError::Missing { .. }
+        | EngineError::Denied { .. }
+        | EngineError::Unreachable { .. }
+        | EngineError::Replaced { .. }
+        | EngineError::Full { .. }
+        | EngineError::Timeout { .. }
+        | EngineError::TargetTouched { .. }
+        | EngineError::Read(ReadError::Write { .. }) => ErrorKind::Unreachable,
+        EngineError::Busy { .. } => ErrorKind::Locked,
+        EngineError::Corrupt { .. }
+        | EngineError::HashMismatch { .. }
+        | EngineError::Read(ReadError::DigestMismatch { .. }) => ErrorKind::Findings,
+        EngineError::Occupied { .. } => ErrorKind::Refused,
+        EngineError::Cancelled(_) | EngineError::Read(ReadError::Cancelled(_)) => {
+            ErrorKind::Interrupted
+        }
+        EngineError::NotThatKind { .. }
+        | EngineError::UnknownFormat { .. }
+        | EngineError::NoSuchTable { .. }
+        | EngineError::Sql { .. }
+        | EngineError::Sink(_)
+        | EngineError::Read(ReadError::NoSuchFile(_) | ReadError::Source(_))
+        | EngineError::Other { .. } => ErrorKind::User,
+    }
+}
+
+fn engine_hint(error: &EngineError) -> Option<String> {
+    if let Some(cause) = vault_error_in(error) {
+        return vault_hint(cause);
+    }
+    some(match error {
+        EngineError::Missing { .. }
+        | EngineError::Denied { .. }
+        | EngineError::Unreachable { .. }
+        | EngineError::NotThatKind { .. } => "see what is wrong with `resguardo doctor`",
+        EngineError::Busy { .. } => {
+            "let whoever holds the lock finish, or raise lock_timeout of the source"
+        }
+        EngineError::Replaced { .. } | EngineError::Timeout { .. } => "run the same command again",
+        EngineError::Corrupt { .. } => {
+            "restore the last good backup: `resguardo list` shows which were proven"
+        }
+        EngineError::HashMismatch { .. } | EngineError::Read(ReadError::DigestMismatch { .. }) => {
+            "the data is damaged: take another backup, see `resguardo list`"
+        }
+        EngineError::Full { .. } => "make space there, then run the same command again",
+        EngineError::Occupied { .. } => "to replace it, add --clean",
+        EngineError::NoSuchTable { .. } => "see the tables with `resguardo show`",
+        _ => return None,
+    })
+}
+
+fn vault_kind(error: &VaultError) -> ErrorKind {
+    match error {
+        VaultError::Key(_)
+        | VaultError::NoWriteKey
+        | VaultError::NoIdentity { .. }
+        | VaultError::WrongIdentity { .. }
+        | VaultError::NoSuchFile(_) => ErrorKind::User,
+        VaultError::Locked { .. } | VaultError::LeaseLost(_) => ErrorKind::Locked,
+        VaultError::Damaged(_) | VaultError::DigestMismatch { .. } => ErrorKind::Findings,
+        VaultError::File { .. } => ErrorKind::Unreachable,
+        VaultError::Cancelled(_) => ErrorKind::Interrupted,
+        _ => ErrorKind::Vault,
+    }
+}
+
+fn vault_hint(error: &VaultError) -> Option<String> {
+    some(match error {
+        VaultError::NotAVault { .. } => "set it up with `resguardo init`",
+        VaultError::AlreadyAVault { .. } => "join it with `resguardo init --vault URL`",
+        VaultError::NewerFormat { .. } => "install a newer version of Resguardo",
+        VaultError::ConfigChanged { .. } => {
+            "do not back up until you know who changed the vault; `resguardo doctor` shows both sides"
+        }
+        VaultError::NoWriteKey => {
+            "make a key for this host with `resguardo init --write-only --recipient age1...`"
+        }
+        VaultError::NoIdentity { .. } => "name the identity's file with --identity FILE",
+        VaultError::WrongIdentity { .. } => {
+            "name another identity with --identity FILE; the recovery kit says where it is kept"
+        }
+        VaultError::Key(_) => "see what is wrong with `resguardo doctor`",
+        VaultError::Locked { .. } => {
+            "wait for that run; if its machine is gone, the lease lapses by itself 15 minutes after its last renewal"
+        }
+        VaultError::LeaseLost(_) => "run the same command again",
+        VaultError::Damaged(_) | VaultError::DigestMismatch { .. } => {
+            "see which backups are whole with `resguardo verify --all`"
+        }
+        VaultError::Store(_) => "see what is wrong with `resguardo doctor`",
+        _ => return None,
+    })
+}

@@ -1,0 +1,190 @@
+//! Heads and receipts of the vault, fetched through the catalog's cache: both never change once they
+//! are written, so that only new ones are read. `verify` never asks here.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use jiff::Timestamp;
+use resguardo_model::receipt::{Statement, Verb};
+use resguardo_model::{BackupId, SourceName, VaultId, Verdict};
+use resguardo_vault::{Heads, Receipts, StoredHead, StoredReceipt};
+
+use crate::catalog::CachedReceipt;
+use crate::context::Context;
+use crate::error::OpsError;
+use crate::list::LastDrill;
+
+/// The heads of one source or of all. `findings` holds what is wrong with them.
+pub(crate) fn heads(ctx: &Context, source: Option<&SourceName>) -> Result<Heads, OpsError> {
+    let vault = ctx.vault()?;
+    // A cache that cannot be read costs time, and nothing else.
+    let known = ctx.catalog.heads(vault.id()).unwrap_or_default();
+    let heads = vault
+        .heads_known(source, &|key| {
+            known.get(key).map(|cached| StoredHead {
+                head: cached.head.clone(),
+                sha256: cached.sha256,
+                key: key.to_owned(),
+                trusted: false,
+            })
+        })
+        .map_err(OpsError::vault("reading the heads of the vault"))?;
+    let keys: HashSet<&str> = heads
+        .heads
+        .iter()
+        .map(|stored| stored.key.as_str())
+        .collect();
+    let new = heads
+        .heads
+        .iter()
+        .filter(|stored| !known.contains_key(&stored.key));
+    let new = new.map(|stored| (stored.key.as_str(), &stored.sha256, &stored.head));
+    let gone = known.iter().filter(|(key, cached)| {
+        source.is_none_or(|source| cached.head.source == *source) && !keys.contains(key.as_str())
+    });
+    let kept = ctx.catalog.put_heads(vault.id(), new).and_then(|()| {
+        ctx.catalog
+            .forget_heads(vault.id(), gone.map(|(key, _)| key.as_str()))
+    });
+    if let Err(error) = kept {
+        ctx.progress
+            .note(&format!("the catalog was not brought up to date: {error}"));
+    }
+    Ok(heads)
+}
+
+/// Remembers a head that was just written.
+pub(crate) fn remember_head(ctx: &Context, stored: &StoredHead) {
+    let row = (stored.key.as_str(), &stored.sha256, &stored.head);
+    // The next reader fetches it if this fails.
+    let _ = ctx
+        .catalog
+        .put_heads(stored.head.vault, std::iter::once(row));
+}
+
+/// The receipts of one source or of all, each checked again. `findings` holds what is wrong with them.
+pub(crate) fn receipts(ctx: &Context, source: Option<&SourceName>) -> Result<Receipts, OpsError> {
+    let vault = ctx.vault()?;
+    let known = ctx.catalog.receipts(vault.id()).unwrap_or_default();
+    let receipts = vault
+        .receipts_known(source, &|key| known.get(key).cloned())
+        .map_err(OpsError::vault("reading the receipts of the vault"))?;
+    let new = receipts
+        .receipts
+        .iter()
+        .filter(|receipt| !known.contains_key(&receipt.key));
+    remember_receipts(ctx, vault.id(), new);
+    Ok(receipts)
+}
+
+/// Remembers receipts that were just read or written.
+pub(crate) fn remember_receipts<'a>(
+    ctx: &Context,
+    vault: VaultId,
+    receipts: impl Iterator<Item = &'a StoredReceipt>,
+) {
+    let rows: Vec<_> = receipts
+        .map(|receipt| CachedReceipt {
+            key: &receipt.key,
+            bytes: &receipt.bytes,
+            drilled: drilled(&receipt.statement).filter(|_| receipt.trusted),
+        })
+        .collect();
+    if let Err(error) = ctx.catalog.put_receipts(vault, &rows) {
+        ctx.progress
+            .note(&format!("the catalog was not brought up to date: {error}"));
+    }
+}
+
+/// What a drill's receipt says of a backup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Drilled {
+    pub(crate) backup: BackupId,
+    pub(crate) at: Timestamp,
+    pub(crate) verdict: Verdict,
+}
+
+fn drilled(statement: &Statement) -> Option<Drilled> {
+    let predicate = &statement.predicate;
+    let verdict = match (predicate.verb, predicate.outcome.as_str()) {
+        (Verb::Drill, "passed") => Verdict::Passed,
+        (Verb::Drill, "failed") => Verdict::Failed,
+        (Verb::Drill, "error") => Verdict::Error,
+        _ => return None,
+    };
+    Some(Drilled {
+        backup: backup_of(statement)?,
+        at: predicate.finished_at,
+        verdict,
+    })
+}
+
+/// The backup that a receipt speaks of, where it speaks of one.
+pub(crate) fn backup_of(statement: &Statement) -> Option<BackupId> {
+    statement
+        .predicate
+        .details
+        .get("backup")?
+        .as_str()?
+        .parse()
+        .ok()
+}
+
+/// What drills of trusted writers said of each backup of `sources`. Only receipts that were never seen
+/// before are fetched; those that were had their signatures checked then.
+pub(crate) fn drills(
+    ctx: &Context,
+    sources: &BTreeSet<SourceName>,
+) -> Result<BTreeMap<BackupId, Drills>, OpsError> {
+    let vault = ctx.vault()?;
+    let mut there = HashSet::new();
+    for source in sources {
+        let listed = vault
+            .store()
+            .list(&format!("{source}/receipts"))
+            .map_err(|error| {
+                OpsError::vault(format!("listing the receipts of {source}"))(error.into())
+            })?;
+        there.extend(listed.into_iter().map(|info| info.key.to_string()));
+    }
+    let known = ctx.catalog.receipt_keys(vault.id()).unwrap_or_default();
+    if !there.is_subset(&known) {
+        receipts(ctx, None)?;
+    }
+    let mut drills: BTreeMap<BackupId, Drills> = BTreeMap::new();
+    for (key, drilled) in ctx.catalog.drilled(vault.id())? {
+        // A receipt that is gone proves nothing any more.
+        if there.contains(&key) {
+            drills.entry(drilled.backup).or_default().add(drilled);
+        }
+    }
+    Ok(drills)
+}
+
+/// What is known of a backup's drills.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Drills {
+    pub(crate) proven_at: Option<Timestamp>,
+    pub(crate) last: Option<LastDrill>,
+}
+
+impl Drills {
+    fn add(&mut self, drilled: Drilled) {
+        if drilled.verdict == Verdict::Passed {
+            self.proven_at = self.proven_at.max(Some(drilled.at));
+        }
+        if self.last.is_none_or(|last| last.at <= drilled.at) {
+            self.last = Some(LastDrill {
+                at: drilled.at,
+                verdict: drilled.verdict,
+            });
+        }
+    }
+}
+
+/// The sources that have heads.
+pub(crate) fn sources_of(heads: &[StoredHead]) -> BTreeSet<SourceName> {
+    heads
+        .iter()
+        .map(|stored| stored.head.source.clone())
+        .collect()
+}

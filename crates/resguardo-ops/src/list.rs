@@ -1,0 +1,104 @@
+//! `list`: which backups there are, and which of them are proven.
+
+use jiff::Timestamp;
+use resguardo_model::{BackupId, EngineKind, Finding, Reason, SourceName, Verdict, WriterId};
+
+use resguardo_vault::StoredHead;
+
+use crate::context::Context;
+use crate::error::OpsError;
+use crate::history::{self, Drills};
+
+/// The backups of a vault.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Listed {
+    /// Sorted by source and time, the newest last.
+    pub backups: Vec<ListedBackup>,
+    /// What is wrong with heads; `receipts list` and `verify` tell what is wrong with receipts.
+    pub findings: Vec<Finding>,
+}
+
+/// One backup.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ListedBackup {
+    /// Its id.
+    pub id: BackupId,
+    /// Its source.
+    pub source: SourceName,
+    /// The kind of source.
+    pub engine: EngineKind,
+    /// The instant whose data it holds.
+    pub taken_at: Timestamp,
+    /// When it was committed.
+    pub finished_at: Timestamp,
+    /// Why it was taken.
+    pub reason: Reason,
+    /// Size of the data that it restores, in bytes.
+    pub raw_bytes: u64,
+    /// Bytes that it added to the vault.
+    pub stored_bytes: u64,
+    /// Whoever signed it.
+    pub writer: WriterId,
+    /// Whether this host trusts the writer.
+    pub trusted: bool,
+    /// When a drill of it last passed.
+    pub proven_at: Option<Timestamp>,
+    /// Its last drill.
+    pub last_drill: Option<LastDrill>,
+    /// Where it is stored; the vault is the first.
+    pub copies: Vec<String>,
+}
+
+/// The last drill of a backup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LastDrill {
+    /// When it ended.
+    pub at: Timestamp,
+    /// How it ended.
+    pub verdict: Verdict,
+}
+
+/// Lists the backups of one source or of all. Needs no key.
+///
+/// # Errors
+/// If there is no vault, or it cannot be read.
+pub fn list(ctx: &Context, source: Option<&SourceName>) -> Result<Listed, OpsError> {
+    let heads = history::heads(ctx, None)?;
+    let drills = history::drills(ctx, &history::sources_of(&heads.heads))?;
+    let store = ctx.vault()?.store().describe();
+    let wanted = |named: Option<&SourceName>| source.is_none_or(|source| named == Some(source));
+    let mut backups: Vec<_> = heads
+        .heads
+        .iter()
+        .filter(|stored| wanted(Some(&stored.head.source)))
+        .map(|stored| line(stored, drills.get(&stored.head.backup), &store))
+        .collect();
+    backups.sort_by(|a, b| (&a.source, a.taken_at, a.id).cmp(&(&b.source, b.taken_at, b.id)));
+    let mut findings = heads.findings;
+    findings.retain(|finding| wanted(finding.source.as_ref()));
+    Ok(Listed { backups, findings })
+}
+
+/// One backup's line. A head whose writer is not trusted is proven by nothing.
+pub(crate) fn line(stored: &StoredHead, drills: Option<&Drills>, store: &str) -> ListedBackup {
+    let head = &stored.head;
+    let drills = drills
+        .copied()
+        .filter(|_| stored.trusted)
+        .unwrap_or_default();
+    ListedBackup {
+        id: head.backup,
+        source: head.source.clone(),
+        engine: head.engine,
+        taken_at: head.taken_at,
+        finished_at: head.finished_at,
+        reason: head.reason.clone(),
+        raw_bytes: head.raw_bytes,
+        stored_bytes: head.stored_bytes,
+        writer: head.writer,
+        trusted: stored.trusted,
+        proven_at: drills.proven_at,
+        last_drill: drills.last,
+        copies: vec![store.to_owned()],
+    }
+}

@@ -1,0 +1,498 @@
+//! The one place that starts processes: migrations, check commands and the applications that checks
+//! ask.
+//!
+//! Every child leads a process group of its own, reads nothing, has its output kept in bounded tails,
+//! and is ended with its whole group: at its deadline, when the caller cancels, when its handle is
+//! dropped, and when it ends by itself but leaves others of its group behind. A group is ended before
+//! its leader is reaped, so that its number cannot have been given to somebody else meanwhile.
+//!
+//! If this process is killed, its children live on. Their groups are therefore written down by
+//! [`GroupLog`] (the sandbox's marker), and the next start ends them.
+
+use std::io::Read;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use resguardo_model::{CancelToken, Cancelled};
+use rustix::process::{
+    Pid, Signal, WaitId, WaitIdOptions, kill_process_group, test_kill_process, waitid,
+};
+use serde::{Deserialize, Serialize};
+
+/// Bytes of each output that are kept: the last ones.
+const TAIL_BYTES_MAX: usize = 16 * 1024;
+/// How often a child is looked at.
+const POLL: Duration = Duration::from_millis(10);
+/// How long a group may take to end by itself after SIGTERM.
+const GRACE: Duration = Duration::from_secs(3);
+/// How long the outputs may stay open after the group's end: somebody outside the group holds them.
+const DRAIN: Duration = Duration::from_millis(500);
+
+/// What is to be started.
+#[derive(Clone, Debug)]
+pub struct Command {
+    /// A command line for `sh -c`.
+    pub line: String,
+    /// The working directory.
+    pub folder: PathBuf,
+    /// Variables in addition to ours.
+    pub variables: Vec<(String, String)>,
+}
+
+/// A process and when it started, so that another one with the same number is not taken for it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ProcessMark {
+    /// Its number; of a child also its group's.
+    pub pid: u32,
+    /// The boot and the moment after it at which it started, as the kernel tells them; empty where it does not.
+    pub started: String,
+}
+
+impl ProcessMark {
+    /// This very process.
+    #[must_use]
+    pub fn own() -> Self {
+        Self::of(std::process::id())
+    }
+
+    /// The process that has the number `pid` now.
+    #[must_use]
+    pub fn of(pid: u32) -> Self {
+        Self {
+            pid,
+            started: started(pid).unwrap_or_default(),
+        }
+    }
+
+    /// Whether that process still runs.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        if self.started.is_empty() {
+            return as_pid(self.pid).is_some_and(|pid| test_kill_process(pid).is_ok());
+        }
+        started(self.pid).is_some_and(|started| started == self.started)
+    }
+
+    /// Ends the group that the process leads, if it is still that process.
+    pub(crate) fn end_group(&self) {
+        if self.is_alive()
+            && let Some(pid) = as_pid(self.pid)
+        {
+            // It may have ended between the two lines; there is nothing left to do then.
+            let _ = kill_process_group(pid, Signal::KILL);
+        }
+    }
+}
+
+fn as_pid(pid: u32) -> Option<Pid> {
+    i32::try_from(pid).ok().and_then(Pid::from_raw)
+}
+
+/// Boot and start time of a process that is no zombie. Fields of `/proc/PID/stat`: the third is the
+/// state, the 22nd the start in clock ticks since the boot; the second, the name, may hold spaces.
+fn started(pid: u32) -> Option<String> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, after_name) = stat.rsplit_once(')')?;
+    let mut fields = after_name.split_ascii_whitespace();
+    let state = fields.next()?;
+    let ticks = fields.nth(18)?;
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    (!matches!(state, "Z" | "X")).then(|| format!("{}:{ticks}", boot.trim()))
+}
+
+/// Where groups are written down before anything else is done with them.
+pub trait GroupLog: Send + Sync {
+    /// A group was started.
+    ///
+    /// # Errors
+    /// If it could not be written down; the group is ended then.
+    fn started(&self, group: &ProcessMark) -> std::io::Result<()>;
+}
+
+/// What went wrong with a process. `output` is the tail of what it said.
+#[derive(Debug, thiserror::Error)]
+pub enum ProcessError {
+    /// It could not be started.
+    #[error("starting {line:?} in {}", folder.display())]
+    Start {
+        /// The command line.
+        line: String,
+        /// The working directory.
+        folder: PathBuf,
+        /// The system's answer.
+        #[source]
+        source: std::io::Error,
+    },
+    /// It could not be watched.
+    #[error("watching {line:?}")]
+    Watch {
+        /// The command line.
+        line: String,
+        /// The system's answer.
+        #[source]
+        source: std::io::Error,
+    },
+    /// It took too long and was ended.
+    #[error("{line:?} took longer than {seconds} s and was ended")]
+    Timeout {
+        /// The command line.
+        line: String,
+        /// The limit in seconds.
+        seconds: u64,
+        /// What it said.
+        output: Output,
+    },
+    /// Stopped by the caller; it was ended.
+    #[error(transparent)]
+    Cancelled(#[from] Cancelled),
+}
+
+/// The tails of what a process said.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Output {
+    /// Of its standard output.
+    pub stdout: String,
+    /// Of its standard error.
+    pub stderr: String,
+}
+
+impl Output {
+    /// What a person wants to see: standard error, else standard output.
+    #[must_use]
+    pub fn said(&self) -> &str {
+        if self.stderr.trim().is_empty() {
+            self.stdout.trim()
+        } else {
+            self.stderr.trim()
+        }
+    }
+}
+
+/// A process that ended by itself.
+#[derive(Clone, Debug)]
+pub struct Ended {
+    /// How.
+    pub status: ExitStatus,
+    /// What it said.
+    pub output: Output,
+}
+
+impl Ended {
+    /// `exit code 1` or `signal 9`.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        match (self.status.code(), self.status.signal()) {
+            (Some(code), _) => format!("exit code {code}"),
+            (None, Some(signal)) => format!("signal {signal}"),
+            (None, None) => "no exit code".to_owned(),
+        }
+    }
+}
+
+/// Runs a command to its end.
+///
+/// # Errors
+/// [`ProcessError`]; whichever it is, nothing of the group runs any more.
+pub fn run(
+    command: &Command,
+    timeout: Duration,
+    cancel: &CancelToken,
+    log: &dyn GroupLog,
+) -> Result<Ended, ProcessError> {
+    let mut process = Process::start(command, log)?;
+    let begun = Instant::now();
+    loop {
+        if process.has_exited()? {
+            return process.reap();
+        }
+        if let Err(cancelled) = cancel.check() {
+            process.end();
+            return Err(cancelled.into());
+        }
+        if begun.elapsed() >= timeout {
+            process.end();
+            return Err(ProcessError::Timeout {
+                line: command.line.clone(),
+                seconds: timeout.as_secs(),
+                output: process.output(),
+            });
+        }
+        std::thread::sleep(POLL);
+    }
+}
+
+/// A running process. Dropping it ends its group.
+pub struct Process {
+    line: String,
+    child: Child,
+    group: Pid,
+    stdout: Tail,
+    stderr: Tail,
+    reaped: bool,
+}
+
+impl Process {
+    /// Starts a command and writes its group down.
+    ///
+    /// # Errors
+    /// [`ProcessError::Start`].
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that starts processes"
+    )]
+    pub fn start(command: &Command, log: &dyn GroupLog) -> Result<Self, ProcessError> {
+        let failed = |source| ProcessError::Start {
+            line: command.line.clone(),
+            folder: command.folder.clone(),
+            source,
+        };
+        let mut child = std::process::Command::new("/bin/sh")
+            .arg("-c")
+            .arg(&command.line)
+            .current_dir(&command.folder)
+            // Whoever checks restored data needs no key to the vault.
+            .env_remove("RESGUARDO_PASSPHRASE")
+            .env_remove("RESGUARDO_IDENTITY")
+            .envs(command.variables.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .spawn()
+            .map_err(failed)?;
+        let stdout = Tail::of(child.stdout.take());
+        let stderr = Tail::of(child.stderr.take());
+        let process = Self {
+            line: command.line.clone(),
+            group: as_pid(child.id()).expect("the kernel gives positive process numbers"),
+            child,
+            stdout,
+            stderr,
+            reaped: false,
+        };
+        log.started(&ProcessMark::of(process.child.id()))
+            .map_err(failed)?;
+        Ok(process)
+    }
+
+    /// Whether its leader has ended. It is not reaped by this.
+    ///
+    /// # Errors
+    /// [`ProcessError::Watch`].
+    pub fn has_exited(&self) -> Result<bool, ProcessError> {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        match waitid(WaitId::Pid(self.group), options) {
+            Ok(status) => Ok(status.is_some()),
+            Err(rustix::io::Errno::INTR) => Ok(false),
+            Err(error) => Err(ProcessError::Watch {
+                line: self.line.clone(),
+                source: error.into(),
+            }),
+        }
+    }
+
+    /// What it has said so far.
+    #[must_use]
+    pub fn output(&self) -> Output {
+        Output {
+            stdout: self.stdout.text(),
+            stderr: self.stderr.text(),
+        }
+    }
+
+    /// Ends the group: SIGTERM, some time to end by itself, SIGKILL. Returns what it has said.
+    pub fn end(&mut self) -> Output {
+        if !self.reaped {
+            let _ = kill_process_group(self.group, Signal::TERM);
+            let begun = Instant::now();
+            while begun.elapsed() < GRACE && matches!(self.has_exited(), Ok(false)) {
+                std::thread::sleep(POLL);
+            }
+            // An error means that it is gone; a leader that cannot be reaped is no child of ours.
+            let _ = self.kill_and_reap();
+        }
+        self.output()
+    }
+
+    /// Ends what is left of the group of a leader that has exited.
+    fn reap(mut self) -> Result<Ended, ProcessError> {
+        let status = self.kill_and_reap().map_err(|source| ProcessError::Watch {
+            line: self.line.clone(),
+            source,
+        })?;
+        Ok(Ended {
+            status,
+            output: self.output(),
+        })
+    }
+
+    fn kill_and_reap(&mut self) -> std::io::Result<ExitStatus> {
+        let _ = kill_process_group(self.group, Signal::KILL);
+        let status = self.child.wait();
+        self.reaped = true;
+        self.stdout.drain();
+        self.stderr.drain();
+        status
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// The end of an output, kept by a thread of its own so that the process never waits for us.
+struct Tail {
+    kept: Arc<Mutex<Vec<u8>>>,
+    closed: Receiver<()>,
+}
+
+impl Tail {
+    fn of(output: Option<impl Read + Send + 'static>) -> Self {
+        let kept = Arc::new(Mutex::new(Vec::new()));
+        let (sender, closed) = channel();
+        if let Some(mut output) = output {
+            let kept = Arc::clone(&kept);
+            std::thread::spawn(move || {
+                let mut block = [0; 4096];
+                while let Ok(read) = output.read(&mut block) {
+                    if read == 0 {
+                        break;
+                    }
+                    let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+                    kept.extend_from_slice(&block[..read]);
+                    let excess = kept.len().saturating_sub(TAIL_BYTES_MAX);
+                    kept.drain(..excess);
+                }
+                // Nobody may be waiting any more.
+                let _ = sender.send(());
+            });
+        }
+        Self { kept, closed }
+    }
+
+    /// Waits until the output is closed, or is evidently held open by somebody else.
+    fn drain(&self) {
+        let _ = self.closed.recv_timeout(DRAIN);
+    }
+
+    fn text(&self) -> String {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&kept).into_owned()
+    }
+}
+
+/// Writes nothing down: for commands whose end nobody else needs to bring about.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoLog;
+
+impl GroupLog for NoLog {
+    fn started(&self, _group: &ProcessMark) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Whether anything can be said of processes' start times on this system.
+#[must_use]
+pub fn knows_start_times() -> bool {
+    Path::new("/proc/self/stat").exists()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn command(line: &str) -> Command {
+        Command {
+            line: line.to_owned(),
+            folder: PathBuf::from("/"),
+            variables: vec![("WORD".to_owned(), "hola".to_owned())],
+        }
+    }
+
+    fn run_for(line: &str, timeout: Duration) -> Result<Ended, ProcessError> {
+        run(&command(line), timeout, &CancelToken::new(), &NoLog)
+    }
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn keeps_the_outputs_and_the_exit_code() {
+        let ended = run_for("echo $WORD; echo no >&2; exit 3", LONG).expect("runs");
+        assert_eq!(ended.describe(), "exit code 3");
+        assert_eq!(ended.output.stdout, "hola\n");
+        assert_eq!(ended.output.said(), "no");
+    }
+
+    #[test]
+    fn keeps_the_end_of_a_long_output() {
+        let ended = run_for("seq 1 100000", LONG).expect("runs");
+        assert!(ended.output.stdout.len() <= TAIL_BYTES_MAX);
+        assert!(ended.output.stdout.ends_with("100000\n"));
+    }
+
+    #[test]
+    fn a_hanging_command_is_ended_with_its_whole_group() {
+        // The grandchild ignores SIGTERM and is in the background.
+        let line = "(trap '' TERM; sleep 1000) & echo $!; trap '' TERM; sleep 1000";
+        let error = run_for(line, Duration::from_millis(300)).expect_err("hangs");
+        let ProcessError::Timeout { output, .. } = error else {
+            panic!("not a timeout: {error}");
+        };
+        let grandchild: u32 = output.stdout.trim().parse().expect("a process number");
+        assert!(started(grandchild).is_none(), "{grandchild} still runs");
+    }
+
+    #[test]
+    fn what_a_command_leaves_behind_is_ended() {
+        let ended = run_for("sleep 1000 >/dev/null 2>&1 & echo $!", LONG).expect("runs");
+        let left: u32 = ended
+            .output
+            .stdout
+            .trim()
+            .parse()
+            .expect("a process number");
+        assert!(started(left).is_none(), "{left} still runs");
+    }
+
+    #[test]
+    fn cancelling_ends_it() {
+        let cancel = CancelToken::new();
+        cancel.cancel();
+        let error = run(&command("sleep 1000"), LONG, &cancel, &NoLog).expect_err("cancelled");
+        assert!(matches!(error, ProcessError::Cancelled(_)), "{error}");
+    }
+
+    #[test]
+    fn a_group_that_cannot_be_written_down_is_ended() {
+        struct Full(Mutex<Option<ProcessMark>>);
+        impl GroupLog for Full {
+            fn started(&self, group: &ProcessMark) -> std::io::Result<()> {
+                *self.0.lock().expect("one thread") = Some(group.clone());
+                Err(std::io::ErrorKind::StorageFull.into())
+            }
+        }
+        let log = Full(Mutex::new(None));
+        assert!(run(&command("sleep 1000"), LONG, &CancelToken::new(), &log).is_err());
+        let mark = log.0.lock().expect("one thread").take().expect("started");
+        assert!(!mark.is_alive());
+    }
+
+    #[test]
+    fn a_mark_is_of_one_process_only() {
+        let own = ProcessMark::own();
+        assert!(own.is_alive());
+        if knows_start_times() {
+            let other = ProcessMark {
+                started: "another boot:1".to_owned(),
+                ..own
+            };
+            assert!(!other.is_alive());
+        }
+    }
+}

@@ -1,0 +1,389 @@
+//! `restore`: a backup or a file into a target, without ever losing what is there by accident.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use resguardo_engine::port::{
+    BackupReader, EngineError, Location, RestoreOptions, Target, TargetState,
+};
+use resguardo_model::receipt::{Subject, Verb};
+use resguardo_model::{BackupId, EngineKind, Reason, RunId, SourceName};
+use serde_json::Value;
+
+use crate::backup::{self, BackupDone, BackupRequest};
+use crate::catalog::RunState;
+use crate::context::Context;
+use crate::error::OpsError;
+use crate::origin::{self, Origin, Selected};
+use crate::receipt::{self, Record, value};
+use crate::recover;
+use crate::run::{self, OpenRun};
+use crate::source::SourceSpec;
+
+/// What is asked of a restore.
+#[derive(Clone, Debug)]
+pub struct RestoreRequest<'a> {
+    /// What is restored.
+    pub origin: Origin,
+    /// Every source that is configured: a target that is one of them is treated as such.
+    pub sources: &'a [SourceSpec],
+    /// Where it is restored to.
+    pub to: Location,
+    /// Replace what is there.
+    pub clean: bool,
+    /// The target's name, as it was typed; without it nothing is replaced.
+    pub confirmation: Option<String>,
+    /// Take a backup of what is there first (reason `safety`).
+    pub safety_backup: bool,
+    /// Only these tables; all if empty.
+    pub only: Vec<String>,
+}
+
+/// What lies at a target, to be shown before its name is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inspection {
+    /// The target, without secrets.
+    pub place: String,
+    /// What is in it.
+    pub state: TargetState,
+    /// The configured source that it is, if it is one.
+    pub is_source: Option<SourceName>,
+}
+
+/// A restore that was done.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RestoreDone {
+    /// The run.
+    pub run: RunId,
+    /// The backup or file, in words.
+    pub origin: String,
+    /// The backup, if it came from the vault.
+    pub backup: Option<BackupId>,
+    /// The source whose data it is, where that is known.
+    pub source: Option<SourceName>,
+    /// The instant whose data was restored, where that is known.
+    pub taken_at: Option<Timestamp>,
+    /// The target, without secrets.
+    pub target: String,
+    /// Tables restored.
+    pub tables: u64,
+    /// Bytes written.
+    pub bytes: u64,
+    /// How long it took, the safety backup included, in seconds.
+    pub seconds: f64,
+    /// The safety backup of what was there.
+    pub safety_backup: Option<BackupDone>,
+    /// Key of the receipt in the vault; `None` without a write key or a source.
+    pub receipt: Option<String>,
+    /// What a person should know.
+    pub notes: Vec<String>,
+}
+
+/// What lies at a target, to be shown before its name is asked for.
+///
+/// # Errors
+/// If that cannot be found out.
+pub fn inspect(
+    ctx: &Context,
+    engine: EngineKind,
+    to: &Location,
+    sources: &[SourceSpec],
+) -> Result<Inspection, OpsError> {
+    let engine = ctx.engines.get(engine)?;
+    let target = engine
+        .open_target(to)
+        .map_err(OpsError::engine(format!("opening {to}")))?;
+    look_at(&*target, engine.kind(), sources)
+}
+
+/// The engine that will restore an origin.
+///
+/// # Errors
+/// If there is no such backup, file, source or engine.
+pub fn engine_of(
+    ctx: &Context,
+    origin: &Origin,
+    sources: &[SourceSpec],
+) -> Result<EngineKind, OpsError> {
+    Ok(origin::select(ctx, origin, sources)?.kind())
+}
+
+/// Restores. What is at the target is neither replaced without its name having been typed, nor without
+/// a safety backup of it, unless that was given up; and it is not touched before the digests of what
+/// comes in its place were checked.
+///
+/// # Errors
+/// [`OpsError::Refused`], [`OpsError::SafetyBackup`]: nothing was touched. [`OpsError::Restore`] says
+/// what state the target is in.
+pub fn restore(ctx: &Context, request: &RestoreRequest<'_>) -> Result<RestoreDone, OpsError> {
+    recover::sweep(ctx)?;
+    let mut run = OpenRun::begin(ctx, Verb::Restore, None)?;
+    match attempt(ctx, request, &mut run) {
+        Ok(done) => {
+            run.has_receipt(done.receipt.as_deref());
+            run.end(RunState::Succeeded, &done.target);
+            Ok(done)
+        }
+        Err(error) => {
+            run.end_with(&error);
+            Err(error)
+        }
+    }
+}
+
+fn attempt(
+    ctx: &Context,
+    request: &RestoreRequest<'_>,
+    run: &mut OpenRun<'_>,
+) -> Result<RestoreDone, OpsError> {
+    ctx.progress.phase("select");
+    let selected = origin::select(ctx, &request.origin, request.sources)?;
+    let backup = selected.head().map(|stored| stored.head.backup);
+    run.is_about(selected.source(), backup);
+    let reader = selected.open(ctx)?;
+    let to = &request.to;
+    let target = selected
+        .engine
+        .open_target(to)
+        .map_err(OpsError::engine(format!("opening {to}")))?;
+    let found = look_at(&*target, selected.kind(), request.sources)?;
+    let occupied = matches!(found.state, TargetState::Occupied { .. });
+    if let TargetState::Occupied { name, contents } = &found.state {
+        allow(request, &found, name, contents)?;
+    }
+    let safety_backup = if occupied && request.safety_backup {
+        Some(keep_safe(ctx, request, &selected, &found)?)
+    } else {
+        None
+    };
+    ctx.cancel.check()?;
+    ctx.progress.phase("restore");
+    let options = RestoreOptions {
+        clean: request.clean,
+        only: request.only.clone(),
+        durable: true,
+    };
+    let mut outcome = Outcome {
+        selected: &selected,
+        found: &found,
+        request,
+        safety_backup,
+    };
+    match target.restore(&*reader, &options, ctx.run()) {
+        Ok(restored) => {
+            let closed = target.close();
+            let mut notes = restored.notes;
+            if let Err(error) = closed {
+                notes.push(run::described(&error));
+            }
+            let subject = outcome.subject(Some(&*reader));
+            let details = outcome.details(&[
+                ("tables", value(restored.tables)),
+                ("bytes", value(restored.bytes)),
+                ("seconds", value(run.seconds())),
+            ]);
+            let receipt = outcome.receipt(ctx, run, "succeeded", subject, details, &mut notes);
+            Ok(RestoreDone {
+                run: run.id(),
+                origin: selected.describe(),
+                backup,
+                source: selected.source().cloned(),
+                taken_at: selected.taken_at(),
+                target: found.place.clone(),
+                tables: restored.tables,
+                bytes: restored.bytes,
+                seconds: run.seconds(),
+                safety_backup: outcome.safety_backup.take(),
+                receipt,
+                notes,
+            })
+        }
+        Err(error) => {
+            let error = outcome.failed(error);
+            let details = outcome.details(&[("error", value(run::described(&error)))]);
+            let word = run::state_of(&error).as_str();
+            let subject = outcome.subject(None);
+            // The error that brought us here is the one to be told.
+            let key = outcome.receipt(ctx, run, word, subject, details, &mut Vec::new());
+            run.has_receipt(key.as_deref());
+            Err(error)
+        }
+    }
+}
+
+fn look_at(
+    target: &dyn Target,
+    kind: EngineKind,
+    sources: &[SourceSpec],
+) -> Result<Inspection, OpsError> {
+    let place = target.describe();
+    let state = target
+        .state()
+        .map_err(OpsError::engine(format!("looking at {place}")))?;
+    let is_source = sources
+        .iter()
+        .find(|spec| spec.engine == kind && target.is_same_as(&spec.location))
+        .map(|spec| spec.name.clone());
+    Ok(Inspection {
+        place,
+        state,
+        is_source,
+    })
+}
+
+/// Whether what is there may be replaced: only if that was asked for, and its name was typed.
+fn allow(
+    request: &RestoreRequest<'_>,
+    found: &Inspection,
+    name: &str,
+    contents: &str,
+) -> Result<(), OpsError> {
+    let whose = match &found.is_source {
+        Some(source) => format!("is the source {source} itself and "),
+        None => String::new(),
+    };
+    let refused = |what: String| {
+        Err(OpsError::Refused {
+            place: found.place.clone(),
+            why: format!("{whose}is not empty ({contents}); {what}"),
+            next: format!("to replace it, add --clean --yes-overwrite {name}"),
+        })
+    };
+    match &request.confirmation {
+        _ if !request.clean => refused("nothing was touched".to_owned()),
+        None => refused("its name was not confirmed, and nothing was touched".to_owned()),
+        Some(typed) if typed != name => refused(format!(
+            "{typed:?} is not its name, and nothing was touched"
+        )),
+        Some(_) => Ok(()),
+    }
+}
+
+/// Takes a backup of what is about to be replaced, among the backups of the source that it is, or of
+/// the source whose data comes in its place.
+fn keep_safe(
+    ctx: &Context,
+    request: &RestoreRequest<'_>,
+    selected: &Selected<'_>,
+    found: &Inspection,
+) -> Result<BackupDone, OpsError> {
+    let failed = |source: OpsError| OpsError::SafetyBackup {
+        place: found.place.clone(),
+        source: Box::new(source),
+    };
+    let Some(name) = found.is_source.as_ref().or(selected.source()) else {
+        return Err(OpsError::Refused {
+            place: found.place.clone(),
+            why: "is not empty, and its safety backup would belong to no source".to_owned(),
+            next: "name the source with --source NAME, or give up the safety backup with --no-safety-backup"
+                .to_owned(),
+        });
+    };
+    let configured = request.sources.iter().find(|spec| spec.name == *name);
+    let mut source = match configured {
+        Some(spec) => spec.clone(),
+        None => SourceSpec::new(name.clone(), selected.kind(), request.to.clone()),
+    };
+    source.location = request.to.clone();
+    // A damaged database is kept as it is: it may be all that is left.
+    source.check_integrity = false;
+    let request = BackupRequest {
+        source: &source,
+        reason: Reason::safety(),
+        note: format!("before a restore of {}", selected.describe()),
+        check_integrity: false,
+    };
+    backup::take(ctx, &request).map_err(failed)
+}
+
+/// What a restore comes to, for its receipt and its error.
+struct Outcome<'a> {
+    selected: &'a Selected<'a>,
+    found: &'a Inspection,
+    request: &'a RestoreRequest<'a>,
+    safety_backup: Option<BackupDone>,
+}
+
+impl Outcome<'_> {
+    fn failed(&self, error: EngineError) -> OpsError {
+        let place = self.found.place.clone();
+        let mut state = match (&error, &self.found.state) {
+            (EngineError::TargetTouched { .. }, _) => "it was touched".to_owned(),
+            (_, TargetState::Missing) => "nothing was made there".to_owned(),
+            _ => "it is as it was before".to_owned(),
+        };
+        if let Some(safety) = &self.safety_backup {
+            state.push_str(&format!("; its safety backup is {}", safety.id));
+        }
+        let doing = format!("writing {place}");
+        OpsError::Restore {
+            backup: self.selected.describe(),
+            place,
+            state,
+            source: Box::new(match error {
+                EngineError::Cancelled(cancelled) => OpsError::Cancelled(cancelled),
+                other => OpsError::engine(doing)(other),
+            }),
+        }
+    }
+
+    /// What came from where: the backup's head and manifest, and the files that were restored whole.
+    fn subject(&self, restored: Option<&dyn BackupReader>) -> Vec<Subject> {
+        let mut subject = self
+            .selected
+            .head()
+            .map(receipt::subjects_of)
+            .unwrap_or_default();
+        if let Some(reader) = restored.filter(|_| self.request.only.is_empty()) {
+            let files = reader.files().into_iter();
+            subject.extend(files.map(|file| Subject::new(file.path.as_str(), file.sha256)));
+        }
+        subject
+    }
+
+    fn details(&self, more: &[(&str, Value)]) -> BTreeMap<String, Value> {
+        let safety = self.safety_backup.as_ref().map(|safety| safety.id);
+        let mut details = vec![
+            (
+                "backup",
+                value(self.selected.head().map(|stored| stored.head.backup)),
+            ),
+            ("origin", value(self.selected.describe())),
+            ("taken_at", value(self.selected.taken_at())),
+            ("target", value(&self.found.place)),
+            ("clean", value(self.request.clean)),
+            ("only", value(&self.request.only)),
+            ("safety_backup", value(safety)),
+        ];
+        details.extend_from_slice(more);
+        let owned = details
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value));
+        owned.collect()
+    }
+
+    fn receipt(
+        &self,
+        ctx: &Context,
+        run: &OpenRun<'_>,
+        outcome: &str,
+        subject: Vec<Subject>,
+        details: BTreeMap<String, Value>,
+        notes: &mut Vec<String>,
+    ) -> Option<String> {
+        let Some(source) = self.selected.source() else {
+            notes.push("no receipt was made: the file belongs to no source".to_owned());
+            return None;
+        };
+        let record = Record {
+            run,
+            source,
+            outcome,
+            subject,
+            tools: BTreeMap::new(),
+            details,
+            test: None,
+        };
+        receipt::store_or_note(ctx, record, notes)
+    }
+}

@@ -1,0 +1,140 @@
+//! One run of a verb in the catalog: opened before the work, closed with what became of it.
+
+use std::time::Instant;
+
+use jiff::Timestamp;
+use resguardo_model::receipt::Verb;
+use resguardo_model::{BackupId, RunId, SourceName};
+
+use crate::catalog::{RunRow, RunState};
+use crate::context::Context;
+use crate::error::{ErrorKind, OpsError};
+use crate::process::ProcessMark;
+
+/// An open run. Dropped without [`OpenRun::end`], it is written down as failed.
+pub(crate) struct OpenRun<'a> {
+    ctx: &'a Context,
+    row: RunRow,
+    begun: Instant,
+    ended: bool,
+}
+
+impl<'a> OpenRun<'a> {
+    /// Opens a run. A catalog that cannot be written is told to whoever watches and stops nothing: a
+    /// backup is worth more than its line in a list.
+    pub(crate) fn begin(
+        ctx: &'a Context,
+        verb: Verb,
+        source: Option<&SourceName>,
+    ) -> Result<Self, OpsError> {
+        let run = Self {
+            ctx,
+            row: RunRow {
+                run: ctx.new_run_id()?,
+                vault: ctx.vault.as_ref().map(|vault| vault.id()),
+                verb,
+                source: source.cloned(),
+                backup: None,
+                state: RunState::Running,
+                started_at: ctx.clock.now(),
+                finished_at: None,
+                host: ctx.host.clone(),
+                operator: ctx.operator.clone(),
+                process: Some(ProcessMark::own()),
+                message: String::new(),
+                receipt: None,
+            },
+            begun: Instant::now(),
+            ended: false,
+        };
+        run.write();
+        Ok(run)
+    }
+
+    pub(crate) fn id(&self) -> RunId {
+        self.row.run
+    }
+
+    pub(crate) fn verb(&self) -> Verb {
+        self.row.verb
+    }
+
+    pub(crate) fn started_at(&self) -> Timestamp {
+        self.row.started_at
+    }
+
+    /// Seconds since it began, by the monotonic clock.
+    pub(crate) fn seconds(&self) -> f64 {
+        self.begun.elapsed().as_secs_f64()
+    }
+
+    /// Tells what it turned out to be about.
+    pub(crate) fn is_about(&mut self, source: Option<&SourceName>, backup: Option<BackupId>) {
+        self.row.source = source.cloned();
+        self.row.backup = backup;
+        self.write();
+    }
+
+    /// Names its receipt.
+    pub(crate) fn has_receipt(&mut self, key: Option<&str>) {
+        self.row.receipt = key.map(ToOwned::to_owned);
+    }
+
+    /// Closes it.
+    pub(crate) fn end(mut self, state: RunState, message: impl Into<String>) {
+        self.close(state, message.into());
+    }
+
+    /// Closes it with the error that it ended with.
+    pub(crate) fn end_with(self, error: &OpsError) {
+        self.end(state_of(error), described(error));
+    }
+
+    fn close(&mut self, state: RunState, message: String) {
+        self.row.state = state;
+        self.row.message = message;
+        self.row.finished_at = Some(self.ctx.clock.now());
+        self.ended = true;
+        self.write();
+    }
+
+    fn write(&self) {
+        if let Err(error) = self.ctx.catalog.put_run(&self.row) {
+            self.ctx
+                .progress
+                .note(&format!("this run is missing in the catalog: {error}"));
+        }
+    }
+}
+
+impl Drop for OpenRun<'_> {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.close(RunState::Failed, "it ended without a word".to_owned());
+        }
+    }
+}
+
+/// The state of a run that ended with `error`.
+pub(crate) fn state_of(error: &OpsError) -> RunState {
+    if error.kind() == ErrorKind::Interrupted {
+        RunState::Interrupted
+    } else {
+        RunState::Failed
+    }
+}
+
+/// An error with its causes in one line.
+pub(crate) fn described(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let words = error.to_string();
+        // Transparent layers repeat the words of what they carry.
+        if !text.ends_with(&words) {
+            text = format!("{text}: {words}");
+        }
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,337 @@
+//! Sandboxes: private folders that a drill restores into, and that are gone when it ends, however it ends.
+//!
+//! A sandbox is `<state>/sandboxes/<run>/`, mode 0700, with its marker `sandbox.json` and the engine's
+//! data below `data/`. As long as its process lives, the marker is locked (flock); a crash frees the
+//! lock, and the next start finds a marker without a lock: it ends the process groups that the marker
+//! names, if they are still the same processes, and removes the folder. `<state>/sandboxes/lock` is held
+//! while a sandbox is made and while they are swept, so that one half made is never taken for a dead one.
+
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use resguardo_model::RunId;
+use serde::{Deserialize, Serialize};
+
+use crate::process::{GroupLog, ProcessMark};
+
+const MARKER: &str = "sandbox.json";
+
+/// What a marker says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Marker {
+    format: u32,
+    run: RunId,
+    /// Somebody wants to look at it: it is not swept.
+    kept: bool,
+    /// Leaders of the process groups that were started for it.
+    groups: Vec<ProcessMark>,
+}
+
+/// A sandbox could not be made, written or removed.
+#[derive(Debug, thiserror::Error)]
+#[error("{operation} {}", path.display())]
+pub struct SandboxError {
+    /// What was tried.
+    pub operation: &'static str,
+    /// The path.
+    pub path: PathBuf,
+    /// The system's answer.
+    #[source]
+    pub source: std::io::Error,
+}
+
+fn failed(operation: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> SandboxError {
+    move |source| SandboxError {
+        operation,
+        path: path.to_owned(),
+        source,
+    }
+}
+
+/// A sandbox of this process. Dropping it destroys it.
+#[derive(Debug)]
+pub struct Sandbox {
+    folder: PathBuf,
+    open: Option<Mutex<OpenMarker>>,
+}
+
+#[derive(Debug)]
+struct OpenMarker {
+    file: File,
+    marker: Marker,
+}
+
+impl OpenMarker {
+    /// Written in place: the lock is the file's, so it cannot be replaced by another.
+    fn write(&mut self) -> std::io::Result<()> {
+        let text = serde_json::to_vec(&self.marker)?;
+        self.file.seek(SeekFrom::Start(0))?;
+        self.file.set_len(0)?;
+        self.file.write_all(&text)
+    }
+}
+
+impl Sandbox {
+    /// Makes a sandbox for `run` below `state`.
+    ///
+    /// # Errors
+    /// [`SandboxError`]; nothing is left behind.
+    pub fn create(state: &Path, run: RunId) -> Result<Self, SandboxError> {
+        let all = state.join("sandboxes");
+        make_private(&all, true).map_err(failed("making", &all))?;
+        let _creating = lock_all(&all)?;
+        let folder = all.join(run.to_string());
+        make_private(&folder, false).map_err(failed("making", &folder))?;
+        Self::fill(&folder, run).inspect_err(|_| {
+            // What cannot be removed now is swept at the next start.
+            let _ = std::fs::remove_dir_all(&folder);
+        })
+    }
+
+    fn fill(folder: &Path, run: RunId) -> Result<Self, SandboxError> {
+        let path = folder.join(MARKER);
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create_new(true).mode(0o600);
+        let file = open_with(&options, &path).map_err(failed("making", &path))?;
+        file.lock().map_err(failed("locking", &path))?;
+        let marker = Marker {
+            format: 1,
+            run,
+            kept: false,
+            groups: Vec::new(),
+        };
+        let mut open = OpenMarker { file, marker };
+        open.write().map_err(failed("writing", &path))?;
+        let data = folder.join("data");
+        make_private(&data, false).map_err(failed("making", &data))?;
+        Ok(Self {
+            folder: folder.to_owned(),
+            open: Some(Mutex::new(open)),
+        })
+    }
+
+    /// The folder for the engine's data.
+    #[must_use]
+    pub fn data(&self) -> PathBuf {
+        self.folder.join("data")
+    }
+
+    /// Leaves it where it is, for somebody to look at; returns the folder of the data.
+    ///
+    /// # Errors
+    /// If that cannot be written down; it is destroyed then.
+    pub fn keep(mut self) -> Result<PathBuf, SandboxError> {
+        let data = self.data();
+        if let Some(open) = &self.open {
+            let mut open = open.lock().unwrap_or_else(PoisonError::into_inner);
+            open.marker.kept = true;
+            open.write()
+                .map_err(failed("writing", &self.folder.join(MARKER)))?;
+        }
+        self.open = None;
+        Ok(data)
+    }
+
+    /// Ends what runs for it and removes it with all that it holds.
+    ///
+    /// # Errors
+    /// If something of it could not be removed; the next start tries again.
+    pub fn destroy(mut self) -> Result<(), SandboxError> {
+        self.remove()
+    }
+
+    fn remove(&mut self) -> Result<(), SandboxError> {
+        let Some(open) = self.open.take() else {
+            return Ok(());
+        };
+        let open = open.into_inner().unwrap_or_else(PoisonError::into_inner);
+        for group in &open.marker.groups {
+            group.end_group();
+        }
+        std::fs::remove_dir_all(&self.folder).map_err(failed("removing", &self.folder))
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        // Whoever wants to know calls `destroy`; the next start sweeps what is left.
+        let _ = self.remove();
+    }
+}
+
+impl GroupLog for Sandbox {
+    fn started(&self, group: &ProcessMark) -> std::io::Result<()> {
+        let Some(open) = &self.open else {
+            return Ok(());
+        };
+        let mut open = open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.marker.groups.push(group.clone());
+        open.write()
+    }
+}
+
+/// Removes the sandboxes of dead processes below `state`; returns their folders, and what went wrong.
+pub fn sweep(state: &Path) -> (Vec<PathBuf>, Vec<SandboxError>) {
+    let all = state.join("sandboxes");
+    let mut swept = Vec::new();
+    let mut errors = Vec::new();
+    let entries = match std::fs::read_dir(&all) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return (swept, errors),
+        Err(error) => return (swept, vec![failed("reading", &all)(error)]),
+    };
+    let _sweeping = match lock_all(&all) {
+        Ok(lock) => lock,
+        Err(error) => return (swept, vec![error]),
+    };
+    for entry in entries.filter_map(Result::ok) {
+        let folder = entry.path();
+        // Only what bears the name of a run is ours.
+        let is_ours = entry
+            .file_name()
+            .to_str()
+            .is_some_and(|name| name.parse::<RunId>().is_ok());
+        if !is_ours || !is_dead(&folder) {
+            continue;
+        }
+        match std::fs::remove_dir_all(&folder) {
+            Ok(()) => swept.push(folder),
+            Err(error) => errors.push(failed("removing", &folder)(error)),
+        }
+    }
+    (swept, errors)
+}
+
+/// Whether nobody holds the sandbox and nobody wants to keep it; what still runs for it is ended.
+fn is_dead(folder: &Path) -> bool {
+    let Ok(mut file) = File::open(folder.join(MARKER)) else {
+        // Its process ended before it could lock it: `lock` is ours, so nobody is about to.
+        return true;
+    };
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock | TryLockError::Error(_)) => return false,
+    }
+    let mut text = String::new();
+    // A marker that its process had no time to write names no group.
+    let _ = file.read_to_string(&mut text);
+    let marker: Option<Marker> = serde_json::from_str(&text).ok();
+    let Some(marker) = marker else {
+        return true;
+    };
+    if marker.kept {
+        return false;
+    }
+    for group in &marker.groups {
+        group.end_group();
+    }
+    true
+}
+
+fn lock_all(all: &Path) -> Result<File, SandboxError> {
+    let path = all.join("lock");
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).mode(0o600);
+    let file = open_with(&options, &path).map_err(failed("opening", &path))?;
+    file.lock().map_err(failed("locking", &path))?;
+    Ok(file)
+}
+
+fn make_private(folder: &Path, with_parents: bool) -> std::io::Result<()> {
+    DirBuilder::new()
+        .mode(0o700)
+        .recursive(with_parents)
+        .create(folder)
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a marker has to survive this process, not the machine: after a reboot its lock is free and its groups are gone"
+)]
+fn open_with(options: &OpenOptions, path: &Path) -> std::io::Result<File> {
+    options.open(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+    use crate::process::{Command, Process};
+
+    fn run_id() -> RunId {
+        "01jd8kq2v3m4n5p6q7r8s9t0vw".parse().unwrap()
+    }
+
+    #[test]
+    fn it_is_private_and_gone_when_dropped() {
+        let state = tempfile::tempdir().unwrap();
+        let sandbox = Sandbox::create(state.path(), run_id()).unwrap();
+        let folder = sandbox.folder.clone();
+        let mode = std::fs::metadata(&folder).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
+        assert!(sandbox.data().is_dir());
+        drop(sandbox);
+        assert!(!folder.exists());
+    }
+
+    #[test]
+    fn a_living_or_kept_one_is_not_swept_and_a_dead_one_is() {
+        let state = tempfile::tempdir().unwrap();
+        let sandbox = Sandbox::create(state.path(), run_id()).unwrap();
+        assert!(sweep(state.path()).0.is_empty(), "it lives");
+
+        // A crash: the lock goes, the folder stays.
+        let folder = sandbox.folder.clone();
+        let mut crashed = sandbox;
+        drop(crashed.open.take());
+        drop(crashed);
+        assert!(folder.exists());
+        assert_eq!(sweep(state.path()).0, [folder.clone()]);
+        assert!(!folder.exists());
+
+        let kept = Sandbox::create(state.path(), run_id())
+            .unwrap()
+            .keep()
+            .unwrap();
+        assert!(sweep(state.path()).0.is_empty(), "it is kept");
+        assert!(kept.exists());
+    }
+
+    #[test]
+    fn half_made_ones_are_swept_and_strangers_are_not() {
+        let state = tempfile::tempdir().unwrap();
+        let half = state.path().join("sandboxes").join(run_id().to_string());
+        let stranger = state.path().join("sandboxes/mine");
+        std::fs::create_dir_all(&half).unwrap();
+        std::fs::create_dir_all(&stranger).unwrap();
+        assert_eq!(sweep(state.path()).0, [half]);
+        assert!(stranger.exists());
+    }
+
+    #[test]
+    fn a_crash_leaves_processes_that_the_sweep_ends() {
+        let state = tempfile::tempdir().unwrap();
+        let mut sandbox = Sandbox::create(state.path(), run_id()).unwrap();
+        let command = Command {
+            line: "sleep 1000".to_owned(),
+            folder: sandbox.data(),
+            variables: Vec::new(),
+        };
+        let process = Process::start(&command, &sandbox).unwrap();
+        let mark = {
+            let open = sandbox.open.as_ref().unwrap().lock().unwrap();
+            open.marker.groups[0].clone()
+        };
+        drop(sandbox.open.take());
+        assert!(mark.is_alive());
+        assert_eq!(sweep(state.path()).0.len(), 1);
+        while mark.is_alive() {
+            std::thread::yield_now();
+        }
+        drop(process);
+    }
+}

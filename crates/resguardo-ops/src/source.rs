@@ -1,0 +1,202 @@
+//! What is configured of a source, as plain values. Where they come from (a file, flags, the
+//! environment) is the caller's business; defaults are given by [`SourceSpec::new`].
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use regex::Regex;
+use resguardo_engine::port::Location;
+use resguardo_model::{EngineKind, Objectives, Sha256Digest, SourceName};
+
+/// One source: where it is, what is promised for it, and how a drill proves it.
+#[derive(Clone, Debug)]
+pub struct SourceSpec {
+    /// Its name; also its folder in the vault.
+    pub name: SourceName,
+    /// The kind of source.
+    pub engine: EngineKind,
+    /// Where it is.
+    pub location: Location,
+    /// The environment that it belongs to: `production`, ...
+    pub environment: String,
+    /// The environment's objectives.
+    pub objectives: Objectives,
+    /// Check its integrity before every backup.
+    pub check_integrity: bool,
+    /// Longest wait for a lock that somebody else holds.
+    pub lock_timeout: Duration,
+    /// How it is drilled.
+    pub drill: DrillSpec,
+    /// Its own checks, in the order in which they run.
+    pub checks: Vec<CheckSpec>,
+    /// Working directory of commands, and what relative paths are relative to: the config's folder.
+    pub folder: PathBuf,
+    /// Digest of the config that this comes from; receipts of drills name it.
+    pub config_sha256: Option<Sha256Digest>,
+}
+
+impl SourceSpec {
+    /// A source with nothing but defaults: environment `local`, no objectives, no own checks, 30 s for
+    /// locks, the current directory.
+    #[must_use]
+    pub fn new(name: SourceName, engine: EngineKind, location: Location) -> Self {
+        Self {
+            name,
+            engine,
+            location,
+            environment: "local".to_owned(),
+            objectives: Objectives::default(),
+            check_integrity: false,
+            lock_timeout: Duration::from_secs(30),
+            drill: DrillSpec::default(),
+            checks: Vec::new(),
+            folder: PathBuf::from("."),
+            config_sha256: None,
+        }
+    }
+}
+
+/// What a drill does between the restore and the checks.
+#[derive(Clone, Debug)]
+pub struct DrillSpec {
+    /// SQL scripts that are run on the restored data, in this order; relative to the source's folder.
+    pub provision: Vec<PathBuf>,
+    /// A shell command that migrates the restored data to the application's present version.
+    pub migrate: Option<String>,
+    /// Keep the sandbox of a drill that did not pass.
+    pub keep_failed: bool,
+    /// Longest time for each script, and for the migration.
+    pub step_timeout: Duration,
+    /// Longest time until an application that a check serves accepts requests.
+    pub ready_timeout: Duration,
+}
+
+impl Default for DrillSpec {
+    /// Nothing to provision or migrate; ten minutes a step, one minute to get ready.
+    fn default() -> Self {
+        Self {
+            provision: Vec::new(),
+            migrate: None,
+            keep_failed: false,
+            step_timeout: Duration::from_secs(600),
+            ready_timeout: Duration::from_secs(60),
+        }
+    }
+}
+
+/// One check of the user's own.
+#[derive(Clone, Debug)]
+pub struct CheckSpec {
+    /// Its name, as it stands in reports and receipts.
+    pub name: String,
+    /// What it does.
+    pub kind: CheckKind,
+    /// It is ended, and is an error, after this time.
+    pub timeout: Duration,
+}
+
+/// The kinds of check.
+#[derive(Clone, Debug)]
+pub enum CheckKind {
+    /// A query that cannot write, and what it must answer.
+    Sql {
+        /// The query.
+        sql: String,
+        /// What its answer must be.
+        expect: Expectation,
+    },
+    /// A request to an application.
+    Http(HttpCheck),
+    /// A shell command, run with the target's variables (`DATABASE_URL`, ...).
+    Command {
+        /// The command, for `sh -c`.
+        command: String,
+        /// The exit code that passes.
+        exit_code: i32,
+    },
+}
+
+/// A request to an application, which the drill may start for it.
+#[derive(Clone, Debug)]
+pub struct HttpCheck {
+    /// A shell command that serves the application on the port `PORT` and the database `DATABASE_URL`.
+    /// It is started once for all checks that name the same command.
+    pub serve: Option<String>,
+    /// The address; `${PORT}` in it is the port that `serve` was given.
+    pub url: String,
+    /// `GET`, `POST`, ...
+    pub method: String,
+    /// Headers of the request.
+    pub headers: Vec<(String, String)>,
+    /// Its body.
+    pub body: Option<String>,
+    /// The status that passes.
+    pub status: u16,
+    /// A regular expression that the answer's body must match.
+    pub matches: Option<String>,
+}
+
+impl HttpCheck {
+    /// A `GET` of `url` that must answer 200.
+    #[must_use]
+    pub fn get(url: impl Into<String>) -> Self {
+        Self {
+            serve: None,
+            url: url.into(),
+            method: "GET".to_owned(),
+            headers: Vec::new(),
+            body: None,
+            status: 200,
+            matches: None,
+        }
+    }
+}
+
+/// What the answer to a query must be. All that is given must hold. `equals`, `min`, `max` and
+/// `matches` look at the first column of the only row; `rows` at the number of rows.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Expectation {
+    /// The value as text; NULL equals nothing. Two numbers are compared as numbers.
+    pub equals: Option<String>,
+    /// The least number.
+    pub min: Option<f64>,
+    /// The greatest number.
+    pub max: Option<f64>,
+    /// A regular expression that the value must match.
+    pub matches: Option<String>,
+    /// The exact number of rows.
+    pub rows: Option<u64>,
+}
+
+impl Expectation {
+    /// Whether anything is expected at all, and the expression is one.
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong.
+    pub fn validate(&self) -> Result<(), String> {
+        if *self == Self::default() {
+            return Err(
+                "a check with sql needs one of equals, min, max, matches or rows".to_owned(),
+            );
+        }
+        if let (Some(min), Some(max)) = (self.min, self.max)
+            && min > max
+        {
+            return Err(format!("min {min} is greater than max {max}"));
+        }
+        match &self.matches {
+            Some(pattern) => validate_pattern(pattern),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Whether `pattern` is a regular expression.
+///
+/// # Errors
+/// The expression's own error.
+pub fn validate_pattern(pattern: &str) -> Result<(), String> {
+    Regex::new(pattern)
+        .map(drop)
+        .map_err(|error| error.to_string())
+}
