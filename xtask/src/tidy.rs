@@ -7,11 +7,13 @@
 //! - [`places`]: what may be named, printed or asked for only in its one place
 //! - [`size`]: lengths of files and functions
 //! - [`style`]: module headers, names of modules, what is never written
+//! - [`invariants`]: a promise names the test that guards it
 //! - [`docs`]: decision records and exit codes
 //! - [`text`]: white space, and traces of the machine something was written on
 
 mod docs;
 mod imports;
+mod invariants;
 mod places;
 mod remark;
 mod size;
@@ -91,6 +93,7 @@ fn remarks(files: &[File]) -> Vec<Remark> {
         remarks.extend(style::check(source));
         remarks.extend(text::check_source(source));
     }
+    remarks.extend(invariants::check(&tree));
     for file in files {
         remarks.extend(imports::check(&file.path, &file.text));
         remarks.extend(docs::check_decision(&file.path, &file.text));
