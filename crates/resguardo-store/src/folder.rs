@@ -1,8 +1,8 @@
 //! A folder as an object store: one file an object, written by [`durable`].
 //!
-//! INVARIANT: an object is there whole or not at all. Drafts live in `~tmp` below the root, on the same
-//! file system, and are no keys (`~` is in none), so that no listing shows them; those of dead writers
-//! are swept when the store is opened.
+//! INVARIANT: an object is there whole or not at all (`contract::readers_never_see_a_part`). Drafts live
+//! in `~tmp` below the root and are no keys (`~` is in none), so that no listing shows them; those of
+//! dead writers are swept when the store is opened.
 //!
 //! Who writes when: [`Condition::Absent`] is a hard link, which the kernel makes atomic. For
 //! [`Condition::Matches`] the writer holds an exclusive flock on `~lock` while it compares and
@@ -18,7 +18,7 @@ use std::io::{self, Read as _};
 use std::ops::Range;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard};
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -134,17 +134,12 @@ impl FolderStore {
     /// folder that another process made a moment ago may not be yet.
     fn make_folder_of(&self, path: &Path) -> Result<(), DurableError> {
         let mut missing = Vec::new();
-        let known = || {
-            self.durable_folders
-                .lock()
-                .expect("no call panics while it holds the lock")
-        };
         for folder in path
             .ancestors()
             .skip(1)
             .take_while(|folder| *folder != self.root)
         {
-            if known().contains(folder) && folder.is_dir() {
+            if self.known_folders().contains(folder) && folder.is_dir() {
                 break;
             }
             missing.push(folder.to_owned());
@@ -152,9 +147,36 @@ impl FolderStore {
         for folder in missing.into_iter().rev() {
             durable::create_folder(&folder, Mode::PRIVATE_FOLDER)?;
             durable::sync_folder(folder.parent().unwrap_or(&self.root))?;
-            known().insert(folder);
+            self.known_folders().insert(folder);
         }
         Ok(())
+    }
+
+    /// The folder of drafts on the file system on which `path` will lie: the root's, or one beside the
+    /// object where a part of the vault is linked to another disk.
+    fn drafts_for(&self, path: &Path) -> Result<PathBuf, DurableError> {
+        let beside = path.parent().unwrap_or(&self.root);
+        let device = |folder: &Path| fs::metadata(folder).map(|metadata| metadata.dev()).ok();
+        let elsewhere = device(beside) != device(&self.root);
+        let drafts = if elsewhere {
+            beside.join(DRAFTS)
+        } else {
+            self.root.join(DRAFTS)
+        };
+        if !drafts.is_dir() {
+            self.make_folder_of(&drafts.join("draft"))?;
+        }
+        if elsewhere && self.known_folders().insert(drafts.clone()) {
+            // The root's are swept when the store is opened.
+            durable::sweep(&drafts)?;
+        }
+        Ok(drafts)
+    }
+
+    fn known_folders(&self) -> MutexGuard<'_, HashSet<PathBuf>> {
+        self.durable_folders
+            .lock()
+            .expect("no call panics while it holds the lock")
     }
 
     /// Locks `~lock` until the file is dropped. `None` where the file system has no locks.
@@ -170,11 +192,9 @@ impl FolderStore {
     fn write(&self, key: &Key, body: &[u8], condition: &Condition) -> Result<Version, StoreError> {
         let not_written = |error| not_written("put", key.as_str(), error);
         let path = self.path(key);
-        self.make_folder_of(&self.root.join(DRAFTS).join("draft"))
-            .map_err(not_written)?;
         self.make_folder_of(&path).map_err(not_written)?;
-        let mut draft =
-            Draft::begin(&self.root.join(DRAFTS), Mode::PRIVATE).map_err(not_written)?;
+        let drafts = self.drafts_for(&path).map_err(not_written)?;
+        let mut draft = Draft::begin(&drafts, Mode::PRIVATE).map_err(not_written)?;
         draft.append(body).map_err(not_written)?;
         let version = draft
             .file()

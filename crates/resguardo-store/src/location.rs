@@ -95,7 +95,10 @@ impl FromStr for Location {
         if text == "~" || text.starts_with("~/") {
             return Err(malformed("~ is not expanded here; write the path in full"));
         }
-        let Some((scheme, rest)) = text.split_once("://") else {
+        let Some((scheme, rest)) = text
+            .split_once("://")
+            .filter(|(scheme, _)| is_scheme(scheme))
+        else {
             return Ok(Self::Folder(PathBuf::from(text)));
         };
         match scheme.to_ascii_lowercase().as_str() {
@@ -121,6 +124,11 @@ impl FromStr for Location {
             }),
         }
     }
+}
+
+fn is_scheme(text: &str) -> bool {
+    text.bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'))
 }
 
 fn s3_place(
@@ -295,6 +303,7 @@ mod tests {
             ("file:///srv/a%20vault", "/srv/a vault"),
             ("file://localhost/srv", "/srv"),
             ("C:odd", "C:odd"),
+            ("/srv/odd://name", "/srv/odd://name"),
         ] {
             assert_eq!(read(text), Location::Folder(PathBuf::from(path)), "{text}");
             assert_eq!(read(text).folder(), Some(Path::new(path)));
