@@ -1,0 +1,148 @@
+//! The command line: global flags and the verbs. Each verb's flags are in its own file.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::commands::{
+    backup, catalog, completions, config, demo, doctor, drill, init, list, man, receipts, restore,
+    show, verify,
+};
+
+const ABOUT: &str = "Backups that are proven to restore";
+
+const LONG_ABOUT: &str = "\
+Backups that are proven to restore.
+
+Resguardo takes backups of databases into an encrypted, deduplicated vault, restores them into a
+sandbox, checks every row, measures how long that took, and signs a receipt of it.";
+
+const AFTER_HELP: &str = "\
+First steps:
+  resguardo demo                                    see all of it on a shop that is made up
+  resguardo init --vault ./vault --source shop=shop.db
+  resguardo backup                                  take a backup of every source
+  resguardo drill                                   prove that it comes back
+  resguardo restore shop --to restored.db           get it back
+
+A backup is named by the beginning of its id, latest, shop, shop:latest or shop@2026-11-20.
+
+Exit codes: 0 done, 1 user error, 2 usage, 3 findings (data bad, a check failed), 4 source or target
+unreachable, 5 vault, 6 locked, 7 refused for safety, 130 interrupted.";
+
+/// The command line.
+#[derive(Debug, Parser)]
+#[command(
+    name = "resguardo",
+    version,
+    about = ABOUT,
+    long_about = LONG_ABOUT,
+    after_help = AFTER_HELP,
+    disable_help_subcommand = true,
+    max_term_width = 100
+)]
+pub struct Cli {
+    /// Flags of every verb.
+    #[command(flatten)]
+    pub global: Global,
+    /// The verb.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// When to use colours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ColorChoice {
+    /// On a terminal, unless NO_COLOR is set.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// The language of reports and of the recovery kit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Lang {
+    /// English.
+    #[default]
+    En,
+    /// Spanish.
+    Es,
+}
+
+/// Flags of every verb.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "Global options")]
+pub struct Global {
+    /// The config file [default: ./resguardo.toml, if it is there]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The vault: a folder, or s3://bucket/prefix
+    #[arg(long, global = true, value_name = "URL")]
+    pub vault: Option<String>,
+    /// The identity that opens backups
+    #[arg(long, global = true, value_name = "FILE")]
+    pub identity: Option<PathBuf>,
+    /// A file whose first line is the passphrase of the identity
+    #[arg(long, global = true, value_name = "FILE")]
+    pub passphrase_file: Option<PathBuf>,
+    /// Print the answer as JSON (docs/json.md)
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// The language of reports and of the recovery kit
+    #[arg(long, global = true, value_name = "LANG", value_enum, default_value_t)]
+    pub lang: Lang,
+    /// No progress, no notes
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+    /// Colours
+    #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t)]
+    pub color: ColorChoice,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Set up a vault, its keys and a config
+    Init(init::Args),
+    /// Look at everything a backup, drill or restore needs
+    Doctor(doctor::Args),
+    /// Show the effective configuration
+    Config(config::Args),
+    /// Take a backup
+    Backup(backup::Args),
+    /// List the backups, and which of them are proven
+    List(list::Args),
+    /// Show everything that is known of one backup
+    Show(show::Args),
+    /// Check what is stored in the vault
+    Verify(verify::Args),
+    /// Bring a backup, or a file, back into a database
+    Restore(restore::Args),
+    /// Prove that a backup comes back: restore it into a sandbox, check it, time it, sign it
+    Drill(drill::Args),
+    /// List, show and check the signed receipts
+    Receipts(receipts::Args),
+    /// The local cache of the vault, and the history of runs
+    Catalog(catalog::Args),
+    /// See the main job on a shop that is made up
+    Demo(demo::Args),
+    /// Print completions for a shell
+    Completions(completions::Args),
+    /// Write the manual pages
+    Man(man::Args),
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::Cli;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,186 @@
+//! `doctor`: everything that a backup, drill or restore needs, looked at.
+
+use resguardo_model::{Diagnosis, Severity};
+use resguardo_ops::doctor::{self, DoctorRequest};
+use resguardo_store::probe::{self, Probe};
+use resguardo_vault::VaultError;
+use serde_json::json;
+
+use crate::config::Config;
+use crate::error::Failure;
+use crate::exit::Exit;
+use crate::invocation::{Invocation, Opened, Reading};
+use crate::render::{Output, counted, probing};
+
+/// Looks at config, keys, vault, store, clock, disk space, tools and sources, and changes nothing but some objects
+/// below probe/ in the vault, which it removes again. Each finding comes with the next command.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Ends with exit code 3 if there is a problem; a warning is none.\n\nExample:\n  resguardo doctor --json | jq -r '.diagnoses[] | select(.severity != \"ok\")'"
+)]
+pub struct Args {}
+
+/// Runs `doctor`.
+///
+/// # Errors
+/// If the configuration makes no sense. A problem that is found is no error, but exit code 3.
+pub fn run(invocation: &Invocation, _args: &Args) -> Result<Exit, Failure> {
+    let config = invocation.config()?;
+    let mut found = vec![Diagnosis::ok(
+        "resguardo",
+        format!("version {}", env!("CARGO_PKG_VERSION")),
+    )];
+    found.push(config_found(&config));
+    found.extend(sources_not_ready(&config));
+    let seen = look_at_store(invocation, &config, &mut found);
+    let cache = invocation.home()?.cache().to_path_buf();
+    let opened = open(invocation, config, &mut found)?;
+    let request = DoctorRequest {
+        sources: &opened.sources,
+        cache,
+        clock_ahead_milliseconds: seen
+            .map(|seen| i64::try_from(seen.clock_ahead.as_millis()).unwrap_or(i64::MAX)),
+    };
+    found.extend(doctor::doctor(&opened.context, &request));
+    let worst = found
+        .iter()
+        .map(|diagnosis| diagnosis.severity)
+        .max()
+        .unwrap_or(Severity::Ok);
+    invocation
+        .out
+        .json(&json!({ "diagnoses": found, "worst": worst }));
+    tell(&invocation.out, &found);
+    Ok(if worst == Severity::Problem {
+        Exit::Findings
+    } else {
+        Exit::Done
+    })
+}
+
+fn config_found(config: &Config) -> Diagnosis {
+    match &config.file {
+        Some(file) => Diagnosis::ok(
+            "config",
+            format!(
+                "{}, {}",
+                file.display(),
+                counted(config.sources.len() as u64, "source", "sources")
+            ),
+        ),
+        None => Diagnosis::not_ok(
+            Severity::Warning,
+            "config",
+            "there is no resguardo.toml here: only flags, the environment and defaults count",
+            "resguardo init, or name one with --config FILE",
+        ),
+    }
+}
+
+fn sources_not_ready(config: &Config) -> impl Iterator<Item = Diagnosis> {
+    config.sources.iter().filter_map(|source| {
+        let problem = source.spec.as_ref().err()?;
+        Some(Diagnosis::not_ok(
+            Severity::Problem,
+            format!("source {}", source.name),
+            problem.message.clone(),
+            problem.hint.clone().unwrap_or_default(),
+        ))
+    })
+}
+
+/// What is wrong, as a diagnosis.
+fn of_failure(subject: &str, failure: &Failure) -> Diagnosis {
+    let message = std::iter::once(failure.message.as_str())
+        .chain(failure.causes.iter().map(String::as_str))
+        .collect::<Vec<_>>()
+        .join(": ");
+    Diagnosis::not_ok(
+        Severity::Problem,
+        subject,
+        message,
+        failure.hint.clone().unwrap_or_default(),
+    )
+}
+
+fn look_at_store(
+    invocation: &Invocation,
+    config: &Config,
+    found: &mut Vec<Diagnosis>,
+) -> Option<Probe> {
+    config.vault.url.as_ref()?;
+    let nonce = format!(
+        "{}-{}",
+        invocation.clock.now().as_millisecond(),
+        std::process::id()
+    );
+    let seen = invocation.store(config).and_then(|store| {
+        // Nothing is written where there is no vault: `doctor` makes no folders.
+        resguardo_vault::Vault::read_config(&*store)?;
+        probe::probe(&*store, &*invocation.clock, &nonce)
+            .map_err(|error| VaultError::from(error).into())
+    });
+    match seen {
+        Ok(seen) => {
+            found.extend(probing::diagnose(&seen));
+            Some(seen)
+        }
+        Err(failure) => {
+            found.push(of_failure("store", &failure));
+            None
+        }
+    }
+}
+
+/// The vault if it opens; what keeps it from opening is a finding.
+fn open(
+    invocation: &Invocation,
+    config: Config,
+    found: &mut Vec<Diagnosis>,
+) -> Result<Opened, Failure> {
+    if config.vault.url.is_none() {
+        found.push(Diagnosis::not_ok(
+            Severity::Problem,
+            "vault",
+            "no vault is configured",
+            "resguardo init, or name one with --vault URL",
+        ));
+        return invocation.open_without_vault(config);
+    }
+    match invocation.open_with(config.clone(), Reading::IfAtHand) {
+        Ok(opened) => {
+            if let Some(keys) = &opened.keys {
+                found.extend(keys.diagnose());
+            }
+            Ok(opened)
+        }
+        Err(failure) => {
+            found.push(of_failure("vault", &failure));
+            invocation.open_without_vault(config)
+        }
+    }
+}
+
+fn tell(out: &Output, found: &[Diagnosis]) {
+    for diagnosis in found {
+        let word = match diagnosis.severity {
+            Severity::Ok => out.good("ok     "),
+            Severity::Warning => out.dubious("warning"),
+            Severity::Problem => out.bad("PROBLEM"),
+        };
+        if diagnosis.severity == Severity::Ok {
+            out.say(&format!(
+                "{word}  {}: {}",
+                diagnosis.subject, diagnosis.message
+            ));
+        } else {
+            out.print(&format!(
+                "{word}  {}: {}",
+                diagnosis.subject, diagnosis.message
+            ));
+            if !diagnosis.next.is_empty() {
+                out.print(&format!("         next: {}", diagnosis.next));
+            }
+        }
+    }
+}

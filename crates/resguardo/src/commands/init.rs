@@ -1,0 +1,322 @@
+//! `init`: a vault, its keys, a config, and the page that says how to get data back.
+
+use std::path::{Path, PathBuf};
+
+use resguardo_model::{Severity, WriterId};
+use resguardo_store::Store;
+use resguardo_store::durable::{self, DurableError, Mode};
+use resguardo_store::probe::{self, Probe};
+use resguardo_vault::VaultError;
+use serde_json::{Value, json};
+
+use crate::config::load::{self, Overrides};
+use crate::config::problem::shown_path;
+use crate::config::{Config, location, resolve};
+use crate::error::Failure;
+use crate::exit::Exit;
+use crate::invocation::Invocation;
+use crate::kit::Kit;
+use crate::render::probing;
+use crate::render::table::pairs;
+use crate::setup::plan::{self, Plan, Wishes};
+use crate::setup::vault::{self, Ready};
+use crate::template;
+use crate::wire::{self, Missing};
+
+const AFTER_HELP: &str = "\
+Examples:
+  resguardo init                                            asks what it needs to know
+  resguardo init --vault ./vault --source shop=./shop.db --yes
+  resguardo init --vault s3://acme-backups/shop --source shop=./shop.db --passphrase-file pass.txt --yes
+  resguardo init --vault s3://acme-backups/shop --write-only --recipient age1... --yes
+                                                            a host that backs up and cannot read history
+
+The keys go into RESGUARDO_HOME, or the platform's config folder, never into the vault. A run that was
+interrupted can be run again. A config that is there is used and left as it is.";
+
+/// Sets up a vault, the keys of this machine, resguardo.toml and the recovery kit; or joins a vault
+/// that is there.
+#[derive(Debug, clap::Args)]
+#[command(after_help = AFTER_HELP)]
+pub struct Args {
+    /// A database to protect; may be repeated
+    #[arg(long = "source", value_name = "NAME=URL")]
+    sources: Vec<String>,
+    /// Who can read the backups, besides the identity that is made; may be repeated
+    #[arg(long = "recipient", value_name = "AGE1...")]
+    recipients: Vec<String>,
+    /// Make no identity: this machine takes backups and cannot read them
+    #[arg(long, conflicts_with = "identity")]
+    write_only: bool,
+    /// Believe another writer of the vault as well; may be repeated
+    #[arg(long = "trust", value_name = "ed25519:HEX")]
+    trust: Vec<WriterId>,
+    /// Ask nothing
+    #[arg(long, short)]
+    yes: bool,
+}
+
+/// Runs `init`.
+///
+/// # Errors
+/// If something is in the way. What was done until then is used by the next run.
+pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
+    let wishes = Wishes {
+        vault: invocation.global.vault.clone(),
+        config: invocation.global.config.clone(),
+        sources: args.sources.clone(),
+        recipients: args.recipients.clone(),
+        write_only: args.write_only,
+        identity: invocation.global.identity.clone(),
+        trust: args.trust.clone(),
+        yes: args.yes,
+    };
+    let home = invocation.home()?;
+    let (plan, config) = planned(invocation, &wishes)?;
+    let store = wire::open_store(
+        &config.vault,
+        &config.folder,
+        Missing::Create,
+        &invocation.cancel,
+    )?;
+    let seen = trial(invocation, &*store)?;
+    let ready = vault::set_up(invocation, &home, &*store, &wishes)?;
+    let kit = write_kit(invocation, &plan, &config, &ready)?;
+    let config_written = write_config(&plan)?;
+    let done = Done {
+        plan,
+        config,
+        ready,
+        kit,
+        config_written,
+        seen,
+    };
+    invocation.out.json(&done.as_json());
+    done.tell(invocation);
+    Ok(Exit::Done)
+}
+
+/// The plan, and the configuration as it will be.
+fn planned(invocation: &Invocation, wishes: &Wishes) -> Result<(Plan, Config), Failure> {
+    let overrides = invocation.overrides();
+    let there = load::find(&invocation.ambient, &overrides).filter(|path| path.exists());
+    if let Some(path) = there {
+        if !wishes.sources.is_empty() {
+            return Err(Failure::new(
+                Exit::Refused,
+                format!("{} exists already, and is not overwritten", path.display()),
+            )
+            .hint(format!(
+                "add the source to {} yourself, or move the file away",
+                path.display()
+            )));
+        }
+        let config = load::load(&invocation.ambient, &overrides)?;
+        let vault = config
+            .vault
+            .url
+            .as_ref()
+            .map(|url| url.value.clone())
+            .unwrap_or_default();
+        return Ok((
+            Plan {
+                config: path,
+                existing: true,
+                vault,
+                sources: Vec::new(),
+            },
+            config,
+        ));
+    }
+    let plan = plan::make(&invocation.ambient, wishes)?;
+    let folder = plan.config.parent().unwrap_or(&invocation.ambient.folder);
+    let url = location::vault_url(&plan.vault, folder);
+    let config = resolve::without_file(
+        &invocation.ambient,
+        &Overrides {
+            vault: Some(url),
+            ..Overrides::default()
+        },
+    )?;
+    Ok((plan, config))
+}
+
+/// Tries the store out with objects that are removed again.
+fn trial(invocation: &Invocation, store: &dyn Store) -> Result<Probe, Failure> {
+    let nonce = format!(
+        "{}-{}",
+        invocation.clock.now().as_millisecond(),
+        std::process::id()
+    );
+    probe::probe(store, &*invocation.clock, &nonce).map_err(|error| VaultError::from(error).into())
+}
+
+/// Writes the recovery kit beside the config; one that is there is kept, for it may have notes in it.
+fn write_kit(
+    invocation: &Invocation,
+    plan: &Plan,
+    config: &Config,
+    ready: &Ready,
+) -> Result<WrittenKit, Failure> {
+    let folder = plan.config.parent().unwrap_or(&invocation.ambient.folder);
+    let path = folder.join("recovery-kit.md");
+    let mut sources: Vec<String> = plan
+        .sources
+        .iter()
+        .map(|source| source.name.to_string())
+        .collect();
+    if plan.existing {
+        sources = config
+            .sources
+            .iter()
+            .map(|source| source.name.to_string())
+            .collect();
+    }
+    let page = Kit {
+        vault: ready.description.vault,
+        place: config
+            .vault
+            .url
+            .as_ref()
+            .map(|url| url.value.clone())
+            .unwrap_or_default(),
+        recipients: ready.description.recipients.clone(),
+        writer: ready.writer,
+        host: invocation.ambient.host.clone(),
+        identity: ready
+            .identity
+            .as_ref()
+            .map(|path| path.display().to_string()),
+        protected: ready.protected,
+        sources,
+        made_at: invocation.clock.now(),
+    }
+    .render(invocation.global.lang);
+    match durable::create_new(&path, page.as_bytes(), Mode::READABLE) {
+        Ok(()) => Ok(WrittenKit { path, kept: false }),
+        Err(DurableError::AlreadyThere { .. }) => Ok(WrittenKit { path, kept: true }),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Writes the config, the last of all: it says that everything else is there.
+fn write_config(plan: &Plan) -> Result<bool, Failure> {
+    if plan.existing {
+        return Ok(false);
+    }
+    let folder = plan.config.parent().unwrap_or(Path::new("."));
+    durable::create_folder(folder, Mode::READABLE_FOLDER)?;
+    let text = template::render(&plan.vault, &plan.sources);
+    durable::create_new(&plan.config, text.as_bytes(), Mode::READABLE)?;
+    Ok(true)
+}
+
+struct WrittenKit {
+    path: PathBuf,
+    kept: bool,
+}
+
+struct Done {
+    plan: Plan,
+    config: Config,
+    ready: Ready,
+    kit: WrittenKit,
+    config_written: bool,
+    seen: Probe,
+}
+
+impl Done {
+    /// The shape of `docs/json.md`.
+    fn as_json(&self) -> Value {
+        json!({
+            "vault": self.ready.description.vault,
+            "url": self.config.vault.url.as_ref().map(|url| &url.value),
+            "created": self.ready.created,
+            "recipients": self.ready.description.recipients,
+            "writer": self.ready.writer,
+            "config": self.plan.config,
+            "keys": self.ready.keys.path(),
+            "identity": self.ready.identity,
+            "recovery_kit": self.kit.path,
+            "probe": probing::as_json(&self.seen),
+        })
+    }
+
+    fn tell(&self, invocation: &Invocation) {
+        let out = &invocation.out;
+        let shown = |path: &Path| {
+            shown_path(path, &invocation.ambient.folder)
+                .display()
+                .to_string()
+        };
+        let ready = &self.ready;
+        let place = self
+            .config
+            .vault
+            .url
+            .as_ref()
+            .map(|url| url.value.as_str())
+            .unwrap_or_default();
+        let made = if ready.created { "made" } else { "joined" };
+        let key = if ready.new_writer {
+            "made, mode 0600"
+        } else {
+            "was there"
+        };
+        let identity = match &ready.identity {
+            Some(path) if ready.protected => {
+                format!("{} (protected by a passphrase)", path.display())
+            }
+            Some(path) => path.display().to_string(),
+            None => "not on this machine: it can take backups and not read them".to_owned(),
+        };
+        let kept = |kept: bool| if kept { " (was there, kept)" } else { "" };
+        out.say(&pairs(&[
+            (
+                "vault",
+                format!("{place} ({made}, id {})", ready.description.vault),
+            ),
+            ("recipients", ready.description.recipients.join(", ")),
+            (
+                "write key",
+                format!("{} ({key})", ready.keys.write_key_path().display()),
+            ),
+            ("identity", identity),
+            (
+                "config",
+                format!("{}{}", shown(&self.plan.config), kept(!self.config_written)),
+            ),
+            (
+                "recovery kit",
+                format!("{}{}", shown(&self.kit.path), kept(self.kit.kept)),
+            ),
+            ("store", probing::in_words(&self.seen)),
+        ]));
+        for diagnosis in probing::diagnose(&self.seen) {
+            if diagnosis.severity != Severity::Ok {
+                out.warn(&format!("{}: {}", diagnosis.subject, diagnosis.message));
+            }
+        }
+        if ready.identity.is_some() {
+            out.warn(
+                "put a copy of the identity and of the recovery kit somewhere else now: without the identity nobody can open the backups",
+            );
+        }
+        out.say("");
+        out.say("next:");
+        for (command, why) in [
+            ("resguardo doctor", "is everything as it should be?"),
+            ("resguardo backup", "take the first backup"),
+            if ready.identity.is_some() {
+                ("resguardo drill", "prove that it comes back")
+            } else {
+                (
+                    "resguardo verify --depth heads",
+                    "check the vault without an identity",
+                )
+            },
+        ] {
+            out.say(&format!("  {command:<32} {why}"));
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! The verbs, one file each: flags, one call into ops, the answer rendered.
+
+pub mod backup;
+pub mod catalog;
+pub mod completions;
+pub mod config;
+pub mod demo;
+pub mod doctor;
+pub mod drill;
+pub mod init;
+pub mod list;
+pub mod man;
+pub mod receipts;
+pub mod restore;
+pub mod show;
+pub mod verify;
+
+use resguardo_model::SourceName;
+use resguardo_ops::SourceSpec;
+
+use crate::cli::Command;
+use crate::config::Config;
+use crate::config::problem::nearest;
+use crate::error::Failure;
+use crate::exit::Exit;
+use crate::invocation::Invocation;
+
+/// Runs one verb.
+///
+/// # Errors
+/// Whatever kept it from doing what was asked.
+pub fn run(invocation: &Invocation, command: Command) -> Result<Exit, Failure> {
+    match command {
+        Command::Init(args) => init::run(invocation, &args),
+        Command::Doctor(args) => doctor::run(invocation, &args),
+        Command::Config(args) => config::run(invocation, &args),
+        Command::Backup(args) => backup::run(invocation, &args),
+        Command::List(args) => list::run(invocation, &args),
+        Command::Show(args) => show::run(invocation, &args),
+        Command::Verify(args) => verify::run(invocation, &args),
+        Command::Restore(args) => restore::run(invocation, &args),
+        Command::Drill(args) => drill::run(invocation, &args),
+        Command::Receipts(args) => receipts::run(invocation, &args),
+        Command::Catalog(args) => catalog::run(invocation, &args),
+        Command::Demo(args) => demo::run(invocation, &args),
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(invocation, &args),
+    }
+}
+
+/// The configured sources of these names; all of them if no name is given.
+///
+/// # Errors
+/// If there is none of that name, or none at all.
+fn chosen_sources<'a>(
+    config: &'a Config,
+    names: &[SourceName],
+) -> Result<Vec<&'a SourceSpec>, Failure> {
+    if names.is_empty() {
+        let all = config.all_sources()?;
+        if all.is_empty() {
+            return Err(Failure::user("no source is configured").hint(
+                "add one to resguardo.toml, or set DATABASE_URL: see `resguardo init --help`",
+            ));
+        }
+        return Ok(all);
+    }
+    names
+        .iter()
+        .map(|name| {
+            config
+                .source(name)?
+                .ok_or_else(|| no_such_source(config, name))
+        })
+        .collect()
+}
+
+/// There is no such source in the config.
+fn no_such_source(config: &Config, name: &SourceName) -> Failure {
+    let known: Vec<&str> = config
+        .sources
+        .iter()
+        .map(|source| source.name.as_str())
+        .collect();
+    let message = if known.is_empty() {
+        format!("there is no source {name}; none is configured")
+    } else {
+        format!(
+            "there is no source {name}; configured: {}",
+            known.join(", ")
+        )
+    };
+    let failure = Failure::user(message);
+    match nearest(name.as_str(), known.iter().copied()) {
+        Some(meant) => failure.hint(format!("did you mean {meant}?")),
+        None => failure.hint("see the sources with `resguardo config show`"),
+    }
+}

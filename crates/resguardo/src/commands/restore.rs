@@ -1,0 +1,196 @@
+//! `restore`: a backup or a file into a database, never over data by accident.
+
+use std::path::Path;
+
+use resguardo_engine::port::{Location, TargetState};
+use resguardo_model::SourceName;
+use resguardo_model::size::ByteSize;
+use resguardo_ops::restore::{self, RestoreDone, RestoreRequest};
+use resguardo_ops::{Origin, Reference};
+use resguardo_store::durable::{self, Mode};
+use serde_json::{Value, json};
+
+use super::backup;
+use crate::config::location::{engine_of, sqlite_path};
+use crate::error::Failure;
+use crate::exit::Exit;
+use crate::invocation::{Invocation, Opened, Reading};
+use crate::prompt;
+use crate::render::{counted, time};
+
+const AFTER_HELP: &str = "\
+Examples:
+  resguardo restore shop --to restored.db                  the newest backup of shop, into a new file
+  resguardo restore shop@2026-11-20 --to old.db            the newest of that day or before
+  resguardo restore latest --to shop.db --clean            over what is there: asks for its name, and takes a
+                                                           safety backup of it first
+  resguardo restore shop --to shop.db --clean --only orders
+  resguardo restore shop-20261120.sqlite.gz --to new.db    a standard file, its hash checked first
+  resguardo restore latest --vault URL --identity FILE --to PATH
+                                                           on a machine that has nothing else";
+
+/// Restores a backup, or a standard file, into a target.
+///
+/// A target that holds data is refused, unless --clean is given and its name is typed; then a backup of it is
+/// taken first. Digests are checked before the target is touched.
+#[derive(Debug, clap::Args)]
+#[command(after_help = AFTER_HELP)]
+pub struct Args {
+    /// The backup, or a file
+    #[arg(value_name = "REF|FILE")]
+    from: String,
+    /// Where to restore to: a path or URL
+    #[arg(long, value_name = "URL|PATH")]
+    to: String,
+    /// Make the folders above the target where they are missing
+    #[arg(long)]
+    create: bool,
+    /// Replace what is there
+    #[arg(long)]
+    clean: bool,
+    /// The target's name, so that it is not asked for
+    #[arg(long, value_name = "NAME", requires = "clean")]
+    yes_overwrite: Option<String>,
+    /// Take no backup of what is replaced
+    #[arg(long, requires = "clean")]
+    no_safety_backup: bool,
+    /// Only this table; may be repeated
+    #[arg(long, value_name = "TABLE")]
+    only: Vec<String>,
+    /// The source that a file is a backup of
+    #[arg(long, value_name = "NAME")]
+    source: Option<SourceName>,
+}
+
+/// Runs `restore`.
+///
+/// # Errors
+/// If it is refused, or something failed; the message says what state the target is in.
+pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
+    let to = target(invocation, &args.to)?;
+    let origin = origin(invocation, &args.from, args.source.as_ref())?;
+    let opened = match &origin {
+        Origin::Backup(_) => invocation.open(Reading::Backups)?,
+        Origin::File { .. } => invocation.open_if_configured(Reading::Nothing)?,
+    };
+    if args.create
+        && let Some(folder) = Path::new(to.expose()).parent()
+    {
+        durable::create_folder(folder, Mode::READABLE_FOLDER)?;
+    }
+    let confirmation = match (&args.yes_overwrite, args.clean) {
+        (Some(name), _) => Some(name.clone()),
+        (None, true) => typed_name(invocation, &opened, &origin, &to)?,
+        (None, false) => None,
+    };
+    let request = RestoreRequest {
+        origin,
+        sources: &opened.sources,
+        to,
+        clean: args.clean,
+        confirmation,
+        safety_backup: !args.no_safety_backup,
+        only: args.only.clone(),
+    };
+    let done = restore::restore(&opened.context, &request)?;
+    drop(opened);
+    tell(invocation, &done);
+    Ok(Exit::Done)
+}
+
+/// Where `--to` points, seen from the folder the program was started in.
+fn target(invocation: &Invocation, to: &str) -> Result<Location, Failure> {
+    engine_of(to).map_err(|scheme| {
+        Failure::user(format!(
+            "{scheme} is not supported yet; this version restores into SQLite files"
+        ))
+        .hint("name a file: --to restored.db")
+    })?;
+    let path = invocation.ambient.absolute(&sqlite_path(to, Path::new("")));
+    Ok(Location::new(path.display().to_string()))
+}
+
+/// A name of a backup, unless it can only be a file.
+pub fn origin(
+    invocation: &Invocation,
+    text: &str,
+    source: Option<&SourceName>,
+) -> Result<Origin, Failure> {
+    let parsed = text.parse::<Reference>();
+    let path = invocation.ambient.absolute(Path::new(text));
+    match parsed {
+        Ok(reference) => Ok(Origin::Backup(reference)),
+        Err(_) if path.is_file() => Ok(Origin::File {
+            path,
+            source: source.cloned(),
+        }),
+        Err(_) if text.contains(['/', '.']) && !text.contains('@') => {
+            Err(Failure::user(format!("{} does not exist", path.display()))
+                .hint("name a file, or a backup: see `resguardo list`"))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Shows what is at the target and asks for its name.
+fn typed_name(
+    invocation: &Invocation,
+    opened: &Opened,
+    origin: &Origin,
+    to: &Location,
+) -> Result<Option<String>, Failure> {
+    if !invocation.ambient.asks {
+        return Ok(None);
+    }
+    let engine = restore::engine_of(&opened.context, origin, &opened.sources)?;
+    let seen = restore::inspect(&opened.context, engine, to, &opened.sources)?;
+    let TargetState::Occupied { name, contents } = &seen.state else {
+        return Ok(None);
+    };
+    invocation
+        .out
+        .error_line(&format!("{} holds {contents}", seen.place));
+    if let Some(source) = &seen.is_source {
+        invocation
+            .out
+            .error_line(&format!("it is the source {source} itself"));
+    }
+    let question = format!("Type {name} to replace it");
+    prompt::ask_unless(&question, &invocation.cancel).map(Some)
+}
+
+fn tell(invocation: &Invocation, done: &RestoreDone) {
+    let out = &invocation.out;
+    if let Some(safety) = &done.safety_backup {
+        out.say(&format!("before it was replaced, {}", backup::line(safety)));
+    }
+    out.say(&format!(
+        "restored {} into {}: {}, {} in {}",
+        done.origin,
+        done.target,
+        counted(done.tables, "table", "tables"),
+        ByteSize(done.bytes),
+        time::length(done.seconds),
+    ));
+    for note in &done.notes {
+        out.note(note);
+    }
+    out.json(&as_json(done));
+}
+
+fn as_json(done: &RestoreDone) -> Value {
+    json!({
+        "run": done.run,
+        "origin": done.origin,
+        "backup": done.backup,
+        "source": done.source,
+        "taken_at": done.taken_at,
+        "target": done.target,
+        "tables": done.tables,
+        "bytes": done.bytes,
+        "seconds": done.seconds,
+        "safety_backup": done.safety_backup.as_ref().map(backup::as_json),
+        "receipt": done.receipt,
+        "notes": done.notes,
+    })
+}

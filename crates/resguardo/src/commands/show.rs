@@ -1,0 +1,181 @@
+//! `show`: everything that is known of one backup.
+
+use resguardo_model::FileKind;
+use resguardo_model::size::ByteSize;
+use resguardo_ops::Reference;
+use resguardo_ops::show::{self, Contents, ShowDone};
+use serde_json::{Value, json};
+
+use super::list;
+use crate::error::Failure;
+use crate::exit::Exit;
+use crate::invocation::{Invocation, Reading};
+use crate::render::table::{pairs, table};
+use crate::render::{counted, time};
+
+const AFTER_HELP: &str = "\
+Examples:
+  resguardo show latest
+  resguardo show shop@2026-11-20    the newest of that day or before
+  resguardo show 01jd8kq2v3 --json";
+
+/// Shows one backup: when and why it was taken, what is in it, and its receipts. What is in it only an
+/// identity opens.
+#[derive(Debug, clap::Args)]
+#[command(after_help = AFTER_HELP)]
+pub struct Args {
+    /// The backup
+    #[arg(value_name = "REF")]
+    backup: String,
+}
+
+/// Runs `show`.
+///
+/// # Errors
+/// If there is no such backup.
+pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
+    let reference: Reference = args.backup.parse()?;
+    let opened = invocation.open(Reading::IfAtHand)?;
+    let done = show::show(&opened.context, &reference)?;
+    invocation.out.json(&as_json(&done));
+    print(invocation, &done, &opened.context.zone);
+    Ok(Exit::Done)
+}
+
+fn print(invocation: &Invocation, done: &ShowDone, zone: &jiff::tz::TimeZone) {
+    let (backup, head) = (&done.backup, &done.head.head);
+    let out = &invocation.out;
+    let trust = if backup.trusted {
+        ""
+    } else {
+        " (not pinned on this machine)"
+    };
+    let proven = match (backup.proven_at, backup.last_drill) {
+        (Some(at), _) => time::moment(at, zone),
+        (None, Some(_)) => "no: its last drill failed".to_owned(),
+        (None, None) => format!(
+            "not yet; prove it with `resguardo drill {}`",
+            &backup.id.to_string()[..10]
+        ),
+    };
+    out.print(&pairs(&[
+        ("backup", backup.id.to_string()),
+        ("source", format!("{} ({})", backup.source, backup.engine)),
+        ("taken", time::moment(backup.taken_at, zone)),
+        ("reason", backup.reason.to_string()),
+        ("size", ByteSize(backup.raw_bytes).to_string()),
+        (
+            "stored",
+            format!(
+                "{} added; {} of {} needed",
+                ByteSize(backup.stored_bytes),
+                counted(head.packs.len() as u64, "pack", "packs"),
+                ByteSize(head.packs.iter().map(|pack| pack.bytes).sum()),
+            ),
+        ),
+        ("head", done.head.sha256.to_string()),
+        ("manifest", head.manifest.sha256.to_string()),
+        ("writer", format!("{}{trust}", backup.writer)),
+        ("proven", proven),
+    ]));
+    match &done.contents {
+        Ok(contents) => print_contents(invocation, contents),
+        Err(why) => out.note(&format!("what is in it cannot be shown: {why}")),
+    }
+    if !done.receipts.is_empty() {
+        out.print("");
+        let rows = done
+            .receipts
+            .iter()
+            .map(|receipt| {
+                vec![
+                    receipt.run.to_string(),
+                    super::receipts::verb(receipt.verb).to_owned(),
+                    receipt.outcome.clone(),
+                    time::moment(receipt.finished_at, zone),
+                ]
+            })
+            .collect();
+        out.print(&table(
+            out,
+            &["RECEIPT", "VERB", "OUTCOME", "FINISHED"],
+            &[],
+            rows,
+        ));
+    }
+}
+
+fn print_contents(invocation: &Invocation, contents: &Contents) {
+    let out = &invocation.out;
+    let header = &contents.header;
+    let mut rows = vec![
+        ("host", header.host.clone()),
+        ("operator", header.operator.clone()),
+        ("resguardo", header.resguardo.clone()),
+        ("library", header.facts.server_version.clone()),
+    ];
+    if !header.note.is_empty() {
+        rows.push(("note", header.note.clone()));
+    }
+    out.print(&pairs(&rows));
+    out.print("");
+    let files = contents
+        .files
+        .iter()
+        .map(|file| {
+            let kind = match file.kind {
+                FileKind::Pages { page_bytes } => format!("pages of {page_bytes}"),
+                FileKind::Stream => "stream".to_owned(),
+            };
+            vec![
+                file.path.to_string(),
+                ByteSize(file.bytes).to_string(),
+                kind,
+                file.sha256.to_string(),
+            ]
+        })
+        .collect();
+    out.print(&table(
+        out,
+        &["FILE", "SIZE", "KIND", "SHA-256"],
+        &[1],
+        files,
+    ));
+    out.print("");
+    let tables = header
+        .facts
+        .tables
+        .iter()
+        .map(|table| vec![table.name.clone(), table.rows.to_string()])
+        .collect();
+    out.print(&table(out, &["TABLE", "ROWS"], &[1], tables));
+}
+
+fn as_json(done: &ShowDone) -> Value {
+    let head = &done.head.head;
+    let contents = done.contents.as_ref().ok();
+    let mut backup = list::as_json(&done.backup);
+    backup["head_sha256"] = json!(done.head.sha256);
+    backup["manifest"] = json!(head.manifest);
+    backup["sequence"] = json!(head.sequence);
+    backup["packs"] = json!(head.packs);
+    json!({
+        "backup": backup,
+        "manifest": contents.map(|contents| &contents.header),
+        "files": contents.map(|contents| {
+            contents
+                .files
+                .iter()
+                .map(|file| json!({
+                    "path": file.path,
+                    "kind": file.kind,
+                    "bytes": file.bytes,
+                    "sha256": file.sha256,
+                    "extents": file.extents,
+                }))
+                .collect::<Vec<_>>()
+        }),
+        "contents_error": done.contents.as_ref().err(),
+        "receipts": done.receipts.iter().map(super::receipts::summary_json).collect::<Vec<_>>(),
+    })
+}

@@ -1,0 +1,291 @@
+//! The shape of `resguardo.toml`, as it is written. [`super::resolve`] gives it meaning.
+//!
+//! Every leaf carries its place in the file, so that an error can point at it and `config show` can
+//! name its line. The doc comments are the descriptions in the JSON Schema.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::Range;
+
+use resguardo_model::duration::Span;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::de::Visitor;
+use serde::{Deserialize, Deserializer};
+use toml::Spanned;
+
+/// A value and where it stands in the file.
+#[derive(Clone, Debug)]
+pub struct Leaf<T>(Spanned<T>);
+
+impl<T> Leaf<T> {
+    /// The value.
+    pub fn get(&self) -> &T {
+        self.0.get_ref()
+    }
+
+    /// Its bytes in the file.
+    pub fn span(&self) -> Range<usize> {
+        self.0.span()
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Leaf<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Spanned::deserialize(deserializer).map(Self)
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for Leaf<T> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        T::schema_name()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        T::json_schema(generator)
+    }
+}
+
+/// A length of time: a whole number and a unit, like 90s, 15m, 4h, 30d or 2w.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(transparent)]
+pub struct Length(pub Span);
+
+impl JsonSchema for Length {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Length".into()
+    }
+
+    fn json_schema(_generator: &mut SchemaGenerator) -> Schema {
+        schemars::json_schema!({
+            "type": "string",
+            "pattern": "^[0-9]+[smhdw]$",
+        })
+    }
+}
+
+/// A value that a check compares with, as text: `true` and `false` are 1 and 0, as SQLite has them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scalar(pub String);
+
+impl<'de> Deserialize<'de> for Scalar {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ScalarVisitor;
+
+        impl Visitor<'_> for ScalarVisitor {
+            type Value = Scalar;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text, a number, true or false")
+            }
+
+            fn visit_bool<E>(self, value: bool) -> Result<Scalar, E> {
+                Ok(Scalar(u8::from(value).to_string()))
+            }
+
+            fn visit_i64<E>(self, value: i64) -> Result<Scalar, E> {
+                Ok(Scalar(value.to_string()))
+            }
+
+            fn visit_f64<E>(self, value: f64) -> Result<Scalar, E> {
+                Ok(Scalar(value.to_string()))
+            }
+
+            fn visit_str<E>(self, value: &str) -> Result<Scalar, E> {
+                Ok(Scalar(value.to_owned()))
+            }
+        }
+
+        deserializer.deserialize_any(ScalarVisitor)
+    }
+}
+
+impl JsonSchema for Scalar {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Scalar".into()
+    }
+
+    fn json_schema(_generator: &mut SchemaGenerator) -> Schema {
+        schemars::json_schema!({ "type": ["string", "number", "boolean"] })
+    }
+}
+
+/// Configuration of Resguardo: `resguardo.toml`.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "resguardo.toml")]
+pub struct ConfigFile {
+    /// Where backups are stored.
+    #[serde(default)]
+    pub vault: VaultFile,
+    /// What is promised for each kind of surroundings: `[environments.production]`.
+    #[serde(default)]
+    pub environments: BTreeMap<String, EnvironmentFile>,
+    /// What is protected: `[sources.shop]`. A name is 1 to 63 of a-z, 0-9, _ and -.
+    #[serde(default)]
+    #[schemars(with = "BTreeMap<String, SourceFile>")]
+    pub sources: BTreeMap<Spanned<String>, SourceFile>,
+}
+
+/// Where backups are stored.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct VaultFile {
+    /// A folder, or s3://bucket/prefix. A relative folder is seen from this file.
+    pub url: Option<Leaf<String>>,
+    /// Further vaults that hold the same backups. Not supported yet: refused by name.
+    pub copies: Option<Leaf<Vec<String>>>,
+    /// zstd level, 1 (fast) to 19 (small). Default: 3.
+    pub compression_level: Option<Leaf<i32>>,
+    /// The identity file that opens backups; only needed to read them. Default: the one in the keys folder.
+    pub identity: Option<Leaf<String>>,
+    /// S3: URL of a server that is not Amazon's, like http://127.0.0.1:9000.
+    pub endpoint: Option<Leaf<String>>,
+    /// S3: region.
+    pub region: Option<Leaf<String>>,
+    /// S3: the bucket is part of the path, not of the host name. Many own servers need it.
+    pub path_style: Option<Leaf<bool>>,
+    /// S3: access key. `${VAR}`, `file:PATH` or `cmd:COMMAND` keep it out of this file.
+    pub access_key: Option<Leaf<String>>,
+    /// S3: secret key. `${VAR}`, `file:PATH` or `cmd:COMMAND` keep it out of this file.
+    pub secret_key: Option<Leaf<String>>,
+}
+
+/// What is promised for the sources of one environment.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EnvironmentFile {
+    /// Most data, in time, that may be lost. A drill fails if the backup is older.
+    pub rpo: Option<Leaf<Length>>,
+    /// Longest time a restore and its checks may take. A drill fails if it took longer.
+    pub rto: Option<Leaf<Length>>,
+    /// Time zone of the schedules and of times in backup names, like America/Bogota.
+    pub timezone: Option<Leaf<String>>,
+    /// When backups are due, as five cron fields. Checked and recorded; used by a later version.
+    pub schedule: Option<Leaf<String>>,
+    /// How long backups are kept. Checked and recorded; used by a later version.
+    pub retention: Option<RetentionFile>,
+    /// Drills.
+    pub drill: Option<EnvironmentDrillFile>,
+}
+
+/// How long backups are kept: so many of each, or so long by reason.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RetentionFile {
+    /// So many of the newest.
+    pub last: Option<Leaf<u32>>,
+    /// The newest of each of so many hours.
+    pub hourly: Option<Leaf<u32>>,
+    /// The newest of each of so many days.
+    pub daily: Option<Leaf<u32>>,
+    /// The newest of each of so many weeks.
+    pub weekly: Option<Leaf<u32>>,
+    /// The newest of each of so many months.
+    pub monthly: Option<Leaf<u32>>,
+    /// The newest of each of so many years.
+    pub yearly: Option<Leaf<u32>>,
+    /// Everything that is younger.
+    pub within: Option<Leaf<Length>>,
+    /// Backups with the reason pre-migration.
+    pub pre_migration: Option<Leaf<Length>>,
+    /// Backups with the reason pre-update.
+    pub pre_update: Option<Leaf<Length>>,
+    /// Backups with the reason safety.
+    pub safety: Option<Leaf<Length>>,
+}
+
+/// Drills of an environment.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EnvironmentDrillFile {
+    /// When drills are due, as five cron fields. Checked and recorded; used by a later version.
+    pub schedule: Option<Leaf<String>>,
+}
+
+/// Something that is protected.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SourceFile {
+    /// Its kind: sqlite. Default: told from the url.
+    pub engine: Option<Leaf<String>>,
+    /// Where it is: a path, sqlite:PATH, or `${DATABASE_URL}`. A relative path is seen from this file.
+    pub url: Option<Leaf<String>>,
+    /// The environment whose objectives hold for it. Default: local.
+    pub environment: Option<Leaf<String>>,
+    /// Check its integrity before every backup. Default: false.
+    pub check_integrity: Option<Leaf<bool>>,
+    /// Longest wait for a lock that somebody else holds. Default: 30s.
+    pub lock_timeout: Option<Leaf<Length>>,
+    /// How its drills are done.
+    pub drill: Option<SourceDrillFile>,
+    /// What a drill checks beyond what is built in.
+    #[serde(default)]
+    pub checks: Vec<Leaf<CheckFile>>,
+}
+
+/// How the drills of a source are done.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SourceDrillFile {
+    /// SQL files to run in the sandbox before the migration, in this order.
+    pub provision: Option<Leaf<Vec<String>>>,
+    /// Command that migrates the restored database; it finds it by `DATABASE_URL`.
+    pub migrate: Option<Leaf<String>>,
+    /// Keep the sandbox of a drill that failed. Default: false.
+    pub keep_failed: Option<Leaf<bool>>,
+    /// Longest time for one provisioning file, and for the migration. Default: 10m.
+    pub timeout: Option<Leaf<Length>>,
+    /// Longest time until an application that a check serves answers. Default: 1m.
+    pub ready_timeout: Option<Leaf<Length>>,
+}
+
+/// One check: `sql`, `http` or `command`, and what is expected.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CheckFile {
+    /// What it is called in reports.
+    pub name: Option<Leaf<String>>,
+    /// A query on the restored database.
+    pub sql: Option<Leaf<String>>,
+    /// sql: the first value of the first row is this.
+    pub equals: Option<Leaf<Scalar>>,
+    /// sql: the first value of the first row is at least this.
+    pub min: Option<Leaf<f64>>,
+    /// sql: the first value of the first row is at most this.
+    pub max: Option<Leaf<f64>>,
+    /// sql, http: this regular expression matches the first value, or the body.
+    pub matches: Option<Leaf<String>>,
+    /// sql: there are so many rows.
+    pub rows: Option<Leaf<u64>>,
+    /// URL to ask; `${PORT}` is the port of `serve`.
+    pub http: Option<Leaf<String>>,
+    /// http: command that starts the application on the restored database and `PORT`.
+    pub serve: Option<Leaf<String>>,
+    /// http: the method. Default: GET.
+    pub method: Option<Leaf<String>>,
+    /// http: headers to send.
+    pub headers: Option<BTreeMap<String, String>>,
+    /// http: body to send.
+    pub body: Option<Leaf<String>>,
+    /// http: the status that is expected. Default: 200.
+    pub status: Option<Leaf<u16>>,
+    /// Command to run against the restored database.
+    pub command: Option<Leaf<String>>,
+    /// command: the exit code that is expected. Default: 0.
+    pub exit_code: Option<Leaf<i32>>,
+    /// Longest time it may take; then it is an error. Default: 30s.
+    pub timeout: Option<Leaf<Length>>,
+}

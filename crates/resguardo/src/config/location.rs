@@ -1,0 +1,121 @@
+//! Where a source or a vault lies, seen from the right folder.
+
+use std::path::{Path, PathBuf};
+
+use resguardo_model::{EngineKind, SourceName};
+
+/// The engine that a source's URL is for.
+///
+/// # Errors
+/// The scheme, if no engine of this version knows it.
+pub fn engine_of(url: &str) -> Result<EngineKind, String> {
+    match scheme(url) {
+        None | Some("sqlite" | "sqlite3" | "file") => Ok(EngineKind::Sqlite),
+        Some(other) => Err(other.to_owned()),
+    }
+}
+
+/// The scheme of a URL; a path has none.
+fn scheme(url: &str) -> Option<&str> {
+    let (scheme, _) = url.split_once(':')?;
+    let fits = scheme.len() > 1
+        && scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+        && scheme
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'));
+    fits.then_some(scheme)
+}
+
+/// The path in any of the ways a SQLite database is named: a path, `sqlite:PATH`, `sqlite:///abs`,
+/// `file:PATH`, each perhaps with `?parameters`, which are left out.
+#[must_use]
+pub fn sqlite_path(url: &str, folder: &Path) -> PathBuf {
+    let Some(scheme) = scheme(url) else {
+        return folder.join(url);
+    };
+    let rest = &url[scheme.len() + 1..];
+    let rest = rest.strip_prefix("//").unwrap_or(rest);
+    let path = rest.split('?').next().unwrap_or(rest);
+    folder.join(path)
+}
+
+/// A vault's URL as the stores take it: a relative folder is made absolute, the rest stays.
+#[must_use]
+pub fn vault_url(url: &str, folder: &Path) -> String {
+    match scheme(url) {
+        None => folder.join(url).display().to_string(),
+        Some("file") => sqlite_path(url, folder).display().to_string(),
+        Some(_) => url.to_owned(),
+    }
+}
+
+/// A name for the source at `path`: the file's name without its ending, in the letters of a name.
+#[must_use]
+pub fn name_for(path: &Path) -> SourceName {
+    let stem = path
+        .file_stem()
+        .map(|stem| stem.to_string_lossy().to_lowercase())
+        .unwrap_or_default();
+    let name: String = stem
+        .chars()
+        .map(|letter| match letter {
+            'a'..='z' | '0'..='9' | '_' => letter,
+            _ => '-',
+        })
+        .take(63)
+        .collect();
+    name.trim_matches(['-', '_'])
+        .parse()
+        .unwrap_or_else(|_| "database".parse().expect("a literal that is a name"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_way_to_name_a_database() {
+        for (url, path) in [
+            ("shop.db", "/etc/r/shop.db"),
+            ("./data/shop.db", "/etc/r/./data/shop.db"),
+            ("/srv/shop.db", "/srv/shop.db"),
+            ("sqlite:shop.db", "/etc/r/shop.db"),
+            ("sqlite:///srv/shop.db", "/srv/shop.db"),
+            ("file:./dev.db?connection_limit=1", "/etc/r/./dev.db"),
+            ("file:///srv/shop.db", "/srv/shop.db"),
+            ("odd?name.db", "/etc/r/odd?name.db"),
+        ] {
+            assert_eq!(
+                sqlite_path(url, Path::new("/etc/r")),
+                Path::new(path),
+                "{url}"
+            );
+            assert_eq!(engine_of(url), Ok(EngineKind::Sqlite), "{url}");
+        }
+        assert_eq!(engine_of("postgres://db/shop"), Err("postgres".to_owned()));
+    }
+
+    #[test]
+    fn a_vault_keeps_its_url_and_a_folder_becomes_absolute() {
+        for (url, out) in [
+            ("vault", "/srv/vault"),
+            ("/mnt/vault", "/mnt/vault"),
+            ("file:///mnt/vault", "/mnt/vault"),
+            ("s3://bucket/a", "s3://bucket/a"),
+        ] {
+            assert_eq!(vault_url(url, Path::new("/srv")), out, "{url}");
+        }
+    }
+
+    #[test]
+    fn names_for_files() {
+        for (path, name) in [
+            ("/srv/Shop.sqlite", "shop"),
+            ("mi tienda.db", "mi-tienda"),
+            ("ñandú.db", "and"),
+            ("ñ.db", "database"),
+        ] {
+            assert_eq!(name_for(Path::new(path)).as_str(), name, "{path}");
+        }
+    }
+}

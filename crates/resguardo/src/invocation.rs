@@ -1,0 +1,263 @@
+//! One run of the program: flags, surroundings, output, and what is opened from them.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use resguardo_model::{CancelToken, Clock, NoProgress, Progress, SystemClock};
+use resguardo_ops::catalog::Catalog;
+use resguardo_ops::{Context, SourceSpec};
+use resguardo_store::Store;
+use resguardo_store::durable::{self, Mode};
+use resguardo_vault::{Access, Identities, Settings, Vault};
+use secrecy::SecretString;
+
+use crate::ambient::Ambient;
+use crate::cli::Global;
+use crate::config::Config;
+use crate::config::load::{self, Overrides};
+use crate::error::Failure;
+use crate::home::Home;
+use crate::keys::{self, KeyFolder};
+use crate::prompt;
+use crate::render::Output;
+use crate::render::progress::{PlainProgress, TerminalProgress};
+use crate::wire;
+
+/// One run of the program.
+pub struct Invocation {
+    /// What surrounds it.
+    pub ambient: Ambient,
+    /// Flags of every verb.
+    pub global: Global,
+    /// Where and how to print.
+    pub out: Output,
+    /// Raised by signals, once [`Invocation::opened`] listens for them.
+    pub cancel: CancelToken,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Whether a verb reads what only an identity opens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// No: the identity is not even looked for.
+    Nothing,
+    /// If it is at hand without a question.
+    IfAtHand,
+    /// Yes. The vault says what is missing if there is none.
+    Backups,
+}
+
+/// The vault with everything a verb needs.
+pub struct Opened {
+    /// The effective configuration.
+    pub config: Config,
+    /// Every source that can be used at present.
+    pub sources: Vec<SourceSpec>,
+    /// What ops is given.
+    pub context: Context,
+    /// The keys of this machine for it.
+    pub keys: Option<KeyFolder>,
+}
+
+impl Invocation {
+    /// A run with the machine's clock.
+    #[must_use]
+    pub fn new(ambient: Ambient, global: Global) -> Self {
+        Self {
+            out: Output::new(&ambient, &global),
+            ambient,
+            global,
+            cancel: CancelToken::new(),
+            clock: Arc::new(SystemClock),
+        }
+    }
+
+    /// What the command line says about the configuration.
+    #[must_use]
+    pub fn overrides(&self) -> Overrides {
+        Overrides {
+            config: self.global.config.clone(),
+            vault: self.global.vault.clone(),
+            identity: self.global.identity.clone(),
+        }
+    }
+
+    /// The effective configuration.
+    ///
+    /// # Errors
+    /// If it makes no sense.
+    pub fn config(&self) -> Result<Config, Failure> {
+        Ok(load::load(&self.ambient, &self.overrides())?)
+    }
+
+    /// This machine's folders.
+    ///
+    /// # Errors
+    /// If there is no home.
+    pub fn home(&self) -> Result<Home, Failure> {
+        Ok(Home::find(&self.ambient)?)
+    }
+
+    /// Whoever shows the progress.
+    #[must_use]
+    pub fn progress(&self) -> Arc<dyn Progress> {
+        if self.global.json || self.global.quiet {
+            Arc::new(NoProgress)
+        } else if self.ambient.stderr_terminal {
+            Arc::new(TerminalProgress::new())
+        } else {
+            Arc::new(PlainProgress::new(self.out.clone()))
+        }
+    }
+
+    /// The store of the configured vault.
+    ///
+    /// # Errors
+    /// If none is configured or the settings make no sense.
+    pub fn store(&self, config: &Config) -> Result<Arc<dyn Store>, Failure> {
+        wire::open_store(
+            &config.vault,
+            &config.folder,
+            wire::Missing::Leave,
+            &self.cancel,
+        )
+    }
+
+    /// The identity that is to be used: the one that was named, else the one in the keys folder.
+    ///
+    /// # Errors
+    /// If one was named and cannot be read, or is protected and nobody knows the passphrase.
+    fn identities(
+        &self,
+        config: &Config,
+        keys: &KeyFolder,
+        reading: Reading,
+    ) -> Result<Option<Identities>, Failure> {
+        let named = config
+            .vault
+            .identity
+            .as_ref()
+            .map(|setting| setting.value.clone());
+        let path = match (reading, named) {
+            (Reading::Nothing, _) => return Ok(None),
+            (_, Some(path)) => path,
+            (_, None) if keys.identity_path().exists() => keys.identity_path(),
+            (_, None) => return Ok(None),
+        };
+        self.read_identity(&path, reading)
+    }
+
+    fn read_identity(&self, path: &Path, reading: Reading) -> Result<Option<Identities>, Failure> {
+        let file = self.global.passphrase_file.as_deref();
+        let passphrase = || -> Result<Option<SecretString>, Failure> {
+            match reading {
+                Reading::Backups => prompt::passphrase(&self.ambient, file),
+                _ => prompt::given_passphrase(&self.ambient, file),
+            }
+        };
+        match keys::read_identity(path, passphrase) {
+            Ok(identities) => Ok(Some(identities)),
+            Err(_) if reading == Reading::IfAtHand => Ok(None),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Opens the configured vault.
+    ///
+    /// # Errors
+    /// If there is none, it cannot be reached, or a key cannot be read.
+    pub fn open(&self, reading: Reading) -> Result<Opened, Failure> {
+        self.open_with(self.config()?, reading)
+    }
+
+    /// Opens the vault that `config` names.
+    ///
+    /// # Errors
+    /// As [`Invocation::open`].
+    pub fn open_with(&self, config: Config, reading: Reading) -> Result<Opened, Failure> {
+        let home = self.home()?;
+        let store = self.store(&config)?;
+        let description = Vault::read_config(&*store)?;
+        let keys = KeyFolder::new(home.keys(description.vault));
+        let write_key = keys.read_write_key()?;
+        let identities = self.identities(&config, &keys, reading)?;
+        if write_key.is_none() {
+            self.out.warn(&format!(
+                "this machine has no write key for vault {}: no writer is pinned here, and no receipt will be signed",
+                description.vault
+            ));
+        }
+        let access = Access {
+            trusted_writers: Vec::new(),
+            write_key,
+            identities,
+        };
+        let settings = Settings {
+            clock: Arc::clone(&self.clock),
+            cache: home.cache().to_path_buf(),
+            threads: std::thread::available_parallelism().map_or(2, usize::from),
+            compression_level: config.vault.compression_level,
+        };
+        let vault = Vault::open(store, access, settings)?;
+        let context = self.context(&config, Some(vault), home.state())?;
+        Ok(Opened {
+            sources: config.usable_sources().cloned().collect(),
+            config,
+            context,
+            keys: Some(keys),
+        })
+    }
+
+    /// What is needed without a vault: to export, or to restore and drill a file.
+    ///
+    /// # Errors
+    /// If there is no home.
+    pub fn open_without_vault(&self, config: Config) -> Result<Opened, Failure> {
+        let context = self.context(&config, None, self.home()?.state())?;
+        Ok(Opened {
+            sources: config.usable_sources().cloned().collect(),
+            config,
+            context,
+            keys: None,
+        })
+    }
+
+    /// The vault if one is configured and set up, else none.
+    ///
+    /// # Errors
+    /// If it is configured and cannot be opened.
+    pub fn open_if_configured(&self, reading: Reading) -> Result<Opened, Failure> {
+        let config = self.config()?;
+        if config.vault.url.is_some() {
+            self.open_with(config, reading)
+        } else {
+            self.open_without_vault(config)
+        }
+    }
+
+    fn context(
+        &self,
+        config: &Config,
+        vault: Option<Vault>,
+        state: &Path,
+    ) -> Result<Context, Failure> {
+        durable::create_folder(state, Mode::PRIVATE_FOLDER)?;
+        let catalog =
+            Catalog::open(&state.join("catalog.db")).map_err(resguardo_ops::OpsError::from)?;
+        crate::signal::watch(&self.cancel);
+        Ok(Context {
+            vault: vault.map(Arc::new),
+            catalog,
+            engines: wire::engines(state),
+            clock: Arc::clone(&self.clock),
+            zone: config.zone.clone(),
+            cancel: self.cancel.clone(),
+            progress: self.progress(),
+            host: self.ambient.host.clone(),
+            operator: self.ambient.operator.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            state: PathBuf::from(state),
+        })
+    }
+}

@@ -1,0 +1,123 @@
+//! Questions on a terminal. Asked on standard error, so that standard output stays the answer's.
+
+use std::io::{BufRead as _, Write as _};
+use std::path::Path;
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::Duration;
+
+use resguardo_model::CancelToken;
+use secrecy::SecretString;
+
+use crate::ambient::Ambient;
+use crate::error::Failure;
+
+/// Asks; an empty answer is the default.
+///
+/// # Errors
+/// If standard input has ended.
+pub fn ask(question: &str, default: &str) -> Result<String, Failure> {
+    let shown = if default.is_empty() {
+        format!("{question}: ")
+    } else {
+        format!("{question} [{default}]: ")
+    };
+    let mut stderr = std::io::stderr().lock();
+    let _ = stderr
+        .write_all(shown.as_bytes())
+        .and_then(|()| stderr.flush());
+    let mut line = String::new();
+    let read = std::io::stdin().lock().read_line(&mut line);
+    match read {
+        Ok(0) | Err(_) => Err(Failure::user("no answer was given")),
+        Ok(_) if line.trim().is_empty() => Ok(default.to_owned()),
+        Ok(_) => Ok(line.trim().to_owned()),
+    }
+}
+
+/// The passphrase of an existing identity: from the file, the environment, or a question; none if
+/// nobody can be asked.
+///
+/// # Errors
+/// If the file cannot be read.
+pub fn passphrase(ambient: &Ambient, file: Option<&Path>) -> Result<Option<SecretString>, Failure> {
+    if let Some(given) = given_passphrase(ambient, file)? {
+        return Ok(Some(given));
+    }
+    if !ambient.asks {
+        return Ok(None);
+    }
+    rpassword::prompt_password("Passphrase of the identity: ")
+        .map(|text| Some(SecretString::from(text)))
+        .map_err(|error| Failure::user("reading the passphrase").because(&error))
+}
+
+/// A passphrase that needs no question.
+///
+/// # Errors
+/// If the file cannot be read or its first line is empty.
+pub fn given_passphrase(
+    ambient: &Ambient,
+    file: Option<&Path>,
+) -> Result<Option<SecretString>, Failure> {
+    if let Some(file) = file {
+        let path = ambient.absolute(file);
+        let text = std::fs::read_to_string(&path)
+            .map_err(|error| Failure::io("reading the passphrase file", &path, &error))?;
+        let first = text.lines().next().unwrap_or_default();
+        if first.is_empty() {
+            return Err(Failure::user(format!(
+                "the first line of {} is empty",
+                path.display()
+            )));
+        }
+        return Ok(Some(SecretString::from(first.to_owned())));
+    }
+    Ok(ambient
+        .variable("RESGUARDO_PASSPHRASE")
+        .map(|text| SecretString::from(text.to_owned())))
+}
+
+/// A new passphrase, asked for twice; none if nothing was typed.
+///
+/// # Errors
+/// If the two differ.
+pub fn new_passphrase() -> Result<Option<SecretString>, Failure> {
+    let read = |question: &str| {
+        rpassword::prompt_password(question)
+            .map_err(|error| Failure::user("reading the passphrase").because(&error))
+    };
+    let first = read("Passphrase for the identity (empty: none): ")?;
+    if first.is_empty() {
+        return Ok(None);
+    }
+    if read("The same again: ")? != first {
+        return Err(Failure::user("the two passphrases differ").hint("run the same command again"));
+    }
+    Ok(Some(SecretString::from(first)))
+}
+
+/// Asks without a default, and gives up when the run is cancelled: a signal would otherwise wait for
+/// the answer.
+///
+/// # Errors
+/// If the run is cancelled or standard input has ended.
+pub fn ask_unless(question: &str, cancel: &CancelToken) -> Result<String, Failure> {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let question = question.to_owned();
+    std::thread::spawn(move || {
+        // The receiver is gone if the run was cancelled; nobody waits for the answer then.
+        let _ = sender.send(ask(&question, ""));
+    });
+    loop {
+        match receiver.recv_timeout(Duration::from_millis(100)) {
+            Ok(answer) => return answer,
+            Err(RecvTimeoutError::Timeout) if cancel.is_cancelled() => {
+                return Err(Failure::interrupted());
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => {
+                return Err(Failure::user("no answer was given"));
+            }
+        }
+    }
+}

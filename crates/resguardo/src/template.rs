@@ -1,0 +1,155 @@
+//! The `resguardo.toml` that `init` writes: what was chosen, and in comments what else there is.
+
+/// A source as `init` was told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChosenSource {
+    /// Its name.
+    pub name: resguardo_model::SourceName,
+    /// Its URL as it will stand in the file.
+    pub url: String,
+}
+
+/// The file's text.
+#[must_use]
+pub fn render(vault: &str, sources: &[ChosenSource]) -> String {
+    let mut text = format!(
+        r#"# Configuration of Resguardo. Every value with its origin: `resguardo config show`.
+# Relative paths are seen from this file. ${{NAME}} is an environment variable.
+
+[vault]
+url = {vault}                         # a folder, or "s3://bucket/prefix"
+# compression_level = 3               # zstd, 1 (fast) to 19 (small)
+# identity = "/mnt/usb/identity.txt"  # what opens backups; only drills and restores need it
+# For s3://: endpoint, region, path_style; AWS_* of the environment, or, out of this file:
+# access_key = "${{VAULT_ACCESS_KEY}}"
+# secret_key = "file:/run/secrets/vault-key"       # or "cmd:pass show vault"
+
+# What is promised. A drill fails if a backup is older than rpo, or came back slower than rto.
+[environments.production]
+rpo = "24h"
+rto = "4h"
+# timezone = "America/Bogota"
+# Checked and recorded; used by later versions. Until then: cron, with `resguardo backup`.
+# schedule = "0 2 * * *"
+# retention = {{ daily = 14, weekly = 8, monthly = 12, pre_migration = "90d" }}
+# drill = {{ schedule = "0 4 1 * *" }}
+"#,
+        vault = quoted(vault)
+    );
+    for source in sources {
+        text.push_str(&source_table(source));
+    }
+    if sources.is_empty() {
+        text.push_str(
+            r#"
+# [sources.shop]
+# engine = "sqlite"
+# url = "shop.db"                     # a path, sqlite:PATH, or "${DATABASE_URL}"
+# environment = "production"
+"#,
+        );
+    }
+    text.push_str(DRILL);
+    text
+}
+
+fn source_table(source: &ChosenSource) -> String {
+    format!(
+        r#"
+[sources.{name}]
+engine = "sqlite"
+url = {url}
+environment = "production"
+# check_integrity = true              # before every backup; every drill does it anyway
+# lock_timeout = "30s"
+"#,
+        name = source.name,
+        url = quoted(&source.url),
+    )
+}
+
+const DRILL: &str = r#"
+# What a drill does beyond restoring and comparing. DATABASE_URL names the restored database.
+#
+# [sources.shop.drill]
+# provision = ["sql/roles.sql"]       # SQL files, first of all
+# migrate = "npx prisma migrate deploy"
+# keep_failed = true                  # keep the sandbox of a drill that failed
+# timeout = "10m"                     # for each file, and for the migration
+#
+# [[sources.shop.checks]]
+# name = "customers"
+# sql = "select count(*) from customers"
+# min = 1                             # or equals, max, matches, rows
+#
+# [[sources.shop.checks]]
+# name = "health"
+# serve = "node dist/server.js"       # started on the restored database, with PORT
+# http = "http://127.0.0.1:${PORT}/health"
+# status = 200
+#
+# [[sources.shop.checks]]
+# name = "smoke"
+# command = "npm run smoke"
+"#;
+
+/// A TOML string.
+fn quoted(text: &str) -> String {
+    toml::Value::from(text).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::file::ConfigFile;
+
+    fn chosen(url: &str) -> Vec<ChosenSource> {
+        vec![ChosenSource {
+            name: "shop".parse().unwrap(),
+            url: url.to_owned(),
+        }]
+    }
+
+    #[test]
+    fn the_file_reads_back() {
+        for url in ["shop.db", "it's \"odd\" \\ ñ.db"] {
+            let text = render("./vault", &chosen(url));
+            let file: ConfigFile = toml::from_str(&text).unwrap();
+            assert_eq!(file.vault.url.unwrap().get(), "./vault");
+            assert_eq!(
+                file.sources
+                    .values()
+                    .next()
+                    .unwrap()
+                    .url
+                    .as_ref()
+                    .unwrap()
+                    .get(),
+                url
+            );
+        }
+    }
+
+    #[test]
+    fn every_comment_is_a_setting_too() {
+        // With the comment signs of settings taken off, the file must still be one.
+        let text = render("./vault", &[]);
+        let uncommented: String = text
+            .lines()
+            .map(|line| match line.strip_prefix("# ") {
+                Some(rest)
+                    if rest.starts_with('[')
+                        || rest
+                            .split_once(" = ")
+                            .is_some_and(|(key, _)| !key.contains(' ')) =>
+                {
+                    format!("{rest}\n")
+                }
+                _ => format!("{line}\n"),
+            })
+            .collect();
+        let file: ConfigFile =
+            toml::from_str(&uncommented).unwrap_or_else(|error| panic!("{error}\n{uncommented}"));
+        assert_eq!(file.sources.values().next().unwrap().checks.len(), 3);
+    }
+}

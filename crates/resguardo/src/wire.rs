@@ -1,0 +1,138 @@
+//! The only place that names concrete stores and engines.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use resguardo_engine::sqlite::SqliteEngine;
+use resguardo_model::CancelToken;
+use resguardo_ops::Engines;
+use resguardo_ops::process::ProcessMark;
+use resguardo_store::location::S3Place;
+use resguardo_store::s3::{S3Credentials, S3Options, S3Store};
+use resguardo_store::wrap::{Retry, RetryPolicy, SystemPacing};
+use resguardo_store::{FolderStore, Location, MemoryStore, Store};
+use secrecy::ExposeSecret as _;
+
+use crate::config::VaultSettings;
+use crate::error::Failure;
+use crate::secret;
+
+/// Every engine of this version. Private copies of databases go below `state`, into a folder of this
+/// process alone; those of processes that died are removed.
+#[must_use]
+pub fn engines(state: &Path) -> Engines {
+    let all = state.join("scratch");
+    sweep_scratch(&all);
+    let own = all.join(std::process::id().to_string());
+    Engines::new().with(Arc::new(SqliteEngine::new(own)))
+}
+
+/// What cannot be removed now is removed by a later run.
+fn sweep_scratch(all: &Path) {
+    let Ok(entries) = std::fs::read_dir(all) else {
+        return;
+    };
+    for entry in entries.filter_map(Result::ok) {
+        let pid = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse().ok());
+        if pid.is_some_and(|pid| !ProcessMark::of(pid).is_alive()) {
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+/// Whether a folder that is not there may be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Missing {
+    /// It is made: `init`.
+    Create,
+    /// It is left: everybody else.
+    Leave,
+}
+
+/// The store that the settings name, with retries. Nothing is asked of it yet.
+///
+/// # Errors
+/// If no vault is configured, or its place makes no sense.
+pub fn open_store(
+    settings: &VaultSettings,
+    folder: &Path,
+    missing: Missing,
+    cancel: &CancelToken,
+) -> Result<Arc<dyn Store>, Failure> {
+    let Some(url) = &settings.url else {
+        return Err(Failure::user("no vault is configured")
+            .hint("set one up with `resguardo init`, or name one with --vault URL"));
+    };
+    let location: Location =
+        url.value
+            .parse()
+            .map_err(|error: resguardo_store::location::LocationError| {
+                Failure::user(error.to_string())
+            })?;
+    let store: Arc<dyn Store> = match location {
+        Location::Folder(path) if missing == Missing::Create => {
+            Arc::new(FolderStore::create(path).map_err(store_error)?)
+        }
+        Location::Folder(path) => Arc::new(FolderStore::open(path).map_err(store_error)?),
+        Location::S3(place) => Arc::new(with_retries(
+            open_s3(place, settings, folder, cancel)?,
+            cancel,
+        )),
+        Location::Memory => Arc::new(MemoryStore::new()),
+    };
+    Ok(store)
+}
+
+fn store_error(error: resguardo_store::StoreError) -> Failure {
+    Failure::from(resguardo_vault::VaultError::from(error))
+}
+
+/// A folder either works or does not; the network may change its mind.
+fn with_retries<S: Store>(store: S, cancel: &CancelToken) -> Retry<S> {
+    Retry::new(
+        store,
+        RetryPolicy::default(),
+        Arc::new(SystemPacing::new(cancel.clone())),
+    )
+}
+
+/// What the URL says wins over `endpoint`, `region` and `path_style` beside it.
+fn open_s3(
+    place: S3Place,
+    settings: &VaultSettings,
+    folder: &Path,
+    cancel: &CancelToken,
+) -> Result<S3Store, Failure> {
+    let endpoint = place.endpoint.or_else(|| settings.endpoint.clone());
+    let place = S3Place {
+        path_style: settings
+            .path_style
+            .unwrap_or(place.path_style || endpoint.is_some()),
+        region: place.region.or_else(|| settings.region.clone()),
+        endpoint,
+        ..place
+    };
+    let credentials = match (&settings.access_key, &settings.secret_key) {
+        (Some(access_key), Some(secret_key)) => S3Credentials::Keys {
+            access_key_id: secret::read(access_key, folder, cancel)?
+                .expose_secret()
+                .to_owned(),
+            secret_access_key: secret::read(secret_key, folder, cancel)?,
+            session_token: match &settings.session_token {
+                Some(token) => Some(secret::read(token, folder, cancel)?),
+                None => None,
+            },
+        },
+        (None, None) => S3Credentials::Machine,
+        _ => {
+            return Err(Failure::user(
+                "an S3 key has two halves, and only one of access_key and secret_key is set",
+            )
+            .hint("set both, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"));
+        }
+    };
+    S3Store::open(S3Options::new(place, credentials)).map_err(store_error)
+}

@@ -1,0 +1,413 @@
+//! What bad input gets: a clear error that names the thing and the next command, the right exit code,
+//! and nothing lost.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::world::{World, is_root, shop};
+
+#[test]
+fn an_unknown_key_in_the_config() {
+    let world = World::with_shop();
+    world.add_to_config("[sources.other]\nulr = \"x.db\"\n");
+    world.run(&["backup"]).exits(1).complains(&[
+        "unknown key ulr",
+        "resguardo.toml:",
+        "ulr = \"x.db\"",
+        "did you mean url?",
+        "hint: known here",
+    ]);
+}
+
+#[test]
+fn everything_wrong_with_the_config_is_said_at_once() {
+    let world = World::with_shop();
+    world.add_to_config(
+        r#"
+[environments.staging]
+schedule = "at two"
+timezone = "America/Bogotá"
+
+[sources.a]
+engine = "postgres"
+url = "postgres://db/a"
+
+[sources.b]
+url = "b.db"
+environment = "stagin"
+
+[[sources.b.checks]]
+name = "both"
+sql = "select 1"
+command = "true"
+
+[[sources.b.checks]]
+name = "nothing expected"
+sql = "select 1"
+"#,
+    );
+    world.run(&["list"]).exits(1).complains(&[
+        "\"at two\" is not a schedule",
+        "America/Bogotá is not a time zone",
+        "the engine postgres is not supported yet",
+        "there is no environment stagin",
+        "did you mean staging?",
+        "has both sql and command",
+        "needs one of equals, min, max, matches or rows",
+    ]);
+}
+
+#[test]
+fn errors_as_json() {
+    let world = World::with_shop();
+    let ran = world.run(&["backup", "shpo", "--json"]).exits(1);
+    let error: serde_json::Value = serde_json::from_str(&ran.stderr).unwrap();
+    assert_eq!(error["error"]["kind"], "user");
+    assert_eq!(error["error"]["exit_code"], 1);
+    assert_eq!(error["error"]["hint"], "did you mean shop?");
+}
+
+#[test]
+fn no_such_source() {
+    let world = World::with_shop();
+    world.run(&["backup", "shpo"]).exits(1).complains(&[
+        "there is no source shpo; configured: shop",
+        "hint: did you mean shop?",
+    ]);
+}
+
+#[test]
+fn a_variable_that_is_not_set() {
+    let world = World::with_shop();
+    world.add_to_config("[sources.other]\nurl = \"${OTHER_DB}\"\n");
+    // Only whoever needs it is refused.
+    world.run(&["list"]).exits(0);
+    world.run(&["backup", "shop"]).exits(0);
+    world.run(&["backup", "other"]).exits(1).complains(&[
+        "the environment variable OTHER_DB is not set",
+        "${OTHER_DB}",
+    ]);
+}
+
+#[test]
+fn no_such_backup() {
+    let world = World::with_shop();
+    world
+        .run(&["restore", "latest", "--to", "x.db"])
+        .exits(1)
+        .complains(&["hint: "]);
+    world.backup();
+    world
+        .run(&["restore", "zzzz", "--to", "x.db"])
+        .exits(1)
+        .complains(&["there is no backup zzzz", "shop", "resguardo list"]);
+    world
+        .run(&["show", "a:b:c"])
+        .exits(2)
+        .complains(&["a:b:c", "hint: "]);
+    assert!(!world.path("x.db").exists());
+}
+
+#[test]
+fn no_vault() {
+    let world = World::new();
+    world
+        .run(&["list"])
+        .exits(1)
+        .complains(&["no vault is configured", "resguardo init"]);
+    world
+        .run(&["list", "--vault", "./nowhere"])
+        .exits(5)
+        .complains(&["holds no vault", "resguardo init"]);
+    assert!(!world.path("nowhere").exists(), "looking makes no folders");
+}
+
+#[test]
+fn a_source_that_may_not_be_read() {
+    let world = World::unprivileged();
+    world.set_up();
+    std::fs::set_permissions(
+        world.path("shop.db"),
+        std::fs::Permissions::from_mode(0o000),
+    )
+    .unwrap();
+    world
+        .run(&["backup"])
+        .exits(4)
+        .complains(&["shop", "permission denied", "hint: "]);
+    assert!(world.objects("shop/snapshots", ".head.json").is_empty());
+}
+
+#[test]
+fn a_vault_that_may_not_be_written() {
+    let world = World::unprivileged();
+    world.set_up();
+    world.backup();
+    let source = world.path("vault/shop");
+    let modes = |mode| {
+        for folder in ["", "packs", "snapshots", "index", "receipts"] {
+            let folder = source.join(folder);
+            if folder.exists() {
+                std::fs::set_permissions(folder, std::fs::Permissions::from_mode(mode)).unwrap();
+            }
+        }
+    };
+    modes(0o500);
+    let ran = world.run(&["backup"]);
+    modes(0o700);
+    ran.exits(5).complains(&["access denied", "hint: "]);
+    assert_eq!(world.objects("shop/snapshots", ".head.json").len(), 1);
+    world.run(&["verify"]).exits(0);
+}
+
+/// A disk of one megabyte; it takes root to mount one.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    fn mount(at: &Path, size: &str) -> Self {
+        assert!(
+            is_root(),
+            "a full disk is tried on a mounted tmpfs: run this test as root"
+        );
+        std::fs::create_dir_all(at).unwrap();
+        let status = Command::new("mount")
+            .args([
+                "-t",
+                "tmpfs",
+                "-o",
+                &format!("size={size},mode=0777"),
+                "none",
+            ])
+            .arg(at)
+            .status()
+            .unwrap();
+        assert!(status.success(), "mount -t tmpfs {}", at.display());
+        Self(at.to_path_buf())
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn the_disk_of_the_vault_is_full() {
+    let world = World::new();
+    shop(&world.path("shop.db"), 500);
+    let _disk = SmallDisk::mount(&world.path("small"), "1m");
+    world
+        .run(&[
+            "init",
+            "--vault",
+            "./small/vault",
+            "--source",
+            "shop=./shop.db",
+            "--yes",
+        ])
+        .exits(0);
+    let small = world.run(&["backup", "--json"]).exits(0);
+    shop(&world.path("big.db"), 40_000);
+    std::fs::copy(world.path("big.db"), world.path("shop.db")).unwrap();
+    for side in ["shop.db-wal", "shop.db-shm"] {
+        let _ = std::fs::remove_file(world.path(side));
+    }
+    world
+        .run(&["backup"])
+        .exits(5)
+        .complains(&["no space left", "hint: "]);
+    // Nothing is lost: the backup before is whole, and there is no other.
+    let listed = world.run(&["list", "--json"]).exits(0).json();
+    assert_eq!(listed["backups"].as_array().unwrap().len(), 1);
+    assert_eq!(listed["backups"][0]["id"], small.json()["backups"][0]["id"]);
+    world
+        .run(&["restore", "latest", "--to", "restored.db"])
+        .exits(0);
+}
+
+#[test]
+fn the_disk_of_the_sandbox_is_full() {
+    let world = World::new();
+    shop(&world.path("shop.db"), 40_000);
+    world
+        .run(&[
+            "init",
+            "--vault",
+            "./vault",
+            "--source",
+            "shop=./shop.db",
+            "--yes",
+        ])
+        .exits(0);
+    world.backup();
+    let disk = SmallDisk::mount(&world.home().join("sandboxes"), "1m");
+    let ran = world.run(&["drill", "--json"]).exits(3);
+    let drill = &ran.json()["drills"][0];
+    assert_eq!(drill["verdict"], "error");
+    assert!(
+        ran.stdout.contains("no space left") || ran.stdout.contains("No space left"),
+        "{}",
+        ran.stdout
+    );
+    assert_eq!(world.sandboxes(), 0);
+    drop(disk);
+    world.run(&["drill"]).exits(0);
+}
+
+#[test]
+fn a_vault_of_a_newer_format() {
+    let world = World::with_shop();
+    let path = world.path("vault/vault.json");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replace("\"format\": 1", "\"format\": 2")).unwrap();
+    for verb in ["backup", "list", "verify", "drill"] {
+        world.run(&[verb]).exits(5).complains(&[
+            "vault.json has format 2",
+            "reads format 1",
+            "install a newer version of Resguardo",
+        ]);
+    }
+}
+
+#[test]
+fn a_vault_that_somebody_changed() {
+    let world = World::with_shop();
+    world.backup();
+    let path = world.path("vault/vault.json");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let start = text.find("age1").unwrap();
+    let changed = format!(
+        "{}age1qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqq{}",
+        &text[..start],
+        &text[start + 62..]
+    );
+    std::fs::write(&path, changed).unwrap();
+    world.run(&["backup"]).exits(5).complains(&[
+        "vault.json differs from this host's write key",
+        "do not back up",
+    ]);
+    world
+        .run(&["doctor"])
+        .exits(3)
+        .prints(&["PROBLEM", "vault.json differs"]);
+}
+
+#[test]
+fn a_missing_identity() {
+    let world = World::with_shop();
+    world.backup();
+    std::fs::rename(world.keys().join("identity.txt"), world.path("away.txt")).unwrap();
+    world
+        .run(&["restore", "latest", "--to", "x.db"])
+        .exits(1)
+        .complains(&["no identity", "--identity FILE"]);
+    assert!(!world.path("x.db").exists());
+    world
+        .run(&[
+            "restore",
+            "latest",
+            "--to",
+            "x.db",
+            "--identity",
+            "nope.txt",
+        ])
+        .exits(1)
+        .complains(&["nope.txt", "--identity FILE"]);
+    world
+        .run(&[
+            "restore",
+            "latest",
+            "--to",
+            "x.db",
+            "--identity",
+            "away.txt",
+        ])
+        .exits(0);
+}
+
+#[test]
+fn a_wrong_identity() {
+    let world = World::with_shop();
+    world.backup();
+    let other = World::with_shop();
+    let wrong = other.keys().join("identity.txt");
+    let wrong = wrong.to_str().unwrap();
+    world
+        .run(&["restore", "latest", "--to", "x.db", "--identity", wrong])
+        .exits(1)
+        .complains(&["is not encrypted to the identity", "--identity FILE"]);
+    assert!(!world.path("x.db").exists());
+    let ran = world
+        .run(&["drill", "--json", "--identity", wrong])
+        .exits(3);
+    assert_eq!(ran.json()["drills"][0]["verdict"], "error");
+    world.write("text.txt", "hello");
+    world
+        .run(&["show", "latest", "--identity", "text.txt"])
+        .exits(0);
+    world
+        .run(&[
+            "restore",
+            "latest",
+            "--to",
+            "x.db",
+            "--identity",
+            "text.txt",
+        ])
+        .exits(1)
+        .complains(&["text.txt", "no age identity file"]);
+}
+
+#[test]
+fn a_corrupted_object() {
+    let world = World::with_shop();
+    let first = world.backup();
+    let before = world.objects("shop/packs", ".age");
+    rusqlite::Connection::open(world.path("shop.db"))
+        .unwrap()
+        .execute(
+            "update customers set note = hex(randomblob(40)) where id > 250",
+            [],
+        )
+        .unwrap();
+    let second = world.backup();
+    let added: Vec<_> = world
+        .objects("shop/packs", ".age")
+        .into_iter()
+        .filter(|pack| !before.contains(pack))
+        .collect();
+    let pack = &added[0];
+    let mut bytes = std::fs::read(pack).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(pack, bytes).unwrap();
+
+    let name = pack.file_name().unwrap().to_str().unwrap();
+    let found = world.run(&["verify", "--json"]).exits(3).json();
+    assert_eq!(found["findings"][0]["kind"], "pack-damaged");
+    assert!(
+        found["findings"][0]["object"]
+            .as_str()
+            .unwrap()
+            .ends_with(name)
+    );
+    assert_eq!(
+        found["findings"][0]["backups_hit"],
+        serde_json::json!([second])
+    );
+    assert_eq!(found["whole"], serde_json::json!([first]));
+    world
+        .run(&["verify"])
+        .exits(3)
+        .prints(&["pack-damaged", name, &second, &first]);
+
+    world
+        .run(&["restore", &second, "--to", "x.db"])
+        .exits(3)
+        .complains(&["hint: "]);
+    assert!(!world.path("x.db").exists());
+    world.run(&["restore", &first, "--to", "x.db"]).exits(0);
+    world.run(&["drill", &second]).exits(3);
+}

@@ -1,0 +1,162 @@
+//! `drill`
+
+use crate::world::{World, shop};
+
+#[test]
+fn passes_and_signs() {
+    let world = World::with_shop();
+    let id = world.backup();
+    let ran = world.run(&["drill", "--json"]).exits(0);
+    assert_eq!(ran.stderr, "");
+    let answer = ran.json();
+    let drill = &answer["drills"][0];
+    assert_eq!(drill["verdict"], "passed");
+    assert_eq!(drill["backup"], serde_json::json!(id));
+    assert!(drill["rto_seconds"].as_f64().unwrap() > 0.0);
+    assert!(drill["rpo_seconds"].as_f64().unwrap() >= 0.0);
+    assert!(
+        drill["phases"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|phase| phase["name"] == "restore")
+    );
+    assert!(
+        drill["checks"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|check| check["outcome"] != "failed")
+    );
+    assert!(drill["receipt"].is_string());
+    assert_eq!(world.sandboxes(), 0);
+    world.run(&["drill", "shop"]).exits(0).prints(&[
+        "shop: PASSED",
+        "RTO",
+        "objective 4h",
+        "phases:",
+        "CHECK",
+        "receipt:",
+    ]);
+}
+
+#[test]
+fn own_checks_that_do_not_pass() {
+    let world = World::with_shop();
+    world.backup();
+    world.add_to_config(
+        r#"
+[[sources.shop.checks]]
+name = "customers"
+sql = "select count(*) from customers"
+equals = 501
+
+[[sources.shop.checks]]
+name = "broken"
+sql = "select count(*) from nowhere"
+min = 1
+
+[[sources.shop.checks]]
+name = "fine"
+sql = "select name from customers where id = 7"
+matches = "^Cliente"
+"#,
+    );
+    let ran = world.run(&["drill", "--json"]).exits(3);
+    let answer = ran.json();
+    let drill = &answer["drills"][0];
+    assert_eq!(drill["verdict"], "error");
+    let outcome = |name: &str| {
+        let checks = drill["checks"].as_array().unwrap();
+        checks.iter().find(|check| check["name"] == name).unwrap()["outcome"].clone()
+    };
+    assert_eq!(outcome("customers"), "failed");
+    assert_eq!(outcome("broken"), "error");
+    assert_eq!(outcome("fine"), "passed");
+    world
+        .run(&["drill"])
+        .exits(3)
+        .prints(&["ERROR", "nowhere", "501", "500"]);
+    let listed = world.run(&["list", "--json"]).exits(0).json();
+    assert!(
+        listed["backups"][0]["proven_at"].is_null(),
+        "a failed drill proves nothing"
+    );
+}
+
+#[test]
+fn reports_in_both_formats_and_languages() {
+    let world = World::with_shop();
+    world.backup();
+    world
+        .run(&["drill", "--report", "drill.md"])
+        .exits(0)
+        .prints(&["report: "]);
+    world
+        .run(&["drill", "--report", "drill.html", "--lang", "es"])
+        .exits(0);
+    let page = std::fs::read_to_string(world.path("drill.html")).unwrap();
+    assert!(page.contains("<html lang=\"es\""), "{page}");
+    assert!(
+        std::fs::read_to_string(world.path("drill.md"))
+            .unwrap()
+            .contains("shop")
+    );
+    world
+        .run(&["drill", "--report", "drill.pdf"])
+        .exits(2)
+        .complains(&[".md or .html"]);
+}
+
+#[test]
+fn of_several_sources_each_has_its_report() {
+    let world = World::with_shop();
+    shop(&world.path("blog.db"), 5);
+    world.add_to_config("[sources.blog]\nurl = \"blog.db\"\n");
+    world.run(&["backup"]).exits(0);
+    world.run(&["drill", "--report", "drill.md"]).exits(0);
+    for name in ["drill-shop.md", "drill-blog.md"] {
+        assert!(world.path(name).is_file(), "{name}");
+    }
+}
+
+#[test]
+fn a_kept_sandbox() {
+    let world = World::with_shop();
+    world.backup();
+    let answer = world.run(&["drill", "--keep", "--json"]).exits(0).json();
+    let folder = answer["drills"][0]["kept_at"].as_str().unwrap();
+    assert!(std::path::Path::new(folder).is_dir());
+}
+
+#[test]
+fn a_standard_file() {
+    let world = World::with_shop();
+    world.run(&["backup", "--out", "shop.sqlite.gz"]).exits(0);
+    let answer = world
+        .run(&[
+            "drill",
+            "--file",
+            "shop.sqlite.gz",
+            "--source",
+            "shop",
+            "--json",
+        ])
+        .exits(0)
+        .json();
+    assert_eq!(answer["drills"][0]["verdict"], "passed");
+    world
+        .run(&["drill", "--file", "shop.sqlite.gz", "--source", "nope"])
+        .exits(1);
+    world
+        .run(&["drill", "--file", "nope.sqlite"])
+        .exits(1)
+        .complains(&["does not exist"]);
+}
+
+#[test]
+fn nothing_to_drill() {
+    let world = World::with_shop();
+    world.run(&["drill"]).exits(1).complains(&["hint: "]);
+    world.run(&["drill", "nope"]).exits(1);
+}

@@ -1,0 +1,326 @@
+//! `init`
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use crate::world::{World, shop};
+
+fn mode(path: &std::path::Path) -> u32 {
+    std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+#[test]
+fn makes_everything_and_says_what_is_next() {
+    let world = World::new();
+    shop(&world.path("shop.db"), 10);
+    let ran = world
+        .run(&[
+            "init",
+            "--vault",
+            "./vault",
+            "--source",
+            "shop=./shop.db",
+            "--yes",
+        ])
+        .exits(0)
+        .prints(&[
+            "vault",
+            "recipients",
+            "conditional put works",
+            "next:",
+            "resguardo doctor",
+            "resguardo backup",
+            "resguardo drill",
+        ])
+        .complains(&["put a copy of the identity"]);
+    assert!(
+        !ran.stdout.contains("AGE-SECRET-KEY"),
+        "no secret is printed"
+    );
+    for name in [
+        "resguardo.toml",
+        "recovery-kit.md",
+        "vault/vault.json",
+        "vault/README.txt",
+        "vault/read_vault.py",
+    ] {
+        assert!(world.path(name).is_file(), "{name}");
+    }
+    for name in ["write-key.json", "identity.txt"] {
+        assert_eq!(mode(&world.keys().join(name)), 0o600, "{name}");
+    }
+    assert_eq!(mode(&world.keys()), 0o700);
+    let kit = std::fs::read_to_string(world.path("recovery-kit.md")).unwrap();
+    assert!(
+        kit.contains("read_vault.py") && kit.contains("--source shop"),
+        "{kit}"
+    );
+    let identity = std::fs::read_to_string(world.keys().join("identity.txt")).unwrap();
+    let secret = identity
+        .lines()
+        .find(|line| line.starts_with("AGE-SECRET-KEY-1"))
+        .unwrap();
+    assert!(!kit.contains(secret), "the kit holds no secret");
+    for entry in std::fs::read_dir(world.path("vault")).unwrap() {
+        let name = entry.unwrap().file_name();
+        assert!(
+            !name.to_string_lossy().contains("key"),
+            "no key in the vault: {name:?}"
+        );
+    }
+}
+
+#[test]
+fn answers_in_json() {
+    let world = World::new();
+    let ran = world
+        .run(&["init", "--vault", "./vault", "--yes", "--json"])
+        .exits(0);
+    let answer = ran.json();
+    assert_eq!(answer["created"], true);
+    assert_eq!(answer["probe"]["conditional_put"], true);
+    assert_eq!(answer["recipients"].as_array().unwrap().len(), 1);
+    assert!(answer["writer"].as_str().unwrap().starts_with("ed25519:"));
+}
+
+#[test]
+fn overwrites_nothing_and_can_be_run_again() {
+    let world = World::with_shop();
+    let config = std::fs::read_to_string(world.path("resguardo.toml")).unwrap();
+    world
+        .run(&[
+            "init",
+            "--vault",
+            "./vault",
+            "--source",
+            "other=./x.db",
+            "--yes",
+        ])
+        .exits(7)
+        .complains(&["resguardo.toml exists already", "hint: "]);
+    let before = std::fs::read(world.keys().join("write-key.json")).unwrap();
+    world
+        .run(&["init", "--yes"])
+        .exits(0)
+        .prints(&["was there"]);
+    assert_eq!(
+        std::fs::read_to_string(world.path("resguardo.toml")).unwrap(),
+        config
+    );
+    assert_eq!(
+        std::fs::read(world.keys().join("write-key.json")).unwrap(),
+        before
+    );
+}
+
+#[test]
+fn a_run_that_died_half_way_is_finished_by_the_next() {
+    let world = World::with_shop();
+    // Died after the vault was made and before the keys were moved to their place.
+    let keys = world.keys();
+    let identity = std::fs::read_to_string(keys.join("identity.txt")).unwrap();
+    let recipient = identity
+        .lines()
+        .find_map(|line| line.strip_prefix("# public key: "))
+        .unwrap();
+    for name in ["resguardo.toml", "recovery-kit.md"] {
+        std::fs::remove_file(world.path(name)).unwrap();
+    }
+    std::fs::remove_dir_all(&keys).unwrap();
+    let other = World::new();
+    other
+        .run(&[
+            "init",
+            "--vault",
+            world.path("vault").to_str().unwrap(),
+            "--yes",
+        ])
+        .exits(2)
+        .complains(&["--write-only"]);
+    // What the dead run had staged: found by the place of the vault.
+    let absolute = world.path("vault");
+    let staged = world
+        .home()
+        .join("keys")
+        .join(staged_name(&world, absolute.to_str().unwrap()));
+    std::fs::create_dir_all(&staged).unwrap();
+    std::fs::write(staged.join("identity.txt"), &identity).unwrap();
+    std::fs::write(staged.join("recipient.txt"), recipient).unwrap();
+    world
+        .run(&[
+            "init",
+            "--vault",
+            "./vault",
+            "--source",
+            "shop=./shop.db",
+            "--yes",
+        ])
+        .exits(0);
+    assert!(!staged.exists());
+    assert_eq!(
+        std::fs::read_to_string(world.keys().join("identity.txt")).unwrap(),
+        identity
+    );
+    world.backup();
+    world.run(&["drill"]).exits(0);
+}
+
+/// The name of the folder in which `init` stages the identity of a vault without an id.
+fn staged_name(_world: &World, place: &str) -> String {
+    format!(
+        "new-{}",
+        resguardo_model::Sha256Digest::of(place.as_bytes()).short()
+    )
+}
+
+#[test]
+fn a_write_only_host_backs_up_and_cannot_read() {
+    let operator = World::new();
+    operator
+        .run(&["init", "--vault", "./vault", "--yes"])
+        .exits(0);
+    let description = std::fs::read_to_string(operator.path("vault/vault.json")).unwrap();
+    let recipient = description
+        .split('"')
+        .find(|part| part.starts_with("age1"))
+        .unwrap()
+        .to_owned();
+    let vault = operator.path("vault");
+    let vault = vault.to_str().unwrap();
+
+    let host = World::new();
+    shop(&host.path("shop.db"), 100);
+    host.run(&["init", "--vault", "./new", "--write-only", "--yes"])
+        .exits(2)
+        .complains(&["at least one --recipient"]);
+    host.run(&[
+        "init",
+        "--vault",
+        vault,
+        "--source",
+        "shop=./shop.db",
+        "--yes",
+    ])
+    .exits(2)
+    .complains(&["--identity FILE", "--write-only"]);
+    let wrong = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p";
+    host.run(&[
+        "init",
+        "--vault",
+        vault,
+        "--write-only",
+        "--recipient",
+        wrong,
+        "--yes",
+    ])
+    .exits(5)
+    .complains(&["other recipients", &recipient]);
+    host.run(&[
+        "init",
+        "--vault",
+        vault,
+        "--write-only",
+        "--recipient",
+        &recipient,
+        "--source",
+        "shop=./shop.db",
+        "--yes",
+    ])
+    .exits(0)
+    .prints(&["not on this machine", "joined"]);
+    assert!(!host.keys().join("identity.txt").exists());
+    host.backup();
+    let second = host.run(&["backup", "--json"]).exits(0).json();
+    assert!(
+        second["backups"][0]["stored_bytes"].as_u64().unwrap() < 20_000,
+        "it deduplicates: {second}"
+    );
+    host.run(&["verify", "--depth", "heads"]).exits(0);
+    host.run(&["restore", "latest", "--to", "x.db"])
+        .exits(1)
+        .complains(&["identity"]);
+    // The operator can read what the host wrote.
+    operator
+        .run(&["restore", "shop", "--to", "x.db", "--vault", vault])
+        .exits(0);
+}
+
+#[test]
+fn a_protected_identity() {
+    let world = World::new();
+    shop(&world.path("shop.db"), 10);
+    world.write("pass.txt", "correct horse\n");
+    world
+        .run(&[
+            "init",
+            "--vault",
+            "./vault",
+            "--source",
+            "shop=./shop.db",
+            "--yes",
+            "--passphrase-file",
+            "pass.txt",
+        ])
+        .exits(0)
+        .prints(&["protected by a passphrase"]);
+    world.backup();
+    world
+        .run(&["drill"])
+        .exits(1)
+        .complains(&["protected by a passphrase", "RESGUARDO_PASSPHRASE"]);
+    world
+        .run(&["drill", "--passphrase-file", "pass.txt"])
+        .exits(0);
+    let world = world.with("RESGUARDO_PASSPHRASE", "wrong");
+    world
+        .run(&["drill"])
+        .exits(1)
+        .complains(&["the passphrase does not open the identity"]);
+}
+
+#[test]
+fn the_kit_in_spanish() {
+    let world = World::new();
+    world
+        .run(&["init", "--vault", "./vault", "--yes", "--lang", "es"])
+        .exits(0);
+    let kit = std::fs::read_to_string(world.path("recovery-kit.md")).unwrap();
+    assert!(kit.contains("# Kit de recuperación"), "{kit}");
+}
+
+#[test]
+fn a_folder_with_something_else_in_it_is_refused() {
+    let world = World::new();
+    std::fs::create_dir(world.path("photos")).unwrap();
+    world.write("photos/cat.jpg", "meow");
+    world
+        .run(&["init", "--vault", "./photos", "--yes"])
+        .exits(7)
+        .complains(&["is not empty and holds no vault", "cat.jpg"]);
+    assert!(!world.path("photos/vault.json").exists());
+    assert!(!world.path("resguardo.toml").exists());
+}
+
+#[test]
+fn what_it_cannot_ask() {
+    let world = World::new();
+    world
+        .run(&["init"])
+        .exits(2)
+        .complains(&["--vault", "--yes"]);
+    world
+        .run(&[
+            "init",
+            "--vault",
+            "./vault",
+            "--source",
+            "shop=postgres://db/shop",
+            "--yes",
+        ])
+        .exits(1)
+        .complains(&["postgres is not supported yet"]);
+    world
+        .run(&["init", "--vault", "gs://bucket/x", "--yes"])
+        .exits(1)
+        .complains(&["gs://"]);
+    assert!(!world.path("vault").exists());
+}

@@ -1,0 +1,24 @@
+//! The command line as a user meets it: the real binary, in an empty home, one file per verb.
+//! What it prints, on which stream, and its exit code are asserted.
+
+#![allow(
+    clippy::disallowed_methods,
+    reason = "test: starts the binary, writes fixtures, looks at the machine"
+)]
+
+mod world;
+
+mod backup;
+mod bad_input;
+mod catalog;
+mod config;
+mod demo;
+mod doctor;
+mod drill;
+mod help;
+mod init;
+mod list;
+mod receipts;
+mod restore;
+mod signals;
+mod verify;

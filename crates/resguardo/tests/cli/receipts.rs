@@ -1,0 +1,76 @@
+//! `receipts`
+
+use crate::world::World;
+
+#[test]
+fn listed_shown_and_checked() {
+    let world = World::with_shop();
+    world.backup();
+    world.run(&["drill"]).exits(0);
+    world
+        .run(&["receipts", "list"])
+        .exits(0)
+        .prints(&["RECEIPT", "backup", "drill", "passed"]);
+    let answer = world
+        .run(&["receipts", "list", "shop", "--json"])
+        .exits(0)
+        .json();
+    let receipts = answer["receipts"].as_array().unwrap();
+    assert_eq!(receipts.len(), 2);
+    assert_eq!(receipts[1]["sequence"], 2);
+    let run = receipts[1]["run"].as_str().unwrap();
+    world
+        .run(&["receipts", "show", run])
+        .exits(0)
+        .prints(&["https://in-toto.io/Statement/v1", "test-result"]);
+    let shown = world
+        .run(&["receipts", "show", run, "--json"])
+        .exits(0)
+        .json();
+    assert_eq!(
+        shown["envelope"]["payloadType"],
+        "application/vnd.in-toto+json"
+    );
+    world
+        .run(&["receipts", "verify"])
+        .exits(0)
+        .prints(&["2 receipts"]);
+    world
+        .run(&["receipts", "show", "zzzzzz"])
+        .exits(1)
+        .complains(&["receipts list"]);
+}
+
+#[test]
+fn a_file_is_checked_offline() {
+    let world = World::with_shop();
+    world.backup();
+    let receipt = &world.objects("shop/receipts", ".json")[0];
+    let stranger = World::new();
+    std::fs::copy(receipt, stranger.path("receipt.json")).unwrap();
+    stranger
+        .run(&["receipts", "verify", "receipt.json"])
+        .exits(0)
+        .prints(&["ok receipt.json", "ed25519:"]);
+    let text = std::fs::read_to_string(receipt).unwrap();
+    stranger.write(
+        "forged.json",
+        &text.replacen("\"payload\":\"eyJ", "\"payload\":\"eyK", 1),
+    );
+    let answer = stranger
+        .run(&["receipts", "verify", "forged.json", "--json"])
+        .exits(3)
+        .json();
+    assert_eq!(answer["files"][0]["ok"], false);
+}
+
+#[test]
+fn a_removed_receipt_leaves_a_hole() {
+    let world = World::with_shop();
+    world.backup();
+    world.backup();
+    world.backup();
+    std::fs::remove_file(&world.objects("shop/receipts", ".json")[1]).unwrap();
+    let answer = world.run(&["receipts", "verify", "--json"]).exits(3).json();
+    assert_eq!(answer["findings"][0]["kind"], "receipt-missing");
+}
