@@ -34,6 +34,10 @@ pub(crate) enum Failure {
     Outdated { path: &'static str, command: String },
     #[error("`{command}` printed nothing")]
     Silent { command: String },
+    #[error("{command} answered {answer:?}")]
+    Answer { command: String, answer: String },
+    #[error("{} is not what was stored", path.display())]
+    Differs { path: PathBuf },
     #[error("failed: {steps}")]
     Steps { steps: String },
 }

@@ -8,6 +8,7 @@
     reason = "a developers' tool: it prints, starts other tools and writes files that git keeps"
 )]
 
+mod bench;
 mod check;
 mod failure;
 mod flags;

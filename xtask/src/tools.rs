@@ -25,6 +25,8 @@ pub(crate) enum User {
     Tests,
     /// `cargo xtask check`.
     Checks,
+    /// `cargo xtask bench`.
+    Benchmarks,
 }
 
 /// May missing tools be installed?
@@ -38,7 +40,7 @@ pub(crate) enum Install {
 
 /// One thing that is needed.
 struct Need {
-    user: User,
+    users: &'static [User],
     /// What it is for, as the end of "needed for ...".
     purpose: &'static str,
     from: Origin,
@@ -55,9 +57,9 @@ enum Origin {
 }
 
 /// In the order of their installation: Python's packages need Debian's `python3-venv`.
-const NEEDS: [Need; 9] = [
+const NEEDS: [Need; 13] = [
     Need {
-        user: User::Tests,
+        users: &[User::Tests, User::Benchmarks],
         purpose: "opening sealed objects without Resguardo",
         from: Origin::Debian(debian::Package {
             name: "age",
@@ -66,7 +68,7 @@ const NEEDS: [Need; 9] = [
         stand_in: None,
     },
     Need {
-        user: User::Tests,
+        users: &[User::Tests, User::Benchmarks],
         purpose: "reading packs without Resguardo",
         from: Origin::Debian(debian::Package {
             name: "zstd",
@@ -75,7 +77,7 @@ const NEEDS: [Need; 9] = [
         stand_in: None,
     },
     Need {
-        user: User::Tests,
+        users: &[User::Tests, User::Benchmarks],
         purpose: "a second opinion on restored databases",
         from: Origin::Debian(debian::Package {
             name: "sqlite3",
@@ -84,7 +86,7 @@ const NEEDS: [Need; 9] = [
         stand_in: None,
     },
     Need {
-        user: User::Tests,
+        users: &[User::Tests],
         purpose: "read_vault.py, and servers that are written in Python",
         from: Origin::Debian(debian::Package {
             name: "python3-venv",
@@ -93,7 +95,7 @@ const NEEDS: [Need; 9] = [
         stand_in: None,
     },
     Need {
-        user: User::Tests,
+        users: &[User::Tests],
         purpose: "an S3 server with versions and object lock",
         from: Origin::Python(python::Distribution {
             name: "moto",
@@ -104,7 +106,7 @@ const NEEDS: [Need; 9] = [
         stand_in: None,
     },
     Need {
-        user: User::Tests,
+        users: &[User::Tests],
         purpose: "a SQLite database that nobody here made (data/proj.db)",
         from: Origin::Python(python::Distribution {
             name: "pyproj",
@@ -115,7 +117,7 @@ const NEEDS: [Need; 9] = [
         stand_in: None,
     },
     Need {
-        user: User::Tests,
+        users: &[User::Tests],
         purpose: "an S3 server that checks signatures and checksums",
         from: Origin::Cargo(cargo::Program {
             package: "s3s-fs",
@@ -126,19 +128,55 @@ const NEEDS: [Need; 9] = [
         stand_in: None,
     },
     Need {
-        user: User::Tests,
+        users: &[User::Tests],
         purpose: "running tests apart from each other",
         from: Origin::Cargo(NEXTEST),
         stand_in: Some("cargo test"),
     },
     Need {
-        user: User::Checks,
+        users: &[User::Checks],
         purpose: "licences, bans and sources of dependencies",
         from: Origin::Cargo(cargo::Program {
             package: "cargo-deny",
             version: "0.20.2",
             features: &[],
             proof: None,
+        }),
+        stand_in: None,
+    },
+    Need {
+        users: &[User::Benchmarks],
+        purpose: "a cluster to measure with",
+        from: Origin::Debian(debian::Package {
+            name: "postgresql-15",
+            proof: &["/usr/lib/postgresql/15/bin/initdb", "--version"],
+        }),
+        stand_in: None,
+    },
+    Need {
+        users: &[User::Benchmarks],
+        purpose: "measuring against it",
+        from: Origin::Debian(debian::Package {
+            name: "pgbackrest",
+            proof: &["pgbackrest", "version"],
+        }),
+        stand_in: None,
+    },
+    Need {
+        users: &[User::Benchmarks],
+        purpose: "measuring against it",
+        from: Origin::Debian(debian::Package {
+            name: "restic",
+            proof: &["restic", "version"],
+        }),
+        stand_in: None,
+    },
+    Need {
+        users: &[User::Benchmarks],
+        purpose: "peak memory and processor time of a command",
+        from: Origin::Debian(debian::Package {
+            name: "time",
+            proof: &["/usr/bin/time", "--version"],
         }),
         stand_in: None,
     },
@@ -182,7 +220,7 @@ impl Tools {
     pub(crate) fn ensure(&self, user: User, install: Install) -> Result<(), Failure> {
         let missing: Vec<&Need> = NEEDS
             .iter()
-            .filter(|need| need.user == user && !need.from.present(self))
+            .filter(|need| need.users.contains(&user) && !need.from.present(self))
             .collect();
         if missing.is_empty() {
             return Ok(());

@@ -1,15 +1,16 @@
 //! The verbs: which word calls which file.
 
 use crate::failure::Failure;
-use crate::{check, generate, test, tidy};
+use crate::{bench, check, generate, test, tidy};
 
 type Run = fn(&[String]) -> Result<(), Failure>;
 
-const VERBS: [(&str, &str, Run); 4] = [
+const VERBS: [(&str, &str, Run); 5] = [
     ("test", test::USAGE, test::run),
     ("check", check::USAGE, check::run),
     ("tidy", tidy::USAGE, tidy::run),
     ("generate", generate::USAGE, generate::run),
+    ("bench", bench::USAGE, bench::run),
 ];
 
 /// Runs the verb that the first word names with the words after it.

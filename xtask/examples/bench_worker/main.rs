@@ -1,0 +1,45 @@
+//! The child that `cargo xtask bench` measures where no command exists yet: it writes a folder of
+//! PostgreSQL's files through the vault, reads it back, and fills a vault with many small backups.
+//!
+//! An example, and no part of `xtask` itself, because `xtask` starts before the project's crates build.
+#![allow(
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "a developers' tool that nothing is built from: it reads its arguments and makes scratch folders"
+)]
+
+mod pages;
+mod place;
+mod snapshots;
+
+use std::path::Path;
+
+/// Whatever went wrong; `main` shows it and the measurement ends.
+type Anything = Box<dyn std::error::Error + Send + Sync>;
+
+const USAGE: &str = "bench_worker
+  keys <vault> <keys>                       make a vault and its keys
+  backup <vault> <keys> <data folder>       take a backup of a PostgreSQL data folder at rest
+  restore <vault> <keys> <empty folder>     bring the newest one back, durable, digests compared
+  snapshots <vault> <keys> <sources> <each> take many backups of a few bytes, with receipts";
+
+fn main() -> Result<(), Anything> {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match words[..] {
+        ["keys", vault, keys] => place::make(Path::new(vault), Path::new(keys)),
+        ["backup", vault, keys, data] => {
+            let vault = place::open(Path::new(vault), Path::new(keys))?;
+            pages::back_up(&vault, Path::new(data))
+        }
+        ["restore", vault, keys, to] => {
+            let vault = place::open(Path::new(vault), Path::new(keys))?;
+            pages::restore(&vault, Path::new(to))
+        }
+        ["snapshots", vault, keys, sources, each] => {
+            let vault = place::open(Path::new(vault), Path::new(keys))?;
+            snapshots::take(&vault, sources.parse()?, each.parse()?)
+        }
+        _ => Err(USAGE.into()),
+    }
+}

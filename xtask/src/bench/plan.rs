@@ -1,0 +1,128 @@
+//! What is to be measured, how often, and on how much data.
+
+use crate::failure::Failure;
+
+/// A part of the benchmarks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    /// PostgreSQL's files through the vault, against pgBackRest.
+    Postgres,
+    /// A SQLite database, against `.backup` with zstd and age, and with restic.
+    Sqlite,
+    /// Peak memory of the commands.
+    Memory,
+    /// `list` of a vault with thousands of backups.
+    List,
+}
+
+impl Part {
+    pub(super) const ALL: [Self; 4] = [Self::Postgres, Self::Sqlite, Self::Memory, Self::List];
+
+    /// The word on the command line.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Postgres => "pg",
+            Self::Sqlite => "sqlite",
+            Self::Memory => "memory",
+            Self::List => "list",
+        }
+    }
+}
+
+/// How much data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Size {
+    /// What the figures are about.
+    Full,
+    /// Enough to see that everything works.
+    Small,
+}
+
+/// What is to be measured.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Plan {
+    pub(super) parts: Vec<Part>,
+    /// How often; the median counts.
+    pub(super) runs: usize,
+    pub(super) size: Size,
+    pub(super) no_install: bool,
+}
+
+impl Plan {
+    /// Reads the words behind `bench`.
+    ///
+    /// # Errors
+    /// If one of them says nothing.
+    pub(super) fn parse(words: &[String]) -> Result<Self, Failure> {
+        let mut plan = Self {
+            parts: Vec::new(),
+            runs: 3,
+            size: Size::Full,
+            no_install: false,
+        };
+        let mut words = words.iter().map(String::as_str);
+        while let Some(word) = words.next() {
+            let unknown = |flag: &str| Failure::UnknownFlag {
+                verb: "bench",
+                flag: flag.to_owned(),
+            };
+            match word {
+                "all" => plan.parts = Part::ALL.to_vec(),
+                "--no-install" => plan.no_install = true,
+                "--size" => match words.next() {
+                    Some("small") => plan.size = Size::Small,
+                    other => return Err(unknown(&format!("--size {}", other.unwrap_or_default()))),
+                },
+                "--runs" => match words.next().unwrap_or_default() {
+                    number if number.parse().is_ok_and(|runs: usize| runs > 0) => {
+                        plan.runs = number.parse().unwrap_or(plan.runs);
+                    }
+                    other => return Err(unknown(&format!("--runs {other}"))),
+                },
+                word => match Part::ALL.into_iter().find(|part| part.word() == word) {
+                    Some(part) if !plan.parts.contains(&part) => plan.parts.push(part),
+                    Some(_) => {}
+                    None => return Err(unknown(word)),
+                },
+            }
+        }
+        if plan.parts.is_empty() {
+            plan.parts = Part::ALL.to_vec();
+        }
+        Ok(plan)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Plan, Failure> {
+        let words: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
+        Plan::parse(&words)
+    }
+
+    #[test]
+    fn without_words_everything_is_measured_three_times() {
+        let plan = parse("").expect("nothing to refuse");
+        assert_eq!((plan.parts.len(), plan.runs, plan.size), (4, 3, Size::Full));
+    }
+
+    #[test]
+    fn parts_are_named_and_measured_once() {
+        let plan = parse("list pg list --runs 5 --size small").expect("known words");
+        assert_eq!(plan.parts, [Part::List, Part::Postgres]);
+        assert_eq!((plan.runs, plan.size), (5, Size::Small));
+    }
+
+    #[test]
+    fn words_that_say_nothing_are_refused() {
+        for text in ["mysql", "--runs 0", "--runs", "--size big", "--size"] {
+            let failure = parse(text).expect_err(text);
+            assert!(
+                failure.to_string().starts_with("bench: no flag"),
+                "{failure}"
+            );
+        }
+    }
+}

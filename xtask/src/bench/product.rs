@@ -1,0 +1,105 @@
+//! The released binary and the worker, and a place where the binary is set up as a user would.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::failure::Failure;
+use crate::step;
+
+/// What is measured.
+pub(super) struct Product {
+    binary: PathBuf,
+    worker: PathBuf,
+}
+
+impl Product {
+    /// Builds both as they are released.
+    pub(super) fn build(root: &Path) -> Result<Self, Failure> {
+        let build = |words: &[&str]| {
+            let mut cargo = Command::new("cargo");
+            cargo
+                .current_dir(root)
+                .args(["build", "--release", "--locked"])
+                .args(words);
+            step::run(&mut cargo)
+        };
+        build(&["--package", "resguardo"])?;
+        build(&["--package", "xtask", "--example", "bench_worker"])?;
+        let release = root.join("target/release");
+        Ok(Self {
+            binary: release.join("resguardo"),
+            worker: release.join("examples/bench_worker"),
+        })
+    }
+
+    /// The worker with these words.
+    pub(super) fn worker(&self, words: &[&Path]) -> Command {
+        let mut command = Command::new(&self.worker);
+        command.args(words);
+        command
+    }
+
+    /// A user's place in `folder`: config, home and vault.
+    pub(super) fn place(&self, folder: &Path) -> Place {
+        Place {
+            binary: self.binary.clone(),
+            folder: folder.to_owned(),
+        }
+    }
+}
+
+/// Where the binary is used.
+pub(super) struct Place {
+    binary: PathBuf,
+    folder: PathBuf,
+}
+
+impl Place {
+    pub(super) fn vault(&self) -> PathBuf {
+        self.folder.join("vault")
+    }
+
+    pub(super) fn home(&self) -> PathBuf {
+        self.folder.join("home")
+    }
+
+    /// `resguardo` with these words, quiet, with a home of its own.
+    pub(super) fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(&self.binary);
+        command.current_dir(&self.folder).args(words);
+        for (name, _) in std::env::vars_os() {
+            let name = name.to_string_lossy();
+            if ["RESGUARDO_", "BACKUP_", "AWS_"]
+                .iter()
+                .any(|start| name.starts_with(start))
+            {
+                command.env_remove(&*name);
+            }
+        }
+        command.env_remove("DATABASE_URL");
+        command.env("RESGUARDO_HOME", self.home());
+        command
+    }
+
+    /// `resguardo init` for one database.
+    pub(super) fn init(&self, database: &Path) -> Command {
+        let source = format!("shop={}", database.display());
+        self.command(&[
+            "init", "--vault", "./vault", "--source", &source, "--yes", "--quiet",
+        ])
+    }
+
+    /// The folder of the keys that `init` made.
+    pub(super) fn keys(&self) -> Result<PathBuf, Failure> {
+        let keys = self.home().join("keys");
+        let failed = |source| Failure::Read {
+            path: keys.clone(),
+            source,
+        };
+        let mut entries = std::fs::read_dir(&keys).map_err(failed)?;
+        match entries.next() {
+            Some(entry) => Ok(entry.map_err(failed)?.path()),
+            None => Err(failed(std::io::ErrorKind::NotFound.into())),
+        }
+    }
+}
