@@ -1,0 +1,17 @@
+//! The use cases over a vault in memory and real SQLite databases: the main way, the faults that a
+//! drill must catch, interruptions, the safety of restores, receipts and the catalog.
+
+#![allow(
+    clippy::disallowed_methods,
+    reason = "test: files and processes that the tests themselves need"
+)]
+#![allow(clippy::unwrap_used, reason = "test: what fails here ends the test")]
+
+mod backup;
+mod catalog;
+mod drill;
+mod fault;
+mod interrupt;
+mod reference;
+mod restore;
+mod world;
