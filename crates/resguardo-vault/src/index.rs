@@ -152,7 +152,8 @@ fn write_place(record: &mut Vec<u8>, place: Place) {
 /// Reads records.
 pub(crate) struct Reader<R: Read> {
     input: R,
-    records: u64,
+    /// Records read so far; unknown to a reader that began in the midst.
+    records: Option<u64>,
     packs: u32,
     /// Ids of the last run that were not read yet, in bytes.
     ids_left: u64,
@@ -173,7 +174,7 @@ impl<R: Read> Reader<R> {
         }
         Ok(Self {
             input,
-            records: 0,
+            records: Some(0),
             packs: 0,
             ids_left: 0,
             bytes: 8,
@@ -184,7 +185,7 @@ impl<R: Read> Reader<R> {
     pub(crate) fn resume(input: R, packs: u32) -> Self {
         Self {
             input,
-            records: 0,
+            records: None,
             packs,
             ids_left: 0,
             bytes: 0,
@@ -240,18 +241,15 @@ impl<R: Read> Reader<R> {
                 place: self.place()?,
             },
             b'E' => {
-                let records = self.u64()?;
-                if records != self.records {
-                    return Err(bad(format!(
-                        "says {records} records where there are {}",
-                        self.records
-                    )));
+                let said = self.u64()?;
+                if let Some(read) = self.records.filter(|read| *read != said) {
+                    return Err(bad(format!("says {said} records where there are {read}")));
                 }
                 return Ok(Record::End);
             }
             other => return Err(bad(format!("has a record of unknown kind {other}"))),
         };
-        self.records += 1;
+        self.records = self.records.map(|records| records + 1);
         Ok(record)
     }
 

@@ -87,6 +87,17 @@ fn a_second_backup_stores_what_changed() {
 }
 
 #[test]
+fn the_only_file_grows_by_more_than_a_block() {
+    let rig = Rig::new();
+    let vault = rig.vault();
+    for (number, count) in [(1, 3), (2, 700), (3, 256), (4, 0), (5, 300)] {
+        let content = files(&[("db.pages", pages(1, count))]);
+        let done = back_up(&vault, number, &content).unwrap();
+        assert_restores(&vault, &done.head, &content);
+    }
+}
+
+#[test]
 fn a_lost_cache_is_rebuilt_from_index_objects() {
     let rig = Rig::new();
     let vault = rig.vault();
@@ -375,10 +386,10 @@ proptest! {
             let file = content.entry(format!("f{resized}.pages")).or_default();
             file.resize(size * rig::PAGE, 0);
             for (name, page, seed) in changes {
-                if let Some(file) = content.get_mut(&format!("f{name}.pages")) {
-                    if (page + 1) * rig::PAGE <= file.len() {
-                        change_page(file, page, seed);
-                    }
+                let room = (page + 1) * rig::PAGE;
+                let file = content.get_mut(&format!("f{name}.pages"));
+                if let Some(file) = file.filter(|file| file.len() >= room) {
+                    change_page(file, page, seed);
                 }
                 let log = content.entry("log".to_owned()).or_default();
                 log.extend(noise(seed, page * 13));
