@@ -20,7 +20,7 @@ pub(super) struct States {
 /// Makes both states, once.
 pub(super) fn states(scratch: &Scratch, size: Size) -> Result<States, Failure> {
     let lines = match size {
-        Size::Full => 5_600_000,
+        Size::Full => 3_750_000,
         Size::Small => 200_000,
     };
     let (first, second) = (first(lines), second(lines));
@@ -52,7 +52,8 @@ with words(id, word) as (values
   (0, 'pedido'), (1, 'entrega'), (2, 'factura'), (3, 'cliente'), (4, 'camisa'), (5, 'zapatos'),
   (6, 'azul'), (7, 'verde'), (8, 'grande'), (9, 'urgente'))
 insert into phrases
-  select a.id * 100 + b.id * 10 + c.id, a.word || ' ' || b.word || ' ' || c.word
+  select a.id * 100 + b.id * 10 + c.id, a.word || ' ' || b.word || ' ' || c.word ||
+    ' de ' || b.word || ' y ' || a.word
   from words a, words b, words c;
 create table orders (id integer primary key, placed_at text, customer integer, note text);
 insert into orders
@@ -64,8 +65,8 @@ create table order_lines (id integer primary key, order_id integer not null, pro
 insert into order_lines
   select value, 1 + value / 8, abs(random()) % 20000, 1 + value % 5, 100 + abs(random()) % 90000,
     (select text from phrases where id = (value * 2654435761 >> 7) % 1000) || ' / ' ||
-    (select text from phrases where id = (value * 40503 >> 3) % 1000) || ' ' || lower(hex(randomblob(8))) ||
-    ' / ' || (select text from phrases where id = (value * 2246822519 >> 9) % 1000)
+    (select text from phrases where id = (value * 40503 >> 3) % 1000) || ' ' || lower(hex(randomblob(4))) ||
+    ' enviado desde el almacen central / ' || (select text from phrases where id = (value * 2246822519 >> 9) % 1000)
   from generate_series(1, {lines});
 create index order_lines_by_order on order_lines (order_id);
 pragma wal_checkpoint(truncate);"
