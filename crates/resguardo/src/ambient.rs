@@ -61,6 +61,7 @@ impl Ambient {
             .iter()
             .find_map(|name| variables.get(*name).filter(|value| !value.is_empty()))
             .cloned()
+            .or_else(account)
             .unwrap_or_else(|| "unknown".to_owned());
         Self {
             folder: std::env::current_dir().unwrap_or_else(|_| PathBuf::from(".")),
@@ -99,6 +100,19 @@ impl Ambient {
         }
         self.folder.join(path)
     }
+}
+
+/// The account's name as the machine lists it: cron and containers often set no variable for it.
+fn account() -> Option<String> {
+    use std::os::unix::fs::MetadataExt as _;
+
+    let uid = std::fs::metadata("/proc/self").ok()?.uid().to_string();
+    let list = std::fs::read_to_string("/etc/passwd").ok()?;
+    list.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)? == uid).then(|| name.to_owned())
+    })
 }
 
 #[cfg(test)]

@@ -9,9 +9,7 @@ use crate::commands::{
     show, verify,
 };
 
-const ABOUT: &str = "Backups that are proven to restore";
-
-const LONG_ABOUT: &str = "\
+const ABOUT: &str = "\
 Backups that are proven to restore.
 
 Resguardo takes backups of databases into an encrypted, deduplicated vault, restores them into a
@@ -36,7 +34,6 @@ unreachable, 5 vault, 6 locked, 7 refused for safety, 130 interrupted.";
     name = "resguardo",
     version,
     about = ABOUT,
-    long_about = LONG_ABOUT,
     after_help = AFTER_HELP,
     disable_help_subcommand = true,
     max_term_width = 100
@@ -50,25 +47,21 @@ pub struct Cli {
     pub command: Command,
 }
 
-/// When to use colours.
+/// When to use colours; `auto`: on a terminal, unless `NO_COLOR` is set. No doc comments on the values:
+/// clap would spread the whole help over many lines for them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum ColorChoice {
-    /// On a terminal, unless NO_COLOR is set.
     #[default]
     Auto,
-    /// Always.
     Always,
-    /// Never.
     Never,
 }
 
 /// The language of reports and of the recovery kit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Lang {
-    /// English.
     #[default]
     En,
-    /// Spanish.
     Es,
 }
 
@@ -97,41 +90,27 @@ pub struct Global {
     /// No progress, no notes
     #[arg(long, short, global = true)]
     pub quiet: bool,
-    /// Colours
+    /// Colours (auto: on a terminal, unless NO_COLOR is set)
     #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t)]
     pub color: ColorChoice,
 }
 
-/// The verbs.
+/// The verbs. Each one's first line of help is the doc comment of its flags.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Set up a vault, its keys and a config
     Init(init::Args),
-    /// Look at everything a backup, drill or restore needs
     Doctor(doctor::Args),
-    /// Show the effective configuration
     Config(config::Args),
-    /// Take a backup
     Backup(backup::Args),
-    /// List the backups, and which of them are proven
     List(list::Args),
-    /// Show everything that is known of one backup
     Show(show::Args),
-    /// Check what is stored in the vault
     Verify(verify::Args),
-    /// Bring a backup, or a file, back into a database
     Restore(restore::Args),
-    /// Prove that a backup comes back: restore it into a sandbox, check it, time it, sign it
     Drill(drill::Args),
-    /// List, show and check the signed receipts
     Receipts(receipts::Args),
-    /// The local cache of the vault, and the history of runs
     Catalog(catalog::Args),
-    /// See the main job on a shop that is made up
     Demo(demo::Args),
-    /// Print completions for a shell
     Completions(completions::Args),
-    /// Write the manual pages
     Man(man::Args),
 }
 

@@ -1,6 +1,9 @@
 //! `resguardo`: parses the command line, runs one verb, and ends with its exit code.
 
-#![allow(unreachable_pub, reason = "nothing imports a binary: pub is what other modules may use")]
+#![allow(
+    unreachable_pub,
+    reason = "nothing imports a binary: pub is what other modules may use"
+)]
 
 mod ambient;
 mod cli;

@@ -15,13 +15,15 @@ use crate::invocation::{Invocation, Opened, Reading};
 use crate::render::{counted, time};
 
 const AFTER_HELP: &str = "\
+Takes a backup of each source: the changed pages or rows only, encrypted, whole by itself.
+
 Examples:
   resguardo backup                                  every source of the config
   resguardo backup shop --reason pre-migration      one source, and why
   resguardo backup shop --out 'shop-<time>.sqlite.gz'
                                                     a standard file that opens without Resguardo";
 
-/// Takes a backup of each source: the changed pages or rows only, encrypted, whole by itself.
+/// Take a backup
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct Args {

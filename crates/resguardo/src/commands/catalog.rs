@@ -12,12 +12,17 @@ use crate::invocation::{Invocation, Reading};
 use crate::render::table::table;
 use crate::render::{counted, time};
 
-/// Rebuilds the catalog, or shows the history of runs. The catalog holds nothing that the vault does not, but
-/// the runs that left no receipt.
+const AFTER_HELP: &str = "\
+Rebuilds the catalog, or shows the history of runs. The catalog holds nothing that the vault does
+not, but the runs that left no receipt.
+
+Examples:
+  resguardo catalog rebuild
+  resguardo catalog runs --limit 100";
+
+/// The local cache of the vault, and the history of runs
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Examples:\n  resguardo catalog rebuild\n  resguardo catalog runs --limit 100"
-)]
+#[command(after_help = AFTER_HELP)]
 pub struct Args {
     #[command(subcommand)]
     verb: CatalogVerb,

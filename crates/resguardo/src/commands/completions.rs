@@ -10,12 +10,14 @@ use crate::error::Failure;
 use crate::exit::Exit;
 
 const AFTER_HELP: &str = "\
+Prints completions for a shell.
+
 Examples:
   resguardo completions bash > /etc/bash_completion.d/resguardo
   resguardo completions zsh > \"${fpath[1]}/_resguardo\"
   resguardo completions fish > ~/.config/fish/completions/resguardo.fish";
 
-/// Prints completions for a shell.
+/// Print completions for a shell
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct Args {

@@ -11,6 +11,8 @@ use crate::invocation::Invocation;
 use crate::render::table::table;
 
 const AFTER_HELP: &str = "\
+Shows the effective configuration, or the JSON Schema of resguardo.toml.
+
 A value comes from a flag, else RESGUARDO_VAULT or RESGUARDO_IDENTITY, else the file, else AWS_*, else
 the default. Without a file, DATABASE_URL, BACKUP_DIR and BACKUP_RETENTION_DAYS are read.
 
@@ -18,7 +20,7 @@ Examples:
   resguardo config show             every value, and where it comes from; secrets are hidden
   resguardo config schema           a JSON Schema for your editor";
 
-/// Shows the effective configuration, or the JSON Schema of resguardo.toml.
+/// Show the effective configuration
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct Args {

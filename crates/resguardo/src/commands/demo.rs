@@ -7,12 +7,17 @@ use crate::error::Failure;
 use crate::exit::Exit;
 use crate::invocation::Invocation;
 
-/// Shows the main job on a shop that is made up, in a private temporary folder: backup, changes, second
-/// backup, disaster, drill, restore, receipts. Each step names the command that does it on your own database.
+const AFTER_HELP: &str = "\
+Shows the main job on a shop that is made up, in a private temporary folder: backup, changes, second
+backup, disaster, drill, restore, receipts. Each step names the command that does it on your own
+database.
+
+Example:
+  resguardo demo --keep        and look around in the folder afterwards";
+
+/// See the main job on a shop that is made up
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Example:\n  resguardo demo --keep        and look around in the folder afterwards"
-)]
+#[command(after_help = AFTER_HELP)]
 pub struct Args {
     /// Keep the folder
     #[arg(long)]

@@ -12,12 +12,19 @@ use crate::exit::Exit;
 use crate::invocation::{Invocation, Opened, Reading};
 use crate::render::{Output, counted, probing};
 
-/// Looks at config, keys, vault, store, clock, disk space, tools and sources, and changes nothing but some objects
-/// below probe/ in the vault, which it removes again. Each finding comes with the next command.
+const AFTER_HELP: &str = "\
+Looks at config, keys, vault, store, clock, disk space, tools and sources, and changes nothing but
+some objects below probe/ in the vault, which it removes again. Each finding comes with the next
+command.
+
+Ends with exit code 3 if there is a problem; a warning is none.
+
+Example:
+  resguardo doctor --json | jq -r '.diagnoses[] | select(.severity != \"ok\")'";
+
+/// Look at everything a backup, drill or restore needs
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Ends with exit code 3 if there is a problem; a warning is none.\n\nExample:\n  resguardo doctor --json | jq -r '.diagnoses[] | select(.severity != \"ok\")'"
-)]
+#[command(after_help = AFTER_HELP)]
 pub struct Args {}
 
 /// Runs `doctor`.

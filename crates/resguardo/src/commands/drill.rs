@@ -18,6 +18,10 @@ use crate::render::table::table;
 use crate::render::{Output, time};
 
 const AFTER_HELP: &str = "\
+Restores a backup into a private sandbox, compares it with what was there when it was taken,
+provisions and migrates it, runs the checks, measures RTO and RPO, destroys the sandbox, and signs a
+receipt.
+
 Examples:
   resguardo drill                               the newest backup of every source
   resguardo drill shop --report drill.html      with a report; --lang es for Spanish
@@ -26,8 +30,7 @@ Examples:
 
 A drill that does not pass ends with exit code 3. Its receipt is signed either way.";
 
-/// Restores a backup into a private sandbox, compares it with what was there when it was taken, provisions and
-/// migrates it, runs the checks, measures RTO and RPO, destroys the sandbox, and signs a receipt.
+/// Prove that a backup comes back: restore it into a sandbox, check it, time it, sign it
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct Args {

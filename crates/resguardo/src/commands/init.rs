@@ -24,6 +24,9 @@ use crate::template;
 use crate::wire::{self, Missing};
 
 const AFTER_HELP: &str = "\
+Sets up a vault, the keys of this machine, resguardo.toml and the recovery kit; or joins a vault
+that is there.
+
 Examples:
   resguardo init                                            asks what it needs to know
   resguardo init --vault ./vault --source shop=./shop.db --yes
@@ -34,8 +37,7 @@ Examples:
 The keys go into RESGUARDO_HOME, or the platform's config folder, never into the vault. A run that was
 interrupted can be run again. A config that is there is used and left as it is.";
 
-/// Sets up a vault, the keys of this machine, resguardo.toml and the recovery kit; or joins a vault
-/// that is there.
+/// Set up a vault, its keys and a config
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct Args {

@@ -12,12 +12,14 @@ use crate::render::table::table;
 use crate::render::time;
 
 const AFTER_HELP: &str = "\
+Lists the backups. Needs no key.
+
 Examples:
   resguardo list                    every backup, the newest last
   resguardo list shop               those of one source
   resguardo list --json | jq -r '.backups[] | select(.proven_at == null) | .id'";
 
-/// Lists the backups. Needs no key.
+/// List the backups, and which of them are proven
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct Args {

@@ -11,9 +11,15 @@ use crate::error::Failure;
 use crate::exit::Exit;
 use crate::invocation::Invocation;
 
-/// Writes the manual pages: resguardo.1 and one for each verb.
+const AFTER_HELP: &str = "\
+Writes the manual pages: resguardo.1 and one for each verb.
+
+Example:
+  resguardo man --out /usr/local/share/man/man1";
+
+/// Write the manual pages
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  resguardo man --out /usr/local/share/man/man1")]
+#[command(after_help = AFTER_HELP)]
 pub struct Args {
     /// The folder to write them into
     #[arg(long, value_name = "DIR")]

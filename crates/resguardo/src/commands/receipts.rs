@@ -15,14 +15,16 @@ use crate::render::table::table;
 use crate::render::{counted, time};
 
 const AFTER_HELP: &str = "\
+Lists, shows and checks receipts: in-toto statements in DSSE envelopes, signed with Ed25519, each
+naming the one before it.
+
 Examples:
   resguardo receipts list shop
   resguardo receipts show 01jd8kq2v3            one receipt; --raw prints the signed envelope
   resguardo receipts verify                     signatures and chains of the whole vault
   resguardo receipts verify receipt.json        one file, offline, without a vault";
 
-/// Lists, shows and checks receipts: in-toto statements in DSSE envelopes, signed with Ed25519, each
-/// naming the one before it.
+/// List, show and check the signed receipts
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct Args {

@@ -19,20 +19,21 @@ use crate::prompt;
 use crate::render::{counted, time};
 
 const AFTER_HELP: &str = "\
-Examples:
-  resguardo restore shop --to restored.db                  the newest backup of shop, into a new file
-  resguardo restore shop@2026-11-20 --to old.db            the newest of that day or before
-  resguardo restore latest --to shop.db --clean            over what is there: asks for its name, and takes a
-                                                           safety backup of it first
-  resguardo restore shop --to shop.db --clean --only orders
-  resguardo restore shop-20261120.sqlite.gz --to new.db    a standard file, its hash checked first
-  resguardo restore latest --vault URL --identity FILE --to PATH
-                                                           on a machine that has nothing else";
+Restores a backup, or a standard file, into a target.
 
-/// Restores a backup, or a standard file, into a target.
-///
-/// A target that holds data is refused, unless --clean is given and its name is typed; then a backup of it is
-/// taken first. Digests are checked before the target is touched.
+A target that holds data is refused, unless --clean is given and its name is typed; then a backup of
+it is taken first. Digests are checked before the target is touched.
+
+Examples:
+  resguardo restore shop --to new.db               the newest backup of shop, into a new file
+  resguardo restore shop@2026-11-20 --to old.db    the newest of that day or before
+  resguardo restore latest --to shop.db --clean    over what is there: its name is asked for
+  resguardo restore shop --to shop.db --clean --only orders
+  resguardo restore shop.sqlite.gz --to new.db     a standard file, its hash checked first
+  resguardo restore latest --vault URL --identity FILE --to PATH
+                                                   on a machine that has nothing else";
+
+/// Bring a backup, or a file, back into a database
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct Args {

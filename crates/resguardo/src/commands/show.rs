@@ -14,13 +14,15 @@ use crate::render::table::{pairs, table};
 use crate::render::{counted, time};
 
 const AFTER_HELP: &str = "\
+Shows one backup: when and why it was taken, what is in it, and its receipts. What is in it only an
+identity opens.
+
 Examples:
   resguardo show latest
   resguardo show shop@2026-11-20    the newest of that day or before
   resguardo show 01jd8kq2v3 --json";
 
-/// Shows one backup: when and why it was taken, what is in it, and its receipts. What is in it only an
-/// identity opens.
+/// Show everything that is known of one backup
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct Args {

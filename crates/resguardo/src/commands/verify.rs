@@ -13,8 +13,10 @@ use crate::invocation::{Invocation, Reading};
 use crate::render::{Output, counted, time};
 
 const AFTER_HELP: &str = "\
+Checks what is stored in the vault, without restoring it.
+
 Depths:
-  heads      signatures, order and chain of the heads; every object is there with its size (no key needed)
+  heads      signatures, order and chain of the heads; every object is there (needs no key)
   structure  manifests and pack tables open, and every extent lies where it says (needs an identity)
   bytes      every stored byte is read, decrypted, decoded and compared
 
@@ -25,7 +27,7 @@ Examples:
 
 Findings end with exit code 3. They name the backups that they hit, and those that are whole.";
 
-/// Checks what is stored in the vault, without restoring it.
+/// Check what is stored in the vault
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct Args {

@@ -50,10 +50,36 @@ impl<T: JsonSchema> JsonSchema for Leaf<T> {
     }
 }
 
-/// A length of time: a whole number and a unit, like 90s, 15m, 4h, 30d or 2w.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(transparent)]
-pub struct Length(pub Span);
+/// A length of time as it was written: a whole number and a unit, like 90s, 15m, 4h, 30d or 2w.
+#[derive(Clone, Debug)]
+pub struct Length {
+    /// What it means.
+    pub span: Span,
+    text: String,
+}
+
+impl Length {
+    /// A length that nobody wrote.
+    pub fn of(span: Span) -> Self {
+        Self {
+            text: span.to_string(),
+            span,
+        }
+    }
+
+    /// As it was written.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+}
+
+impl<'de> Deserialize<'de> for Length {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let span = text.parse().map_err(serde::de::Error::custom)?;
+        Ok(Self { span, text })
+    }
+}
 
 impl JsonSchema for Length {
     fn inline_schema() -> bool {

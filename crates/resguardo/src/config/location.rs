@@ -31,19 +31,24 @@ fn scheme(url: &str) -> Option<&str> {
 #[must_use]
 pub fn sqlite_path(url: &str, folder: &Path) -> PathBuf {
     let Some(scheme) = scheme(url) else {
-        return folder.join(url);
+        return tidy(&folder.join(url));
     };
     let rest = &url[scheme.len() + 1..];
     let rest = rest.strip_prefix("//").unwrap_or(rest);
     let path = rest.split('?').next().unwrap_or(rest);
-    folder.join(path)
+    tidy(&folder.join(path))
+}
+
+/// The same path without `.` in between.
+fn tidy(path: &Path) -> PathBuf {
+    path.components().collect()
 }
 
 /// A vault's URL as the stores take it: a relative folder is made absolute, the rest stays.
 #[must_use]
 pub fn vault_url(url: &str, folder: &Path) -> String {
     match scheme(url) {
-        None => folder.join(url).display().to_string(),
+        None => tidy(&folder.join(url)).display().to_string(),
         Some("file") => sqlite_path(url, folder).display().to_string(),
         Some(_) => url.to_owned(),
     }
@@ -77,11 +82,11 @@ mod tests {
     fn every_way_to_name_a_database() {
         for (url, path) in [
             ("shop.db", "/etc/r/shop.db"),
-            ("./data/shop.db", "/etc/r/./data/shop.db"),
+            ("./data/shop.db", "/etc/r/data/shop.db"),
             ("/srv/shop.db", "/srv/shop.db"),
             ("sqlite:shop.db", "/etc/r/shop.db"),
             ("sqlite:///srv/shop.db", "/srv/shop.db"),
-            ("file:./dev.db?connection_limit=1", "/etc/r/./dev.db"),
+            ("file:./dev.db?connection_limit=1", "/etc/r/dev.db"),
             ("file:///srv/shop.db", "/srv/shop.db"),
             ("odd?name.db", "/etc/r/odd?name.db"),
         ] {

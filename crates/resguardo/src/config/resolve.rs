@@ -40,7 +40,7 @@ shown_as_is!(String, bool, i32, u16, u32, u64, f64, Vec<String>);
 
 impl Shown for Length {
     fn shown(&self) -> Value {
-        Value::from(self.0.to_string())
+        Value::from(self.as_str())
     }
 }
 
@@ -313,10 +313,10 @@ impl Resolver<'_> {
         let objectives = Objectives {
             rpo: self
                 .optional(&key("rpo"), file.rpo.as_ref())
-                .map(|length| length.0),
+                .map(|length| length.span),
             rto: self
                 .optional(&key("rto"), file.rto.as_ref())
-                .map(|length| length.0),
+                .map(|length| length.span),
         };
         let zone = self
             .optional(&key("timezone"), file.timezone.as_ref())

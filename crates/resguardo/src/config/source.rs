@@ -219,8 +219,8 @@ impl Resolver<'_> {
     }
 
     fn length(&mut self, key: &str, leaf: Option<&Leaf<Length>>, default_seconds: u64) -> Duration {
-        let default = Length(Span::from_seconds(default_seconds));
-        self.with_default(key, leaf, default).0.into()
+        let default = Length::of(Span::from_seconds(default_seconds));
+        self.with_default(key, leaf, default).span.into()
     }
 
     fn drill(&mut self, prefix: &str, file: Option<&SourceDrillFile>) -> DrillSpec {
