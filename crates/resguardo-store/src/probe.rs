@@ -1,6 +1,6 @@
 //! Trying a place out, for `init` and `doctor`: what it can do, and whether it keeps the contract.
 //!
-//! Objects are written below `probe/` and removed again, also when the trial fails half-way; only a host
+//! Objects are written below `_probe/` and removed again, also when the trial fails half-way; only a host
 //! that may not delete leaves them.
 
 use bytes::Bytes;
@@ -42,7 +42,7 @@ impl Probe {
 /// condition is no error but an answer.
 pub fn probe(store: &dyn Store, clock: &dyn Clock, nonce: &str) -> Result<Probe, StoreError> {
     let key = |name: &str| {
-        format!("probe/{nonce}-{name}")
+        format!("_probe/{nonce}-{name}")
             .parse::<Key>()
             .map_err(|error| StoreError::Other {
                 operation: "probe",

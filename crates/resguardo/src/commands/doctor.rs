@@ -14,7 +14,7 @@ use crate::render::{Output, counted, probing};
 
 const AFTER_HELP: &str = "\
 Looks at config, keys, vault, store, clock, disk space, tools and sources, and changes nothing but
-some objects below probe/ in the vault, which it removes again. Each finding comes with the next
+some objects below _probe/ in the vault, which it removes again. Each finding comes with the next
 command.
 
 Ends with exit code 3 if there is a problem; a warning is none.
