@@ -246,21 +246,25 @@ pub(super) fn element(text: &str, name: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::LazyLock;
 
-    fn named(make: impl FnOnce(BoxError) -> object_store::Error, words: &str) -> StoreError {
-        let place = S3Place {
+    fn asked() -> Asked<'static> {
+        static PLACE: LazyLock<S3Place> = LazyLock::new(|| S3Place {
             bucket: "acme".to_owned(),
             prefix: None,
             endpoint: None,
             region: None,
             path_style: false,
-        };
+        });
         Asked {
             operation: "put",
             key: "a/b",
-            place: &place,
+            place: &PLACE,
         }
-        .error(make(words.to_owned().into()))
+    }
+
+    fn named(make: impl FnOnce(BoxError) -> object_store::Error, words: &str) -> StoreError {
+        asked().error(make(words.to_owned().into()))
     }
 
     fn generic(words: &str) -> StoreError {
@@ -332,6 +336,56 @@ mod tests {
         assert!(matches!(generic("no status"), StoreError::Other { .. }));
         let gone = generic(&answer(404, "NoSuchBucket"));
         assert!(matches!(&gone, StoreError::NoSuchPlace { place, .. } if place == "bucket acme"));
+    }
+
+    #[test]
+    fn the_networks_errors_are_told_apart() {
+        let broken = |kind, words: &str| {
+            let source = HttpError::new(kind, io::Error::other(words.to_owned())).into();
+            asked().error(object_store::Error::Generic {
+                store: "S3",
+                source,
+            })
+        };
+        let unknown = broken(
+            HttpErrorKind::Connect,
+            "failed to lookup address information: Name or service not known",
+        );
+        assert!(
+            matches!(unknown, StoreError::NoSuchPlace { .. }),
+            "{unknown:?}"
+        );
+        let untrusted = broken(
+            HttpErrorKind::Connect,
+            "invalid peer certificate: UnknownIssuer",
+        );
+        assert!(
+            matches!(untrusted, StoreError::Other { .. }),
+            "{untrusted:?}"
+        );
+        for (kind, words) in [
+            (HttpErrorKind::Connect, "Connection refused (os error 111)"),
+            (
+                HttpErrorKind::Connect,
+                "Temporary failure in name resolution",
+            ),
+            (
+                HttpErrorKind::Interrupted,
+                "Connection reset by peer (os error 104)",
+            ),
+            (HttpErrorKind::Unknown, "error decoding response body"),
+        ] {
+            let error = broken(kind, words);
+            assert!(
+                matches!(error, StoreError::Interrupted { .. }),
+                "{words}: {error:?}"
+            );
+            assert!(
+                error
+                    .source()
+                    .is_some_and(|cause| cause.to_string().contains(words))
+            );
+        }
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod facts;
 mod transfer;
 
 use std::fmt;
+use std::net::IpAddr;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -23,7 +24,9 @@ use bytes::Bytes;
 use futures::TryStreamExt as _;
 use jiff::Timestamp;
 use object_store::aws::{AmazonS3, AmazonS3Builder, Checksum, S3ConditionalPut};
-use object_store::client::{HttpClient, HttpConnector as _, ReqwestConnector};
+use object_store::client::{
+    DnsFuture, DnsResolver, HttpClient, HttpConnector as _, ReqwestConnector,
+};
 use object_store::path::Path;
 use object_store::{
     BackoffConfig, ClientOptions, GetOptions, ObjectMeta, ObjectStore as _, ObjectStoreExt as _,
@@ -67,6 +70,18 @@ pub struct S3Options {
     /// A request fails if the service says nothing for this long; an upload of n bytes has n / 128 KiB
     /// seconds more.
     pub silence_max: Duration,
+    /// Where every host name of the service leads; `None` asks the name service.
+    pub address: Option<IpAddr>,
+}
+
+/// Names that all lead to one address.
+#[derive(Debug)]
+struct OneAddress(IpAddr);
+
+impl DnsResolver for OneAddress {
+    fn resolve(&self, _host: &str) -> DnsFuture {
+        Box::pin(std::future::ready(Ok(vec![self.0])))
+    }
 }
 
 impl S3Options {
@@ -77,6 +92,7 @@ impl S3Options {
             place,
             credentials,
             silence_max: Duration::from_secs(60),
+            address: None,
         }
     }
 }
@@ -133,19 +149,23 @@ impl S3Store {
             place,
             credentials,
             silence_max,
+            address,
         } = options;
         let not_opened = |source: crate::port::BoxError| StoreError::Other {
             operation: "open",
             key: place.to_string(),
             source,
         };
-        let client = ClientOptions::new()
+        let mut client = ClientOptions::new()
             .with_allow_http(place.endpoint.as_deref().is_some_and(|url| url.starts_with("http:")))
             .with_connect_timeout(silence_max.min(Duration::from_secs(10)))
             // Deadlines are set around each request: they depend on its size.
             .with_timeout_disabled()
             // Services close idle connections after 20 to 60 seconds.
             .with_pool_idle_timeout(Duration::from_secs(15));
+        if let Some(address) = address {
+            client = client.with_dns_resolver(Arc::new(OneAddress(address)));
+        }
         let http = ReqwestConnector::default()
             .connect(&client)
             .map_err(|error| not_opened(error.into()))?;
@@ -357,6 +377,60 @@ impl Store for S3Store {
         match self.ask(&asked, self.bucket.delete(&path)) {
             Err(StoreError::NotFound { .. } | StoreError::NoSuchPlace { .. }) => Ok(()),
             other => other,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use object_store::signer::Signer as _;
+
+    /// The URL of the object `a/b`.
+    fn url(location: &str) -> String {
+        let Ok(crate::Location::S3(place)) = location.parse() else {
+            panic!("{location} is a bucket")
+        };
+        let credentials = S3Credentials::Keys {
+            access_key_id: "AKIA".to_owned(),
+            secret_access_key: "geheim".to_owned().into(),
+            session_token: None,
+        };
+        let store = S3Store::open(S3Options::new(place, credentials)).unwrap();
+        let method = "GET".parse().unwrap();
+        let path = store.path("a/b");
+        let signed = store
+            .bucket
+            .signed_url(method, &path, Duration::from_secs(60));
+        let url = store.runtime.block_on(signed).unwrap().to_string();
+        url.split('?').next().unwrap().to_owned()
+    }
+
+    #[test]
+    fn requests_go_where_the_location_says() {
+        for (location, expected) in [
+            (
+                "s3://acme?region=sa-east-1",
+                "https://acme.s3.sa-east-1.amazonaws.com/a/b",
+            ),
+            (
+                "s3://acme/v",
+                "https://acme.s3.us-east-1.amazonaws.com/v/a/b",
+            ),
+            (
+                "s3://acme/v?region=sa-east-1&path_style=true",
+                "https://s3.sa-east-1.amazonaws.com/acme/v/a/b",
+            ),
+            (
+                "s3://acme/v?endpoint=http://127.0.0.1:9000",
+                "http://127.0.0.1:9000/acme/v/a/b",
+            ),
+            (
+                "s3://acme/v?endpoint=https://s3.example.com:9000&path_style=false",
+                "https://acme.s3.example.com:9000/v/a/b",
+            ),
+        ] {
+            assert_eq!(url(location), expected, "{location}");
         }
     }
 }

@@ -28,6 +28,16 @@ impl S3Server {
     /// Starts `s3s-fs`: checks signatures and checksums, has no versions.
     #[must_use]
     pub fn s3s_fs() -> Self {
+        Self::s3s_fs_at(None)
+    }
+
+    /// The same, with buckets as virtual hosts: `bucket.<domain>`, on the port of [`Self::address`].
+    #[must_use]
+    pub fn s3s_fs_with_domain(domain: &str) -> Self {
+        Self::s3s_fs_at(Some(domain))
+    }
+
+    fn s3s_fs_at(domain: Option<&str>) -> Self {
         let program = tools::find("s3s-fs", "bin");
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("data");
@@ -37,6 +47,9 @@ impl S3Server {
             command.args(["--host", "127.0.0.1", "--port", &port.to_string()]);
             command.args(["--access-key", Self::ACCESS_KEY_ID]);
             command.args(["--secret-key", Self::SECRET_ACCESS_KEY]);
+            if let Some(domain) = domain {
+                command.args(["--domain", &format!("{domain}:{port}")]);
+            }
             command.arg(&data);
             command
         });
