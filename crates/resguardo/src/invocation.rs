@@ -245,6 +245,9 @@ impl Invocation {
         durable::create_folder(state, Mode::PRIVATE_FOLDER)?;
         let catalog =
             Catalog::open(&state.join("catalog.db")).map_err(resguardo_ops::OpsError::from)?;
+        for note in catalog.notes() {
+            self.out.note(note);
+        }
         crate::signal::watch(&self.cancel);
         Ok(Context {
             vault: vault.map(Arc::new),

@@ -73,6 +73,18 @@ impl KeyFolder {
         )
     }
 
+    /// Writes the write key with other writers that it trusts.
+    ///
+    /// # Errors
+    /// If it cannot be written; the old one is there then.
+    pub fn replace_write_key(&self, key: &WriteKey) -> Result<(), DurableError> {
+        durable::write(
+            &self.write_key_path(),
+            key.to_json().as_bytes(),
+            Mode::PRIVATE,
+        )
+    }
+
     /// Writes the identity, where none may be yet.
     ///
     /// # Errors

@@ -161,6 +161,7 @@ fn write_kit(
     ready: &Ready,
 ) -> Result<WrittenKit, Failure> {
     let folder = plan.config.parent().unwrap_or(&invocation.ambient.folder);
+    durable::create_folder(folder, Mode::READABLE_FOLDER)?;
     let path = folder.join("recovery-kit.md");
     let mut sources: Vec<String> = plan
         .sources
@@ -206,8 +207,6 @@ fn write_config(plan: &Plan) -> Result<bool, Failure> {
     if plan.existing {
         return Ok(false);
     }
-    let folder = plan.config.parent().unwrap_or(Path::new("."));
-    durable::create_folder(folder, Mode::READABLE_FOLDER)?;
     let text = template::render(&plan.vault, &plan.sources);
     durable::create_new(&plan.config, text.as_bytes(), Mode::READABLE)?;
     Ok(true)

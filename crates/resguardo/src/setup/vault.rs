@@ -209,7 +209,14 @@ fn write_key(
     trust: &[WriterId],
     now: Timestamp,
 ) -> Result<(WriterId, bool), Failure> {
-    if let Some(key) = keys.read_write_key()? {
+    if let Some(mut key) = keys.read_write_key()? {
+        if trust
+            .iter()
+            .any(|writer| !key.trusted_writers().contains(writer))
+        {
+            trust.iter().for_each(|writer| key.trust(*writer));
+            keys.replace_write_key(&key)?;
+        }
         return Ok((key.writer(), false));
     }
     let mut key = WriteKey::generate(description.vault, description.recipients.clone(), now)?;

@@ -5,6 +5,7 @@
     clippy::disallowed_methods,
     reason = "test: starts the binary, writes fixtures, looks at the machine"
 )]
+#![allow(unreachable_pub, reason = "nothing imports a test")]
 
 mod world;
 

@@ -75,7 +75,7 @@ fn what_is_replaced_is_backed_up_first() {
     world.backup();
     ask(
         &world.path("shop.db"),
-        "delete from customers where id > 3 returning id",
+        "delete from orders where id > 3 returning id",
     );
     let ran = world
         .run(&[
@@ -91,8 +91,8 @@ fn what_is_replaced_is_backed_up_first() {
         .prints(&["before it was replaced", "restored "]);
     assert!(!ran.stdout.is_empty());
     assert_eq!(
-        ask(&world.path("shop.db"), "select count(*) from customers"),
-        "500"
+        ask(&world.path("shop.db"), "select count(*) from orders"),
+        "166"
     );
     let listed = world.run(&["list", "--json"]).exits(0).json();
     assert_eq!(listed["backups"][1]["reason"], "safety");

@@ -1,6 +1,5 @@
 //! A private folder with an empty home and a small shop, and the binary run in it.
 
-use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -242,7 +241,12 @@ impl World {
 
     /// Sandboxes that are there.
     pub fn sandboxes(&self) -> usize {
-        std::fs::read_dir(self.home().join("sandboxes")).map_or(0, Iterator::count)
+        let Ok(entries) = std::fs::read_dir(self.home().join("sandboxes")) else {
+            return 0;
+        };
+        entries
+            .filter(|entry| entry.as_ref().unwrap().path().is_dir())
+            .count()
     }
 }
 
@@ -299,7 +303,7 @@ pub fn send(signal: &str, child: &Child) {
 /// Waits for the end of a child.
 pub fn finish(mut child: Child) -> Ran {
     let status = child.wait().unwrap();
-    let mut text = |pipe: Option<&mut dyn std::io::Read>| {
+    let text = |pipe: Option<&mut dyn std::io::Read>| {
         let mut text = String::new();
         if let Some(pipe) = pipe {
             pipe.read_to_string(&mut text).unwrap();
