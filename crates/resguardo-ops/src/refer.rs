@@ -233,6 +233,8 @@ fn newest<'a>(
 ) -> Option<&'a StoredHead> {
     heads
         .iter()
+        // Whoever can write to the store can sign with a key of his own, and date it as he likes.
+        .filter(|stored| stored.trusted)
         .filter(|stored| stored.head.source == *source && stored.head.reason != Reason::safety())
         .filter(|stored| until.is_none_or(|until| stored.head.taken_at <= until))
         .max_by_key(|stored| (stored.head.taken_at, stored.head.sequence))

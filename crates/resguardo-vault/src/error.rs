@@ -77,6 +77,14 @@ pub enum VaultError {
     /// The lease lapsed or was taken over; nothing was committed.
     #[error("the lease on {0} was lost; nothing was committed")]
     LeaseLost(SourceName),
+    /// A backup that was signed by nobody who is trusted here.
+    #[error("backup {backup} is signed by {writer}, which is not trusted here")]
+    UntrustedWriter {
+        /// The backup.
+        backup: resguardo_model::BackupId,
+        /// Who signed it.
+        writer: resguardo_model::WriterId,
+    },
     /// Stored data is not what was stored.
     #[error("{}", .0.message)]
     Damaged(Box<Finding>),

@@ -1,7 +1,7 @@
 //! Heads on the wire: one line, plain and signed. `docs/format.md`, "Heads: the commit".
 
 use data_encoding::HEXLOWER;
-use resguardo_model::Head;
+use resguardo_model::{Head, WriterId};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -16,9 +16,14 @@ pub enum HeadError {
     /// It is not of the shape.
     #[error("it is no head: {0}")]
     Malformed(String),
-    /// It is of a newer Resguardo.
-    #[error("it has format {0}, this version of Resguardo reads format 1")]
-    NewerFormat(u32),
+    /// It is of a newer Resguardo, and its signature is good.
+    #[error("it has format {format}, this version of Resguardo reads format 1")]
+    NewerFormat {
+        /// Its format.
+        format: u32,
+        /// Who signed it.
+        writer: WriterId,
+    },
     /// The signature is not its writer's.
     #[error("its signature does not match its writer")]
     Forged,
@@ -47,15 +52,13 @@ pub fn parse(bytes: &[u8]) -> Result<Head, HeadError> {
     let malformed = |error: serde_json::Error| HeadError::Malformed(error.to_string());
     let signed: Signed<'_> = serde_json::from_slice(bytes).map_err(malformed)?;
     let json = signed.head.get();
+    // The signature comes first: an unsigned word about a newer format is nobody's word.
     #[derive(Deserialize)]
-    struct Format {
+    struct Signer {
         format: u32,
+        writer: WriterId,
     }
-    let Format { format } = serde_json::from_str(json).map_err(malformed)?;
-    if format > 1 {
-        return Err(HeadError::NewerFormat(format));
-    }
-    let head: Head = serde_json::from_str(json).map_err(malformed)?;
+    let Signer { format, writer } = serde_json::from_str(json).map_err(malformed)?;
     let signature = HEXLOWER
         .decode(signed.signature.as_bytes())
         .ok()
@@ -63,11 +66,13 @@ pub fn parse(bytes: &[u8]) -> Result<Head, HeadError> {
         .ok_or_else(|| {
             HeadError::Malformed("the signature is not 128 hexadecimal digits".to_owned())
         })?;
-    if keys::signed_by(head.writer, &message(json), &signature) {
-        Ok(head)
-    } else {
-        Err(HeadError::Forged)
+    if !keys::signed_by(writer, &message(json), &signature) {
+        return Err(HeadError::Forged);
     }
+    if format > 1 {
+        return Err(HeadError::NewerFormat { format, writer });
+    }
+    serde_json::from_str(json).map_err(malformed)
 }
 
 fn message(json: &str) -> Vec<u8> {
@@ -144,7 +149,13 @@ pub(crate) mod tests {
         );
         assert_eq!(parse(&stolen), Err(HeadError::Forged));
         let newer = sign(&Head { format: 2, ..head }, &key);
-        assert_eq!(parse(&newer), Err(HeadError::NewerFormat(2)));
+        assert_eq!(
+            parse(&newer),
+            Err(HeadError::NewerFormat {
+                format: 2,
+                writer: key.writer()
+            })
+        );
         for broken in [
             "",
             "{}",

@@ -104,7 +104,7 @@ impl Vault {
         };
         let head = match head::parse(&bytes) {
             Ok(head) => head,
-            Err(HeadError::NewerFormat(format)) => {
+            Err(HeadError::NewerFormat { format, writer }) if self.trusts(writer) => {
                 return Err(VaultError::NewerFormat {
                     object: key.to_string(),
                     format,

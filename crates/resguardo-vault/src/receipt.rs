@@ -1,7 +1,8 @@
 //! Receipts: in-toto statements in DSSE envelopes, signed by the writer and chained by digest.
 //! `docs/format.md`, "Receipts".
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fs::File;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -10,12 +11,15 @@ use resguardo_model::receipt::{
     Envelope, PAYLOAD_TYPE, Predicate, STATEMENT_TYPE, Signature, Statement, Subject,
 };
 use resguardo_model::{Finding, FindingKind, Sha256Digest, SourceName, WriterId};
-use resguardo_store::Condition;
+use resguardo_store::{Condition, Key};
 
 use crate::error::VaultError;
 use crate::keys::{self, WriteKey};
 use crate::layout;
 use crate::vault::Vault;
+
+/// How many of the newest receipts are looked at for the last one, by name and by time.
+const LAST_LOOKED_AT: usize = 3;
 
 /// A receipt before it is signed. Writer, sequence and predecessor are filled in.
 #[derive(Clone, Debug)]
@@ -128,8 +132,8 @@ pub fn verify_envelope(bytes: &[u8]) -> Result<(Statement, WriterId), ReceiptErr
 impl Vault {
     /// Chains, signs and stores a receipt.
     ///
-    /// Two runs of one source at once (a drill during a backup) may both follow the same predecessor:
-    /// the chain then forks, which is no hole.
+    /// One at a time on this machine: two receipts with the same predecessor would make a fork, from
+    /// which one could be removed unseen.
     ///
     /// # Errors
     /// [`VaultError::NoWriteKey`]; the store's own.
@@ -141,6 +145,7 @@ impl Vault {
             mut predicate,
         } = draft;
         let source = predicate.source.clone();
+        let _one_at_a_time = self.lock_receipts(&source)?;
         let last = self.last_own_receipt(&source, key.writer())?;
         predicate.writer = key.writer();
         predicate.sequence = last.as_ref().map_or(0, |(sequence, _)| *sequence) + 1;
@@ -165,26 +170,75 @@ impl Vault {
         })
     }
 
-    /// Sequence and digest of the newest receipt that `writer` left for a source. Names are ULIDs, so the
-    /// newest come last.
+    /// Waits for the lock on the receipts of a source; it is let go of with the file.
+    #[expect(clippy::disallowed_methods, reason = "a lock file holds nothing")]
+    fn lock_receipts(&self, source: &SourceName) -> Result<File, VaultError> {
+        let folder = self.cache_of(source);
+        let lock = || {
+            std::fs::create_dir_all(&folder)?;
+            let path = folder.join("receipts.lock");
+            let file = File::options().create(true).append(true).open(path)?;
+            file.lock()?;
+            Ok(file)
+        };
+        lock().map_err(|error| VaultError::file("locking the receipts in", &folder, error))
+    }
+
+    /// Sequence and digest of the last receipt that `writer` left for a source.
+    ///
+    /// A receipt is named when its run begins and stored when it ends, so a long run's is stored after
+    /// those of younger ones, and neither names nor times alone tell which is the last (a vault that was
+    /// copied has other times). The newest by either are looked at, and their sequences decide.
     fn last_own_receipt(
         &self,
         source: &SourceName,
         writer: WriterId,
     ) -> Result<Option<(u64, Sha256Digest)>, VaultError> {
-        for info in self.store().list(&layout::receipts(source))?.iter().rev() {
-            let bytes = self.store().get(&info.key)?;
-            match verify_envelope(&bytes) {
-                Ok((statement, by)) if by == writer => {
-                    return Ok(Some((
-                        statement.predicate.sequence,
-                        Sha256Digest::of(&bytes),
-                    )));
-                }
-                _ => {}
+        let mut listed = self.store().list(&layout::receipts(source))?;
+        let by_name = listed
+            .iter()
+            .rev()
+            .take(LAST_LOOKED_AT)
+            .map(|info| info.key.clone());
+        let mut newest: BTreeSet<Key> = by_name.collect();
+        listed.sort_by_key(|info| info.modified_at);
+        newest.extend(
+            listed
+                .iter()
+                .rev()
+                .take(LAST_LOOKED_AT)
+                .map(|info| info.key.clone()),
+        );
+        let mut last = None;
+        for key in newest {
+            last = last.max(self.own_receipt(&key, writer)?);
+        }
+        if last.is_some() {
+            return Ok(last);
+        }
+        // The newest are all of other writers.
+        listed.sort_by(|a, b| b.key.cmp(&a.key));
+        for info in &listed {
+            if let Some(found) = self.own_receipt(&info.key, writer)? {
+                return Ok(Some(found));
             }
         }
         Ok(None)
+    }
+
+    /// Sequence and digest of a receipt, if it is one of `writer`.
+    fn own_receipt(
+        &self,
+        key: &Key,
+        writer: WriterId,
+    ) -> Result<Option<(u64, Sha256Digest)>, VaultError> {
+        let bytes = self.store().get(key)?;
+        Ok(match verify_envelope(&bytes) {
+            Ok((statement, by)) if by == writer => {
+                Some((statement.predicate.sequence, Sha256Digest::of(&bytes)))
+            }
+            _ => None,
+        })
     }
 
     /// All receipts, of one source or of all, checked. No key is needed.

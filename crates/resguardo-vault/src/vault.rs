@@ -7,7 +7,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use jiff::Timestamp;
 use resguardo_model::id::RunId;
-use resguardo_model::{BackupId, CancelToken, Clock, Sha256Digest, SourceName, VaultId, WriterId};
+use resguardo_model::{
+    BackupId, CancelToken, Clock, Head, Sha256Digest, SourceName, VaultId, WriterId,
+};
 use resguardo_store::{Condition, Key, Store, StoreError};
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
@@ -312,8 +314,13 @@ impl Vault {
     /// Opens a snapshot for reading.
     ///
     /// # Errors
-    /// [`VaultError::NoIdentity`], [`VaultError::WrongIdentity`], [`VaultError::Damaged`].
+    /// [`VaultError::UntrustedWriter`], [`VaultError::NoIdentity`], [`VaultError::WrongIdentity`],
+    /// [`VaultError::Damaged`].
     pub fn open_snapshot(&self, head: &StoredHead) -> Result<Snapshot, VaultError> {
+        if !self.trusts(head.head.writer) {
+            let Head { backup, writer, .. } = head.head;
+            return Err(VaultError::UntrustedWriter { backup, writer });
+        }
         Snapshot::open(self.clone(), head)
     }
 

@@ -74,7 +74,7 @@ pub struct FileWriter<'a> {
 }
 
 enum Body {
-    Pages(Pages),
+    Pages(Box<Pages>),
     Stream(Stream),
 }
 
@@ -85,7 +85,9 @@ impl<'a> FileWriter<'a> {
         kind: FileKind,
     ) -> Result<Self, VaultError> {
         let body = match kind {
-            FileKind::Pages { page_bytes } => Body::Pages(Pages::open(owner, &path, page_bytes)?),
+            FileKind::Pages { page_bytes } => {
+                Body::Pages(Box::new(Pages::open(owner, &path, page_bytes)?))
+            }
             FileKind::Stream => Body::Stream(Stream::new(owner)),
         };
         Ok(Self {
