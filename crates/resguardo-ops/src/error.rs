@@ -83,7 +83,7 @@ pub enum OpsError {
         file: PathBuf,
         /// What the engines said.
         #[source]
-        source: EngineError,
+        source: Box<EngineError>,
     },
     /// The source is not as it has to be for a backup.
     #[error("source {source_name}: {problem}")]
@@ -134,7 +134,7 @@ pub enum OpsError {
         operation: String,
         /// The engine's error.
         #[source]
-        source: EngineError,
+        source: Box<EngineError>,
     },
     /// The vault failed.
     #[error("{operation}")]
@@ -173,7 +173,10 @@ pub enum OpsError {
 impl OpsError {
     pub(crate) fn engine(operation: impl Into<String>) -> impl FnOnce(EngineError) -> Self {
         let operation = operation.into();
-        move |source| Self::Engine { operation, source }
+        move |source| Self::Engine {
+            operation,
+            source: Box::new(source),
+        }
     }
 
     pub(crate) fn vault(operation: impl Into<String>) -> impl FnOnce(VaultError) -> Self {

@@ -117,7 +117,7 @@ fn engine_of_file(ctx: &Context, path: &Path) -> Result<Arc<dyn Engine>, OpsErro
     }
     Err(OpsError::UnknownFile {
         file: path.to_owned(),
-        source: refusal,
+        source: Box::new(refusal),
     })
 }
 

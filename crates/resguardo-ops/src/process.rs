@@ -9,19 +9,22 @@
 //! If this process is killed, its children live on. Their groups are therefore written down by
 //! [`GroupLog`] (the sandbox's marker), and the next start ends them.
 
-use std::io::Read;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, channel};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use resguardo_model::{CancelToken, Cancelled};
 use rustix::process::{
-    Pid, Signal, WaitId, WaitIdOptions, kill_process_group, test_kill_process, waitid,
+    Pid, Signal, WaitId, WaitIdOptions, kill_process_group, test_kill_process_group, waitid,
 };
-use serde::{Deserialize, Serialize};
+
+mod mark;
+mod tail;
+
+pub use mark::ProcessMark;
+use mark::as_pid;
+use tail::Tail;
 
 /// Bytes of each output that are kept: the last ones.
 const TAIL_BYTES_MAX: usize = 16 * 1024;
@@ -41,67 +44,6 @@ pub struct Command {
     pub folder: PathBuf,
     /// Variables in addition to ours.
     pub variables: Vec<(String, String)>,
-}
-
-/// A process and when it started, so that another one with the same number is not taken for it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct ProcessMark {
-    /// Its number; of a child also its group's.
-    pub pid: u32,
-    /// The boot and the moment after it at which it started, as the kernel tells them; empty where it does not.
-    pub started: String,
-}
-
-impl ProcessMark {
-    /// This very process.
-    #[must_use]
-    pub fn own() -> Self {
-        Self::of(std::process::id())
-    }
-
-    /// The process that has the number `pid` now.
-    #[must_use]
-    pub fn of(pid: u32) -> Self {
-        Self {
-            pid,
-            started: started(pid).unwrap_or_default(),
-        }
-    }
-
-    /// Whether that process still runs.
-    #[must_use]
-    pub fn is_alive(&self) -> bool {
-        if self.started.is_empty() {
-            return as_pid(self.pid).is_some_and(|pid| test_kill_process(pid).is_ok());
-        }
-        started(self.pid).is_some_and(|started| started == self.started)
-    }
-
-    /// Ends the group that the process leads, if it is still that process.
-    pub(crate) fn end_group(&self) {
-        if self.is_alive()
-            && let Some(pid) = as_pid(self.pid)
-        {
-            // It may have ended between the two lines; there is nothing left to do then.
-            let _ = kill_process_group(pid, Signal::KILL);
-        }
-    }
-}
-
-fn as_pid(pid: u32) -> Option<Pid> {
-    i32::try_from(pid).ok().and_then(Pid::from_raw)
-}
-
-/// Boot and start time of a process that is no zombie. Fields of `/proc/PID/stat`: the third is the
-/// state, the 22nd the start in clock ticks since the boot; the second, the name, may hold spaces.
-fn started(pid: u32) -> Option<String> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let (_, after_name) = stat.rsplit_once(')')?;
-    let mut fields = after_name.split_ascii_whitespace();
-    let state = fields.next()?;
-    let ticks = fields.nth(18)?;
-    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    (!matches!(state, "Z" | "X")).then(|| format!("{}:{ticks}", boot.trim()))
 }
 
 /// Where groups are written down before anything else is done with them.
@@ -336,6 +278,12 @@ impl Process {
         self.reaped = true;
         self.stdout.drain();
         self.stderr.drain();
+        // Dying takes the others a moment too. One that nobody reaps stays in the group as a zombie, so
+        // the wait is bounded.
+        let begun = Instant::now();
+        while begun.elapsed() < DRAIN && test_kill_process_group(self.group).is_ok() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
         status
     }
 }
@@ -343,47 +291,6 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         self.end();
-    }
-}
-
-/// The end of an output, kept by a thread of its own so that the process never waits for us.
-struct Tail {
-    kept: Arc<Mutex<Vec<u8>>>,
-    closed: Receiver<()>,
-}
-
-impl Tail {
-    fn of(output: Option<impl Read + Send + 'static>) -> Self {
-        let kept = Arc::new(Mutex::new(Vec::new()));
-        let (sender, closed) = channel();
-        if let Some(mut output) = output {
-            let kept = Arc::clone(&kept);
-            std::thread::spawn(move || {
-                let mut block = [0; 4096];
-                while let Ok(read) = output.read(&mut block) {
-                    if read == 0 {
-                        break;
-                    }
-                    let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-                    kept.extend_from_slice(&block[..read]);
-                    let excess = kept.len().saturating_sub(TAIL_BYTES_MAX);
-                    kept.drain(..excess);
-                }
-                // Nobody may be waiting any more.
-                let _ = sender.send(());
-            });
-        }
-        Self { kept, closed }
-    }
-
-    /// Waits until the output is closed, or is evidently held open by somebody else.
-    fn drain(&self) {
-        let _ = self.closed.recv_timeout(DRAIN);
-    }
-
-    fn text(&self) -> String {
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        String::from_utf8_lossy(&kept).into_owned()
     }
 }
 
@@ -397,14 +304,11 @@ impl GroupLog for NoLog {
     }
 }
 
-/// Whether anything can be said of processes' start times on this system.
-#[must_use]
-pub fn knows_start_times() -> bool {
-    Path::new("/proc/self/stat").exists()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
+    use super::mark::started;
     use super::*;
 
     fn command(line: &str) -> Command {
@@ -417,6 +321,13 @@ mod tests {
 
     fn run_for(line: &str, timeout: Duration) -> Result<Ended, ProcessError> {
         run(&command(line), timeout, &CancelToken::new(), &NoLog)
+    }
+
+    /// It was sent its end; when the kernel is through with it is the kernel's matter.
+    fn assert_ends(pid: u32) {
+        while started(pid).is_some() {
+            std::thread::yield_now();
+        }
     }
 
     const LONG: Duration = Duration::from_secs(60);
@@ -445,7 +356,7 @@ mod tests {
             panic!("not a timeout: {error}");
         };
         let grandchild: u32 = output.stdout.trim().parse().expect("a process number");
-        assert!(started(grandchild).is_none(), "{grandchild} still runs");
+        assert_ends(grandchild);
     }
 
     #[test]
@@ -457,7 +368,7 @@ mod tests {
             .trim()
             .parse()
             .expect("a process number");
-        assert!(started(left).is_none(), "{left} still runs");
+        assert_ends(left);
     }
 
     #[test]
@@ -487,7 +398,7 @@ mod tests {
     fn a_mark_is_of_one_process_only() {
         let own = ProcessMark::own();
         assert!(own.is_alive());
-        if knows_start_times() {
+        if started(own.pid).is_some() {
             let other = ProcessMark {
                 started: "another boot:1".to_owned(),
                 ..own

@@ -69,7 +69,7 @@ pub struct FileVerified {
 pub fn list(ctx: &Context, source: Option<&SourceName>) -> Result<ReceiptsListed, OpsError> {
     let all = history::receipts(ctx, source)?;
     let mut receipts: Vec<_> = all.receipts.iter().map(summary).collect();
-    receipts.sort_by_key(|receipt| receipt.run);
+    receipts.sort_by_key(|receipt| (receipt.finished_at, receipt.sequence));
     Ok(ReceiptsListed {
         receipts,
         findings: all.findings,
@@ -82,7 +82,10 @@ pub fn list(ctx: &Context, source: Option<&SourceName>) -> Result<ReceiptsListed
 /// [`OpsError::NoSuchReceipt`], [`OpsError::Ambiguous`].
 pub fn find(ctx: &Context, name: &str) -> Result<StoredReceipt, OpsError> {
     let mut all = history::receipts(ctx, None)?.receipts;
-    all.sort_by_key(|receipt| receipt.statement.predicate.run);
+    all.sort_by_key(|receipt| {
+        let predicate = &receipt.statement.predicate;
+        (predicate.finished_at, predicate.sequence)
+    });
     let none = || OpsError::NoSuchReceipt {
         name: name.to_owned(),
     };

@@ -1,24 +1,23 @@
 //! `restore`: a backup or a file into a target, without ever losing what is there by accident.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
-use resguardo_engine::port::{
-    BackupReader, EngineError, Location, RestoreOptions, Target, TargetState,
-};
+use resguardo_engine::port::{Location, RestoreOptions, Restored, Target, TargetState};
 use resguardo_model::receipt::{Subject, Verb};
 use resguardo_model::{BackupId, EngineKind, Reason, RunId, SourceName};
-use serde_json::Value;
 
 use crate::backup::{self, BackupDone, BackupRequest};
 use crate::catalog::RunState;
 use crate::context::Context;
 use crate::error::OpsError;
 use crate::origin::{self, Origin, Selected};
-use crate::receipt::{self, Record, value};
+use crate::receipt::value;
 use crate::recover;
 use crate::run::{self, OpenRun};
 use crate::source::SourceSpec;
+
+mod outcome;
+
+use outcome::Outcome;
 
 /// What is asked of a restore.
 #[derive(Clone, Debug)]
@@ -163,40 +162,19 @@ fn attempt(
         only: request.only.clone(),
         durable: true,
     };
-    let mut outcome = Outcome {
+    let outcome = Outcome {
         selected: &selected,
         found: &found,
         request,
         safety_backup,
     };
     match target.restore(&*reader, &options, ctx.run()) {
-        Ok(restored) => {
-            let closed = target.close();
-            let mut notes = restored.notes;
-            if let Err(error) = closed {
-                notes.push(run::described(&error));
+        Ok(mut restored) => {
+            if let Err(error) = target.close() {
+                restored.notes.push(run::described(&error));
             }
             let subject = outcome.subject(Some(&*reader));
-            let details = outcome.details(&[
-                ("tables", value(restored.tables)),
-                ("bytes", value(restored.bytes)),
-                ("seconds", value(run.seconds())),
-            ]);
-            let receipt = outcome.receipt(ctx, run, "succeeded", subject, details, &mut notes);
-            Ok(RestoreDone {
-                run: run.id(),
-                origin: selected.describe(),
-                backup,
-                source: selected.source().cloned(),
-                taken_at: selected.taken_at(),
-                target: found.place.clone(),
-                tables: restored.tables,
-                bytes: restored.bytes,
-                seconds: run.seconds(),
-                safety_backup: outcome.safety_backup.take(),
-                receipt,
-                notes,
-            })
+            Ok(succeeded(ctx, run, outcome, subject, restored))
         }
         Err(error) => {
             let error = outcome.failed(error);
@@ -208,6 +186,37 @@ fn attempt(
             run.has_receipt(key.as_deref());
             Err(error)
         }
+    }
+}
+
+fn succeeded(
+    ctx: &Context,
+    run: &OpenRun<'_>,
+    outcome: Outcome<'_>,
+    subject: Vec<Subject>,
+    restored: Restored,
+) -> RestoreDone {
+    let selected = outcome.selected;
+    let details = outcome.details(&[
+        ("tables", value(restored.tables)),
+        ("bytes", value(restored.bytes)),
+        ("seconds", value(run.seconds())),
+    ]);
+    let mut notes = restored.notes;
+    let receipt = outcome.receipt(ctx, run, "succeeded", subject, details, &mut notes);
+    RestoreDone {
+        run: run.id(),
+        origin: selected.describe(),
+        backup: selected.head().map(|stored| stored.head.backup),
+        source: selected.source().cloned(),
+        taken_at: selected.taken_at(),
+        target: outcome.found.place.clone(),
+        tables: restored.tables,
+        bytes: restored.bytes,
+        seconds: run.seconds(),
+        safety_backup: outcome.safety_backup,
+        receipt,
+        notes,
     }
 }
 
@@ -294,96 +303,4 @@ fn keep_safe(
         check_integrity: false,
     };
     backup::take(ctx, &request).map_err(failed)
-}
-
-/// What a restore comes to, for its receipt and its error.
-struct Outcome<'a> {
-    selected: &'a Selected<'a>,
-    found: &'a Inspection,
-    request: &'a RestoreRequest<'a>,
-    safety_backup: Option<BackupDone>,
-}
-
-impl Outcome<'_> {
-    fn failed(&self, error: EngineError) -> OpsError {
-        let place = self.found.place.clone();
-        let mut state = match (&error, &self.found.state) {
-            (EngineError::TargetTouched { .. }, _) => "it was touched".to_owned(),
-            (_, TargetState::Missing) => "nothing was made there".to_owned(),
-            _ => "it is as it was before".to_owned(),
-        };
-        if let Some(safety) = &self.safety_backup {
-            state.push_str(&format!("; its safety backup is {}", safety.id));
-        }
-        let doing = format!("writing {place}");
-        OpsError::Restore {
-            backup: self.selected.describe(),
-            place,
-            state,
-            source: Box::new(match error {
-                EngineError::Cancelled(cancelled) => OpsError::Cancelled(cancelled),
-                other => OpsError::engine(doing)(other),
-            }),
-        }
-    }
-
-    /// What came from where: the backup's head and manifest, and the files that were restored whole.
-    fn subject(&self, restored: Option<&dyn BackupReader>) -> Vec<Subject> {
-        let mut subject = self
-            .selected
-            .head()
-            .map(receipt::subjects_of)
-            .unwrap_or_default();
-        if let Some(reader) = restored.filter(|_| self.request.only.is_empty()) {
-            let files = reader.files().into_iter();
-            subject.extend(files.map(|file| Subject::new(file.path.as_str(), file.sha256)));
-        }
-        subject
-    }
-
-    fn details(&self, more: &[(&str, Value)]) -> BTreeMap<String, Value> {
-        let safety = self.safety_backup.as_ref().map(|safety| safety.id);
-        let mut details = vec![
-            (
-                "backup",
-                value(self.selected.head().map(|stored| stored.head.backup)),
-            ),
-            ("origin", value(self.selected.describe())),
-            ("taken_at", value(self.selected.taken_at())),
-            ("target", value(&self.found.place)),
-            ("clean", value(self.request.clean)),
-            ("only", value(&self.request.only)),
-            ("safety_backup", value(safety)),
-        ];
-        details.extend_from_slice(more);
-        let owned = details
-            .into_iter()
-            .map(|(name, value)| (name.to_owned(), value));
-        owned.collect()
-    }
-
-    fn receipt(
-        &self,
-        ctx: &Context,
-        run: &OpenRun<'_>,
-        outcome: &str,
-        subject: Vec<Subject>,
-        details: BTreeMap<String, Value>,
-        notes: &mut Vec<String>,
-    ) -> Option<String> {
-        let Some(source) = self.selected.source() else {
-            notes.push("no receipt was made: the file belongs to no source".to_owned());
-            return None;
-        };
-        let record = Record {
-            run,
-            source,
-            outcome,
-            subject,
-            tools: BTreeMap::new(),
-            details,
-            test: None,
-        };
-        receipt::store_or_note(ctx, record, notes)
-    }
 }

@@ -290,7 +290,7 @@ mod tests {
         drop(crashed.open.take());
         drop(crashed);
         assert!(folder.exists());
-        assert_eq!(sweep(state.path()).0, [folder.clone()]);
+        assert_eq!(sweep(state.path()).0, std::slice::from_ref(&folder));
         assert!(!folder.exists());
 
         let kept = Sandbox::create(state.path(), run_id())

@@ -229,6 +229,7 @@ fn a_wrong_identity_and_none_at_all() {
     world.back_up();
     let (other, _) = generate_identity("2026-11-22T02:00:00Z".parse().unwrap());
     for identity in [Some(other.as_str()), None] {
+        world.later(1);
         let mut ctx = world.context();
         ctx.vault = Some(Arc::new(world.vault_with(true, identity)));
         let done = run_drill(&ctx, &world.shop()).unwrap();
@@ -276,6 +277,7 @@ fn failing_and_missing_provisioning() {
         CheckOutcome::Error,
         "it is not there"
     );
+    world.later(1);
     std::fs::write(
         world.path("roles.sql"),
         "insert into no_such_table values (1)",

@@ -66,6 +66,7 @@ fn a_drill_at_every_phase() {
         "migrate",
         "checks",
     ] {
+        world.later(1);
         let ctx = cancelled_at(&world, phase, None);
         let error = run_drill(&ctx, &shop).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Interrupted, "{phase}");

@@ -3,14 +3,16 @@
 use std::path::Path;
 
 use bytes::Bytes;
+use jiff::SignedDuration;
 use resguardo_engine::port::{Location, TargetState};
 use resguardo_model::EngineKind;
+use resguardo_model::receipt::Verb;
 use resguardo_ops::restore::{self, RestoreDone, RestoreRequest};
 use resguardo_ops::{Context, ErrorKind, OpsError, Origin, SourceSpec, backup, list, receipts};
 use resguardo_store::{Condition, Store};
 use rusqlite::Connection;
 
-use crate::world::{ORDERS, World, latest};
+use crate::world::{ORDERS, Watcher, World, latest, take};
 
 struct Try<'a> {
     clean: bool,
@@ -321,4 +323,37 @@ fn single_tables_come_back() {
     some.to = Location::new(world.path("none.sqlite").to_str().unwrap());
     let error = restore::restore(&ctx, &some).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::User, "{error}");
+}
+
+#[test]
+fn the_chain_of_receipts_runs_on_through_a_safety_backup() {
+    let world = World::new();
+    world.back_up();
+    let mut ctx = world.context();
+    // The restore begins before its safety backup and ends after it, so its receipt has the older name.
+    let clock = world.clock.clone();
+    ctx.progress = Watcher::new(move |_| clock.advance(SignedDuration::from_secs(1)));
+    let how = Try {
+        clean: true,
+        name: Some("shop.sqlite"),
+        ..PLAIN
+    };
+    bring_back(&ctx, &world, &world.database(), &how).unwrap();
+    take(&ctx, &world.shop()).unwrap();
+    let listed = receipts::list(&ctx, None).unwrap();
+    let sequences: Vec<_> = listed.receipts.iter().map(|one| one.sequence).collect();
+    assert_eq!(sequences, [1, 2, 3, 4]);
+    assert!(listed.findings.is_empty());
+    let restored = listed
+        .receipts
+        .iter()
+        .find(|one| one.verb == Verb::Restore)
+        .unwrap();
+    assert_eq!(restored.sequence, 3);
+    Store::delete(&*world.store, &restored.key.parse().unwrap()).unwrap();
+    assert_eq!(
+        receipts::list(&ctx, None).unwrap().findings.len(),
+        1,
+        "it leaves a hole"
+    );
 }

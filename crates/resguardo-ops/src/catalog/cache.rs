@@ -1,0 +1,176 @@
+//! What was seen of the vault: heads and receipts by their keys. Both never change once they are
+//! written; one that the vault no longer holds is forgotten.
+
+use std::collections::{HashMap, HashSet};
+
+use resguardo_model::{Head, Sha256Digest, VaultId};
+use rusqlite::params;
+
+use super::{Catalog, CatalogError, from_json, parsed, to_json};
+use crate::history::Drilled;
+
+/// A head as it was seen. Whether its writer is trusted is not kept: that is asked anew each time.
+#[derive(Clone, Debug)]
+pub(crate) struct CachedHead {
+    pub(crate) sha256: Sha256Digest,
+    pub(crate) head: Head,
+}
+
+/// A receipt as it was seen, and what it says of a backup if it is a trusted one of a drill.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CachedReceipt<'a> {
+    pub(crate) key: &'a str,
+    pub(crate) bytes: &'a [u8],
+    pub(crate) drilled: Option<Drilled>,
+}
+
+impl Catalog {
+    /// The heads of a vault that were seen before, by their keys.
+    pub(crate) fn heads(
+        &self,
+        vault: VaultId,
+    ) -> Result<HashMap<String, CachedHead>, CatalogError> {
+        let failed = CatalogError::sqlite("reading the heads of");
+        let connection = self.lock();
+        let mut statement = connection
+            .prepare_cached("select key, sha256, head from heads where vault = ?1")
+            .map_err(&failed)?;
+        let rows = statement
+            .query_map([vault.to_string()], |row| {
+                let key: String = row.get(0)?;
+                let sha256: Sha256Digest = parsed(row, 1)?;
+                let head: Head = from_json(row, 2)?;
+                Ok((key, CachedHead { sha256, head }))
+            })
+            .map_err(&failed)?;
+        // A row of another version is no more than a head that is fetched again.
+        Ok(rows.filter_map(Result::ok).collect())
+    }
+
+    /// Remembers heads.
+    pub(crate) fn put_heads<'a>(
+        &self,
+        vault: VaultId,
+        heads: impl Iterator<Item = (&'a str, &'a Sha256Digest, &'a Head)>,
+    ) -> Result<(), CatalogError> {
+        self.in_transaction("writing heads to", |connection| {
+            let mut statement = connection.prepare_cached(
+                "insert or replace into heads (vault, key, sha256, head) values (?1, ?2, ?3, ?4)",
+            )?;
+            for (key, sha256, head) in heads {
+                statement.execute(params![
+                    vault.to_string(),
+                    key,
+                    sha256.to_string(),
+                    to_json(head)
+                ])?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Forgets heads that the vault no longer holds.
+    pub(crate) fn forget_heads<'a>(
+        &self,
+        vault: VaultId,
+        keys: impl Iterator<Item = &'a str>,
+    ) -> Result<(), CatalogError> {
+        self.in_transaction("removing heads from", |connection| {
+            let mut statement =
+                connection.prepare_cached("delete from heads where vault = ?1 and key = ?2")?;
+            for key in keys {
+                statement.execute(params![vault.to_string(), key])?;
+            }
+            Ok(())
+        })
+    }
+
+    /// The bytes of the receipts that were seen before, by their keys.
+    pub(crate) fn receipts(
+        &self,
+        vault: VaultId,
+    ) -> Result<HashMap<String, Vec<u8>>, CatalogError> {
+        let failed = CatalogError::sqlite("reading the receipts of");
+        let connection = self.lock();
+        let mut statement = connection
+            .prepare_cached("select key, bytes from receipts where vault = ?1")
+            .map_err(&failed)?;
+        let rows = statement
+            .query_map([vault.to_string()], |row| Ok((row.get(0)?, row.get(1)?)))
+            .map_err(&failed)?;
+        rows.collect::<Result<_, _>>().map_err(&failed)
+    }
+
+    /// The keys of the receipts that were seen before.
+    pub(crate) fn receipt_keys(&self, vault: VaultId) -> Result<HashSet<String>, CatalogError> {
+        let failed = CatalogError::sqlite("reading the receipts of");
+        let connection = self.lock();
+        let mut statement = connection
+            .prepare_cached("select key from receipts where vault = ?1")
+            .map_err(&failed)?;
+        let rows = statement
+            .query_map([vault.to_string()], |row| row.get(0))
+            .map_err(&failed)?;
+        rows.collect::<Result<_, _>>().map_err(&failed)
+    }
+
+    /// What receipts of drills said, with their keys.
+    pub(crate) fn drilled(&self, vault: VaultId) -> Result<Vec<(String, Drilled)>, CatalogError> {
+        let failed = CatalogError::sqlite("reading the receipts of");
+        let connection = self.lock();
+        let mut statement = connection
+            .prepare_cached(
+                "select key, drilled, drilled_at, verdict from receipts where vault = ?1 and drilled is not null",
+            )
+            .map_err(&failed)?;
+        let rows = statement
+            .query_map([vault.to_string()], |row| {
+                let drilled = Drilled {
+                    backup: parsed(row, 1)?,
+                    at: parsed(row, 2)?,
+                    verdict: from_json(row, 3)?,
+                };
+                Ok((row.get(0)?, drilled))
+            })
+            .map_err(&failed)?;
+        rows.collect::<Result<_, _>>().map_err(&failed)
+    }
+
+    /// Remembers receipts.
+    pub(crate) fn put_receipts(
+        &self,
+        vault: VaultId,
+        receipts: &[CachedReceipt<'_>],
+    ) -> Result<(), CatalogError> {
+        self.in_transaction("writing receipts to", |connection| {
+            let mut statement = connection.prepare_cached(
+                "insert or replace into receipts (vault, key, bytes, drilled, drilled_at, verdict)
+                 values (?1, ?2, ?3, ?4, ?5, ?6)",
+            )?;
+            for receipt in receipts {
+                statement.execute(params![
+                    vault.to_string(),
+                    receipt.key,
+                    receipt.bytes,
+                    receipt.drilled.map(|drilled| drilled.backup.to_string()),
+                    receipt.drilled.map(|drilled| drilled.at.to_string()),
+                    receipt.drilled.map(|drilled| to_json(&drilled.verdict)),
+                ])?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Forgets everything that the vault can tell again.
+    pub(crate) fn forget_vault(&self, vault: VaultId) -> Result<(), CatalogError> {
+        self.in_transaction("emptying", |connection| {
+            for table in ["heads", "receipts"] {
+                connection.execute(
+                    &format!("delete from {table} where vault = ?1"),
+                    [vault.to_string()],
+                )?;
+            }
+            Ok(())
+        })
+    }
+}
