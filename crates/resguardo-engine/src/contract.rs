@@ -132,7 +132,7 @@ impl FileSink for MemoryFile<'_> {
 
     fn finish(mut self: Box<Self>) -> Result<FileDigest, SinkError> {
         if let FileKind::Pages { page_bytes } = self.kind
-            && self.bytes.len() % page_bytes as usize != 0
+            && !self.bytes.len().is_multiple_of(page_bytes as usize)
         {
             return Err(refused("a page file ends inside a page"));
         }

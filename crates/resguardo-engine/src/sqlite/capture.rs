@@ -54,9 +54,9 @@ pub(super) fn capture(
     let header = facts::header(&source.first, &found.path)?;
     if header.wal {
         source.end(&source.first)?;
-        source.from_log(sink)
+        source.take_log(sink)
     } else {
-        source.from_rollback(scratch, sink)
+        source.take_rollback(scratch, sink)
     }
 }
 
@@ -99,7 +99,7 @@ impl Source<'_> {
     }
 
     /// Captures a database with a write-ahead log. No transaction is open on entry.
-    fn from_log(&self, sink: &dyn CaptureSink) -> Result<Captured, EngineError> {
+    fn take_log(&self, sink: &dyn CaptureSink) -> Result<Captured, EngineError> {
         let path = &self.found.path;
         let second = self.twin()?;
         let taken_at = self.run.clock.now();
@@ -163,7 +163,7 @@ impl Source<'_> {
     }
 
     /// Captures a database with a rollback journal. A transaction is open on entry.
-    fn from_rollback(
+    fn take_rollback(
         &self,
         scratch: &Path,
         sink: &dyn CaptureSink,
@@ -171,7 +171,7 @@ impl Source<'_> {
         let shape = Shape::of(&self.first).map_err(|error| self.failed(error))?;
         if shape.bytes() > IN_MEMORY_BYTES_MAX {
             self.end(&self.first)?;
-            return self.from_copy(scratch, sink);
+            return self.take_copy(scratch, sink);
         }
         let path = &self.found.path;
         let taken_at = self.run.clock.now();
@@ -196,7 +196,7 @@ impl Source<'_> {
     }
 
     /// Captures a private copy. No transaction is open on entry.
-    fn from_copy(&self, scratch: &Path, sink: &dyn CaptureSink) -> Result<Captured, EngineError> {
+    fn take_copy(&self, scratch: &Path, sink: &dyn CaptureSink) -> Result<Captured, EngineError> {
         let copy = copy::make(scratch, &self.first, self.found, self.request, self.run)?;
         let image = open::image(&copy.path)?;
         let shape = Shape::of(&image).map_err(|error| self.failed(error))?;

@@ -26,38 +26,63 @@ const FOREIGN_KEYS: &str = "foreign_key_check";
 /// Tables that a failed check names.
 const NAMED_MAX: usize = 8;
 
-/// Runs all of them on the file at `path`.
+/// A check that asks a connection.
+type Ask = fn(&Asked<'_>) -> Result<CheckResult, EngineError>;
+
+/// Runs all of them on the file at `path`. The structure takes longest by far, so that it is checked
+/// while the others run.
 pub(super) fn all(path: &Path, backup: &dyn BackupReader, run: Run<'_>) -> Vec<CheckResult> {
-    let mut results = Vec::new();
-    let mut stopwatch = Stopwatch::new(run.clock);
-    for result in of_file(path, backup, run) {
-        results.push(stopwatch.lap(result));
-    }
+    let mut results = of_file(path, backup, run);
     let facts = backup.facts();
-    let connection = match open::reading(path, LOCK_TIMEOUT, run.cancel) {
-        Ok(connection) => connection,
-        Err(error) => {
-            let why = error.to_string();
-            let all = [ROWS, SCHEMA, INTEGRITY, FOREIGN_KEYS];
-            results.extend(all.map(|name| CheckResult::error(name, "", why.clone())));
-            return results;
-        }
-    };
-    let checks: [fn(&Asked<'_>) -> Result<CheckResult, EngineError>; 4] =
-        [rows, schema, structure, foreign_keys];
-    let names = [ROWS, SCHEMA, INTEGRITY, FOREIGN_KEYS];
-    let asked = Asked {
-        connection: &connection,
-        path,
-        facts,
-        run,
-    };
-    for (name, check) in names.into_iter().zip(checks) {
-        let result = run.cancel.check().map_err(EngineError::from);
-        let result = result
-            .and_then(|()| check(&asked))
-            .unwrap_or_else(|error| CheckResult::error(name, "", in_full(&error)));
-        results.push(stopwatch.lap(result));
+    let ask = |checks: &[(&str, Ask)]| asked(path, facts, run, checks);
+    let (others, mut structure) = std::thread::scope(|scope| {
+        let structure = scope.spawn(|| ask(&[(INTEGRITY, structure)]));
+        let others: [(&str, Ask); 3] =
+            [(ROWS, rows), (SCHEMA, schema), (FOREIGN_KEYS, foreign_keys)];
+        let others = ask(&others);
+        let structure = structure.join();
+        (
+            others,
+            structure.unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+        )
+    });
+    results.extend(others);
+    let last = results.len() - 1;
+    results.splice(last..last, structure.drain(..));
+    results
+}
+
+/// Runs `checks` one after the other on a connection of their own.
+fn asked(
+    path: &Path,
+    facts: Option<&SourceFacts>,
+    run: Run<'_>,
+    checks: &[(&str, Ask)],
+) -> Vec<CheckResult> {
+    let opened = open::reading(path, LOCK_TIMEOUT, run.cancel);
+    let mut results = Vec::new();
+    for (name, check) in checks {
+        let stopwatch = Stopwatch::new(run.clock);
+        let result = match &opened {
+            Ok(connection) => run
+                .cancel
+                .check()
+                .map_err(EngineError::from)
+                .and_then(|()| {
+                    check(&Asked {
+                        connection,
+                        path,
+                        facts,
+                        run,
+                    })
+                }),
+            Err(error) => {
+                results.push(CheckResult::error(name, "", in_full(error)));
+                continue;
+            }
+        };
+        let result = result.unwrap_or_else(|error| CheckResult::error(name, "", in_full(&error)));
+        results.push(stopwatch.stop(result));
     }
     results
 }
@@ -86,6 +111,7 @@ fn of_file(path: &Path, backup: &dyn BackupReader, run: Run<'_>) -> Vec<CheckRes
             pages_in_words(detail("page_count"), detail("page_size"), file.bytes)
         },
     );
+    let stopwatch = Stopwatch::new(run.clock);
     let read = match Read::all_of(path, run) {
         Ok(read) => read,
         Err(error) => {
@@ -113,7 +139,7 @@ fn of_file(path: &Path, backup: &dyn BackupReader, run: Run<'_>) -> Vec<CheckRes
         (Some(_), None) => format!("no header, {} bytes", read.bytes),
     };
     vec![
-        CheckResult::compare(DIGEST, expected_digest, actual_digest),
+        stopwatch.stop(CheckResult::compare(DIGEST, expected_digest, actual_digest)),
         CheckResult::compare(SIZE, expected_size, actual_size),
     ]
 }
@@ -255,7 +281,7 @@ fn in_full(error: &EngineError) -> String {
     words
 }
 
-/// Times one check after the other.
+/// Times one check.
 struct Stopwatch<'a> {
     clock: &'a dyn Clock,
     begun: Timestamp,
@@ -263,17 +289,13 @@ struct Stopwatch<'a> {
 
 impl<'a> Stopwatch<'a> {
     fn new(clock: &'a dyn Clock) -> Self {
-        Self {
-            clock,
-            begun: clock.now(),
-        }
+        let begun = clock.now();
+        Self { clock, begun }
     }
 
-    fn lap(&mut self, mut result: CheckResult) -> CheckResult {
-        let now = self.clock.now();
-        let taken = now.duration_since(self.begun).as_millis();
+    fn stop(self, mut result: CheckResult) -> CheckResult {
+        let taken = self.clock.now().duration_since(self.begun).as_millis();
         result.milliseconds = u64::try_from(taken).unwrap_or(0);
-        self.begun = now;
         result
     }
 }

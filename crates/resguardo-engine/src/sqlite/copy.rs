@@ -12,11 +12,11 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use rusqlite::Connection;
-use tempfile::TempDir;
 
 use super::capture::begin;
 use super::durable;
 use super::failure::{of_sqlite, of_system};
+use super::folder::PrivateFolder;
 use super::open::Found;
 use super::pages::{self, Shape};
 use crate::port::{CaptureRequest, EngineError, Run};
@@ -34,7 +34,7 @@ pub(super) struct Copy {
     pub(super) taken_at: Timestamp,
     /// Writers had to wait for it.
     pub(super) locked: bool,
-    _folder: TempDir,
+    _folder: PrivateFolder,
 }
 
 /// Copies what `source` is connected to into a new folder in `scratch`.
@@ -49,7 +49,7 @@ pub(super) fn make(
     run: Run<'_>,
 ) -> Result<Copy, EngineError> {
     let folder = private_folder(scratch)?;
-    let path = folder.path().join("copy.sqlite");
+    let path = folder.file("copy.sqlite");
     let file = durable::create_private(&path)
         .map_err(|error| of_system("making a private copy in", scratch, error))?;
     let mut attempt = Attempt {
@@ -88,15 +88,11 @@ pub(super) fn make(
     })
 }
 
-/// A new folder in `scratch` that only this user may enter, removed when it is dropped. A crash leaves
-/// it behind; its name begins with `resguardo-sqlite-`.
-pub(super) fn private_folder(scratch: &Path) -> Result<TempDir, EngineError> {
+/// A new folder in `scratch`, which is made if need be.
+pub(super) fn private_folder(scratch: &Path) -> Result<PrivateFolder, EngineError> {
     let failed = |error| of_system("making a private folder in", scratch, error);
     std::fs::create_dir_all(scratch).map_err(failed)?;
-    tempfile::Builder::new()
-        .prefix("resguardo-sqlite-")
-        .tempdir_in(scratch)
-        .map_err(failed)
+    PrivateFolder::new(scratch, "resguardo-sqlite-").map_err(failed)
 }
 
 struct Attempt<'a> {

@@ -47,7 +47,7 @@ pub(super) fn export(
     }
     let folder = folder_beside(out)?;
     let outlet = Outlet {
-        path: folder.path().join("database"),
+        path: folder.file("database"),
         gzip: names.gzip,
         written: Mutex::new(None),
     };
@@ -62,7 +62,7 @@ pub(super) fn export(
         })?;
     let written = outlet.written();
     let meta = meta_of(&names, &written, &captured);
-    let meta_draft = folder.path().join("meta");
+    let meta_draft = folder.file("meta");
     write_meta(&meta_draft, &meta).map_err(|error| of_system("writing", &meta_path, error))?;
     run.cancel.check()?;
     name(&meta_draft, &meta_path)?;

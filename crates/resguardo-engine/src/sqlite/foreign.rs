@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 use flate2::read::MultiGzDecoder;
 use resguardo_model::{CancelToken, FilePath, Sha256Digest, SourceFacts};
 use sha2::Digest as _;
-use tempfile::TempDir;
 
 use super::copy::private_folder;
 use super::durable;
 use super::failure::{self, of_system, other, place};
+use super::folder::PrivateFolder;
 use super::header::{HEADER_BYTES, Header, HeaderError};
 use super::meta::{self, Beside, KNOWN, Names};
 use super::open::wal_bytes;
@@ -40,7 +40,7 @@ pub(super) fn open_file(
     compare_hash(file, &beside, run)?;
     let (path, unpacked) = if names.gzip {
         let folder = private_folder(scratch)?;
-        let path = folder.path().join("unpacked.sqlite");
+        let path = folder.file("unpacked.sqlite");
         unpack(file, &path, run)?;
         (path, Some(folder))
     } else {
@@ -235,7 +235,7 @@ pub(super) struct FileBackup {
     facts: Option<SourceFacts>,
     file: BackupFile,
     path: PathBuf,
-    _unpacked: Option<TempDir>,
+    _unpacked: Option<PrivateFolder>,
 }
 
 impl FileBackup {

@@ -104,7 +104,7 @@ impl Header {
         let promised = self
             .page_count
             .map_or(page_bytes, |pages| u64::from(pages) * page_bytes);
-        if bytes >= promised && bytes % page_bytes == 0 {
+        if bytes >= promised && bytes.is_multiple_of(page_bytes) {
             return Ok(());
         }
         Err(format!(

@@ -12,6 +12,7 @@ mod durable;
 mod export;
 mod facts;
 mod failure;
+mod folder;
 mod foreign;
 mod header;
 mod integrity;
@@ -42,8 +43,8 @@ use target::FileTarget;
 const SANDBOX_FILE: &str = "restored.sqlite";
 
 /// The engine. `scratch` is a private folder for copies of rollback-journal databases and for what is
-/// unpacked; it is made when it is needed. What a crash leaves in it lies in folders whose names begin
-/// with `resguardo-sqlite-`.
+/// unpacked; it is made when it is needed. What a crash leaves in it, in folders whose names begin with
+/// `resguardo-sqlite-`, is removed when it is used next.
 #[derive(Clone, Debug)]
 pub struct SqliteEngine {
     scratch: PathBuf,

@@ -82,7 +82,9 @@ pub(super) fn tables(
 /// The tables as the backup spells their names.
 fn find(source: &Connection, only: &[String], target: &Path) -> Result<Vec<String>, EngineError> {
     let failed = |error: rusqlite::Error| other("reading the backup for", target, error);
-    let names = facts::table_names(source).map_err(failed)?;
+    let mut names = facts::table_names(source).map_err(failed)?;
+    // SQLite's own come along with the tables that they speak of.
+    names.retain(|name| !name.starts_with("sqlite_"));
     let mut wanted = Vec::new();
     for asked in only {
         let kind: Option<String> = source
@@ -213,10 +215,7 @@ impl Copy<'_> {
     }
 
     fn named(&self, watch: &Watch, error: rusqlite::Error) -> EngineError {
-        match watch.name("restoring tables to", self.place, error) {
-            EngineError::Busy { place, held } => EngineError::Busy { place, held },
-            other => other,
-        }
+        watch.name("restoring tables to", self.place, error)
     }
 
     fn orphaned(&self, orphans: &[Orphan]) -> EngineError {

@@ -4,7 +4,9 @@
 //! A connection of ours never writes: `query_only` is on. It is opened for writing all the same where
 //! the write-ahead log is empty, so that SQLite removes the side files it made when we are the last to
 //! close, and can roll back what a crashed writer left. Where the log holds commits it is opened
-//! read-only, so that our closing moves nothing into the database. On a read-only mount, where SQLite
+//! read-only, so that our closing moves nothing into the database. Whoever closes tries for the exclusive
+//! lock, to clean up if he is the last, and for that moment refuses whoever connects: where a log is
+//! there already, we leave that to those who use it. On a read-only mount, where SQLite
 //! cannot make its `-shm` file, `immutable` is used, but only if the log is empty; `unchanged` then
 //! refuses whatever was read if anybody wrote meanwhile.
 //!
@@ -18,6 +20,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use resguardo_model::CancelToken;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::failure::{self, of_sqlite, of_system, place};
@@ -204,11 +207,14 @@ pub(super) fn writing(path: &Path, lock_timeout: Duration) -> Result<Connection,
         | OpenFlags::SQLITE_OPEN_URI;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(lock_timeout)?;
+    // As in SQLite's own shell; the library here is built with the opposite.
+    connection.pragma_update(None, "foreign_keys", false)?;
     Ok(connection)
 }
 
 fn connect(path: &Path, access: Access) -> Result<Connection, rusqlite::Error> {
     let shared = OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+    let in_use = side_file(path, "-wal").exists();
     let connection = match access {
         Access::ReadWrite => {
             Connection::open_with_flags(path, shared | OpenFlags::SQLITE_OPEN_READ_WRITE)
@@ -222,6 +228,7 @@ fn connect(path: &Path, access: Access) -> Result<Connection, rusqlite::Error> {
         ),
     }?;
     connection.busy_timeout(PATIENCE)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, in_use)?;
     connection.pragma_update(None, "query_only", true)?;
     connection.pragma_update(None, "trusted_schema", false)?;
     connection.pragma_update(None, "cache_size", CACHE_PAGES)?;

@@ -7,14 +7,16 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::Connection;
-use tempfile::TempDir;
 
 use super::durable::folder_of;
 use super::failure::{SQLITE_DATABASE, of_sqlite, of_system, place};
+use super::folder::PrivateFolder;
 use super::header::{HEADER_BYTES, Header};
 use super::swap::{Step, Swap};
 use super::{facts, open};
-use crate::port::{BackupFile, BackupReader, EngineError, RestoreOptions, Restored, Run};
+use crate::port::{
+    BackupFile, BackupReader, EngineError, ReadError, RestoreOptions, Restored, Run,
+};
 
 /// Longest wait for the lock of a database that is to be replaced.
 pub(super) const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
@@ -25,7 +27,7 @@ pub(super) struct Image {
     pub(super) path: PathBuf,
     /// Its size in bytes.
     pub(super) bytes: u64,
-    folder: TempDir,
+    folder: PrivateFolder,
 }
 
 impl Image {
@@ -41,8 +43,13 @@ impl Image {
     ) -> Result<Self, EngineError> {
         let file = only_file(backup)?;
         let folder = folder_beside(target)?;
-        let path = folder.path().join("image.sqlite");
-        backup.write_files(&[(file.path, path.clone())], durable, run)?;
+        let path = folder.file("image.sqlite");
+        backup
+            .write_files(&[(file.path, path.clone())], durable, run)
+            .map_err(|error| match error {
+                ReadError::Write { source, .. } => of_system("writing beside", target, source),
+                other => other.into(),
+            })?;
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))
             .map_err(|error| of_system("setting the mode of", &path, error))?;
         Ok(Self {
@@ -54,7 +61,7 @@ impl Image {
 
     /// A name for a second file in the same folder.
     pub(super) fn sibling(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        self.folder.file(name)
     }
 
     /// Opens it and counts its tables; errors name the backup, not the image.
@@ -115,21 +122,19 @@ pub(super) fn only_file(backup: &dyn BackupReader) -> Result<BackupFile, EngineE
     }
 }
 
-/// A folder on the target's file system that only this user may enter. A crash leaves it behind; its
-/// name says whose it is.
-pub(super) fn folder_beside(target: &Path) -> Result<TempDir, EngineError> {
+/// A private folder on the target's file system; its name says whose it is.
+pub(super) fn folder_beside(target: &Path) -> Result<PrivateFolder, EngineError> {
     let name = target.file_name().unwrap_or_default().to_string_lossy();
     let short: String = name.chars().take(40).collect();
     let parent = folder_of(target);
-    tempfile::Builder::new()
-        .prefix(&format!(".{short}.resguardo-"))
-        .tempdir_in(parent)
-        .map_err(|error| match error.kind() {
+    PrivateFolder::new(parent, &format!(".{short}.resguardo-")).map_err(|error| {
+        match error.kind() {
             std::io::ErrorKind::NotFound => EngineError::Missing {
                 place: format!("the folder {}", place(parent)),
             },
             _ => of_system("making a private folder in", parent, error),
-        })
+        }
+    })
 }
 
 /// Restores all of `backup` to `target`, which the caller has found free or allowed to be replaced.

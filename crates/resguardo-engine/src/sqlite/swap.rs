@@ -67,7 +67,7 @@ impl Swap<'_> {
     ) -> Result<Vec<String>, EngineError> {
         let mut notes = Vec::new();
         let Ok(old) = self.target.symlink_metadata() else {
-            return self.into_free_place(after);
+            return self.fill_free_place(after);
         };
         self.dress(&old, &mut notes)?;
         if self.durable {
@@ -108,7 +108,7 @@ impl Swap<'_> {
     }
 
     /// Nothing has the target's name; but side files of a database that is gone may lie there.
-    fn into_free_place(&self, after: &dyn Fn(Step)) -> Result<Vec<String>, EngineError> {
+    fn fill_free_place(&self, after: &dyn Fn(Step)) -> Result<Vec<String>, EngineError> {
         let mut notes = Vec::new();
         let mut kept = Kept::default();
         let aside = self.aside();

@@ -85,6 +85,10 @@ impl Writers {
 
     /// Writes until it is told to stop. `busy_timeout` zero: never to be refused at all.
     fn write(&self, connection: &Connection, seed: u64, busy_timeout: Duration) {
+        // To connect is not to write: that, SQLite may refuse while somebody else disconnects.
+        connection
+            .query_row("select count(*) from customer", [], |_| Ok(()))
+            .unwrap();
         connection.busy_timeout(busy_timeout).unwrap();
         let mut number = seed;
         while !self.stop.load(Ordering::SeqCst) {
@@ -132,6 +136,7 @@ fn capture_under_load(shop: &Shop, busy_timeout: Duration) {
         }
         // Whatever fails here must not leave the writers writing.
         let captured = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            writers.wait_for_a_commit();
             for _ in 0..3 {
                 let (captured, sink) =
                     capture_telling(shop, &|| writers.wait_for_a_commit()).unwrap();

@@ -2,6 +2,8 @@
 
 #![allow(
     clippy::disallowed_methods,
+    clippy::print_stderr,
+    clippy::unwrap_used,
     reason = "test: files, processes and an environment of its own"
 )]
 

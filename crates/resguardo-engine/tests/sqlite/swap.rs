@@ -87,6 +87,7 @@ fn a_crash_with_a_stale_log_leaves_the_old_or_the_new() {
         with_run(|run| restore_in_steps(&backup(), &path, run, &|_| {})).unwrap();
         is_whole(&path);
         assert_eq!(number(&path, CUSTOMERS), 7);
+        assert_eq!(listing(folder.path()), ["shop.sqlite"], "{step:?}");
     }
 }
 

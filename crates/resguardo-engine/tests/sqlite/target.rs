@@ -1,12 +1,14 @@
 //! What a target says of itself, and what its checks say of a backup that is not what it was.
 
-use std::path::Path;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 
-use resguardo_engine::contract::{capture, with_run};
+use resguardo_engine::contract::{MemoryBackup, capture, with_run};
 use resguardo_engine::port::{
-    BackupReader as _, Engine as _, EngineError, Location, RestoreOptions, Target, TargetState,
+    BackupFile, BackupReader, Engine as _, EngineError, Location, ReadError, RestoreOptions, Run,
+    Target, TargetState,
 };
-use resguardo_model::{CheckOutcome, Sha256Digest};
+use resguardo_model::{CheckOutcome, FilePath, Sha256Digest, SourceFacts};
 
 use crate::shop::{Shop, listing};
 
@@ -30,7 +32,7 @@ fn a_target_says_what_it_holds() {
     drop(connection);
     assert_eq!(target.state().unwrap(), TargetState::Empty);
     for (content, words) in [
-        (std::fs::read(&shop.path).unwrap(), "7 tables, 92 rows, "),
+        (std::fs::read(&shop.path).unwrap(), "8 tables, 93 rows, "),
         (b"hola mundo".to_vec(), "no SQLite database"),
     ] {
         std::fs::write(&path, content).unwrap();
@@ -65,7 +67,7 @@ fn a_restored_file_is_private_and_alone() {
     let restored =
         with_run(|run| target(&shop, &path).restore(&backup, &RestoreOptions::default(), run))
             .unwrap();
-    assert_eq!(restored.tables, 7);
+    assert_eq!(restored.tables, 8);
     assert_eq!(restored.bytes, backup.only_file().len() as u64);
     assert!(std::fs::read(&path).unwrap() == backup.only_file());
     assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
@@ -112,6 +114,56 @@ fn a_backup_that_is_no_database_never_reaches_the_target() {
         assert!(std::fs::read(&shop.path).unwrap() == before);
         assert_eq!(shop.listing(), names);
     }
+}
+
+/// A backup whose files cannot be written: the disk is full.
+struct NoSpace(MemoryBackup);
+
+impl BackupReader for NoSpace {
+    fn describe(&self) -> String {
+        self.0.describe()
+    }
+
+    fn facts(&self) -> Option<&SourceFacts> {
+        self.0.facts()
+    }
+
+    fn files(&self) -> Vec<BackupFile> {
+        self.0.files()
+    }
+
+    fn write_files(
+        &self,
+        wanted: &[(FilePath, PathBuf)],
+        _durable: bool,
+        _run: Run<'_>,
+    ) -> Result<(), ReadError> {
+        let path = wanted[0].1.clone();
+        std::fs::write(&path, "a beginning").unwrap();
+        let source = std::io::ErrorKind::StorageFull.into();
+        Err(ReadError::Write { path, source })
+    }
+
+    fn open_stream<'a>(&'a self, path: &FilePath) -> Result<Box<dyn Read + Send + 'a>, ReadError> {
+        self.0.open_stream(path)
+    }
+}
+
+#[test]
+fn a_full_disk_leaves_the_target_as_it_was() {
+    let shop = Shop::new("wal", 10, 0);
+    let (backup, _) = capture(&shop.engine, &shop.location()).unwrap();
+    let (before, names) = (std::fs::read(&shop.path).unwrap(), shop.listing());
+    let options = RestoreOptions {
+        clean: true,
+        ..RestoreOptions::default()
+    };
+    let full = NoSpace(backup);
+    let error = with_run(|run| target(&shop, &shop.path).restore(&full, &options, run))
+        .expect_err("no space");
+    assert!(matches!(error, EngineError::Full { .. }), "{error}");
+    assert!(std::fs::read(&shop.path).unwrap() == before);
+    assert_eq!(shop.listing(), names);
 }
 
 #[test]
@@ -164,7 +216,7 @@ fn checks_name_what_differs() {
             };
             assert_eq!(result.outcome, outcome, "{script}: {result:?}");
         }
-        assert_eq!(results[2].actual.contains(words), true, "{:?}", results[2]);
+        assert!(results[2].actual.contains(words), "{:?}", results[2]);
     }
 }
 
