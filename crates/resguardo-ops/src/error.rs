@@ -337,6 +337,7 @@ fn vault_kind(error: &VaultError) -> ErrorKind {
         | VaultError::WrongIdentity { .. }
         | VaultError::NoSuchFile(_) => ErrorKind::User,
         VaultError::Locked { .. } | VaultError::LeaseLost(_) => ErrorKind::Locked,
+        VaultError::UntrustedWriter { .. } => ErrorKind::Refused,
         VaultError::Damaged(_) | VaultError::DigestMismatch { .. } => ErrorKind::Findings,
         VaultError::File { .. } => ErrorKind::Unreachable,
         VaultError::Cancelled(_) => ErrorKind::Interrupted,
@@ -360,6 +361,9 @@ fn vault_hint(error: &VaultError) -> Option<String> {
             "name another identity with --identity FILE; the recovery kit says where it is kept"
         }
         VaultError::Key(_) => "see what is wrong with `resguardo doctor`",
+        VaultError::UntrustedWriter { .. } => {
+            "if you know that writer, trust it with `resguardo init --trust ed25519:...`"
+        }
         VaultError::Locked { .. } => {
             "wait for that run; if its machine is gone, the lease lapses by itself 15 minutes after its last renewal"
         }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use jiff::Timestamp;
 use resguardo_model::receipt::{Statement, Verb};
-use resguardo_model::{BackupId, SourceName, VaultId, Verdict};
+use resguardo_model::{BackupId, SourceName, VaultId, Verdict, WriterId};
 use resguardo_vault::{Heads, Receipts, StoredHead, StoredReceipt};
 
 use crate::catalog::CachedReceipt;
@@ -86,7 +86,8 @@ pub(crate) fn remember_receipts<'a>(
         .map(|receipt| CachedReceipt {
             key: &receipt.key,
             bytes: &receipt.bytes,
-            drilled: drilled(&receipt.statement).filter(|_| receipt.trusted),
+            writer: receipt.statement.predicate.writer,
+            drilled: drilled(&receipt.statement),
         })
         .collect();
     if let Err(error) = ctx.catalog.put_receipts(vault, &rows) {
@@ -101,6 +102,7 @@ pub(crate) struct Drilled {
     pub(crate) backup: BackupId,
     pub(crate) at: Timestamp,
     pub(crate) verdict: Verdict,
+    pub(crate) writer: WriterId,
 }
 
 fn drilled(statement: &Statement) -> Option<Drilled> {
@@ -115,6 +117,7 @@ fn drilled(statement: &Statement) -> Option<Drilled> {
         backup: backup_of(statement)?,
         at: predicate.finished_at,
         verdict,
+        writer: predicate.writer,
     })
 }
 
@@ -152,8 +155,8 @@ pub(crate) fn drills(
     }
     let mut drills: BTreeMap<BackupId, Drills> = BTreeMap::new();
     for (key, drilled) in ctx.catalog.drilled(vault.id())? {
-        // A receipt that is gone proves nothing any more.
-        if there.contains(&key) {
+        // A receipt that is gone proves nothing any more, nor does a stranger's.
+        if there.contains(&key) && vault.trusts(drilled.writer) {
             drills.entry(drilled.backup).or_default().add(drilled);
         }
     }

@@ -187,7 +187,7 @@ fn choose<'a>(
             let newest = sources
                 .first()
                 .and_then(|source| newest(heads, source, None));
-            newest.ok_or_else(|| none(reference, heads, None))
+            newest.ok_or_else(|| none(reference, heads, sources.first().copied()))
         }
         Reference::LatestOf(source) => newest_of(heads, source, reference, None),
         Reference::At { source, moment } => {
@@ -265,9 +265,10 @@ fn none(reference: &Reference, heads: &[StoredHead], source: Option<&SourceName>
         None => what_there_is(heads),
         Some(source) => {
             let of_source = heads.iter().filter(|stored| stored.head.source == *source);
-            match of_source.min_by_key(|stored| stored.head.taken_at) {
+            let trusted = of_source.filter(|stored| stored.trusted);
+            match trusted.min_by_key(|stored| stored.head.taken_at) {
                 Some(oldest) => format!("the oldest of {source} is {}", named(oldest)),
-                None => format!("there is none of {source}"),
+                None => format!("no backup of {source} is signed by a writer that is trusted here"),
             }
         }
     };

@@ -245,7 +245,9 @@ impl Vault {
         self.inner.access.identities.as_ref().ok_or_else(none)
     }
 
-    pub(crate) fn trusts(&self, writer: WriterId) -> bool {
+    /// Whether heads and receipts that `writer` signed are believed here. Without any pin every writer is.
+    #[must_use]
+    pub fn trusts(&self, writer: WriterId) -> bool {
         let access = &self.inner.access;
         let pinned = access
             .write_key

@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use resguardo_model::{Head, Sha256Digest, VaultId};
+use resguardo_model::{Head, Sha256Digest, VaultId, WriterId};
 use rusqlite::params;
 
 use super::{Catalog, CatalogError, from_json, parsed, to_json};
@@ -16,11 +16,13 @@ pub(crate) struct CachedHead {
     pub(crate) head: Head,
 }
 
-/// A receipt as it was seen, and what it says of a backup if it is a trusted one of a drill.
+/// A receipt as it was seen, and what it says of a backup if it is one of a drill. Whether its writer is
+/// trusted is asked anew each time.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CachedReceipt<'a> {
     pub(crate) key: &'a str,
     pub(crate) bytes: &'a [u8],
+    pub(crate) writer: WriterId,
     pub(crate) drilled: Option<Drilled>,
 }
 
@@ -120,7 +122,7 @@ impl Catalog {
         let connection = self.lock();
         let mut statement = connection
             .prepare_cached(
-                "select key, drilled, drilled_at, verdict from receipts where vault = ?1 and drilled is not null",
+                "select key, drilled, drilled_at, verdict, writer from receipts where vault = ?1 and drilled is not null",
             )
             .map_err(&failed)?;
         let rows = statement
@@ -129,6 +131,7 @@ impl Catalog {
                     backup: parsed(row, 1)?,
                     at: parsed(row, 2)?,
                     verdict: from_json(row, 3)?,
+                    writer: parsed(row, 4)?,
                 };
                 Ok((row.get(0)?, drilled))
             })
@@ -144,8 +147,8 @@ impl Catalog {
     ) -> Result<(), CatalogError> {
         self.in_transaction("writing receipts to", |connection| {
             let mut statement = connection.prepare_cached(
-                "insert or replace into receipts (vault, key, bytes, drilled, drilled_at, verdict)
-                 values (?1, ?2, ?3, ?4, ?5, ?6)",
+                "insert or replace into receipts (vault, key, bytes, drilled, drilled_at, verdict, writer)
+                 values (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
             )?;
             for receipt in receipts {
                 statement.execute(params![
@@ -155,6 +158,7 @@ impl Catalog {
                     receipt.drilled.map(|drilled| drilled.backup.to_string()),
                     receipt.drilled.map(|drilled| drilled.at.to_string()),
                     receipt.drilled.map(|drilled| to_json(&drilled.verdict)),
+                    receipt.writer.to_string(),
                 ])?;
             }
             Ok(())

@@ -24,7 +24,7 @@ const MIGRATIONS: [&str; 1] = ["
     ) strict, without rowid;
     create table receipts (
         vault text not null, key text not null, bytes blob not null,
-        drilled text, drilled_at text, verdict text,
+        writer text not null, drilled text, drilled_at text, verdict text,
         primary key (vault, key)
     ) strict;
     create index receipts_of_drills on receipts (vault, key) where drilled is not null;

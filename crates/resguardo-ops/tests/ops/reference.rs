@@ -1,9 +1,11 @@
 //! Naming backups.
 
+use resguardo_engine::port::Location;
 use resguardo_ops::refer::resolve;
-use resguardo_ops::{Context, ErrorKind, OpsError, Reference};
+use resguardo_ops::restore::{RestoreRequest, restore};
+use resguardo_ops::{Context, ErrorKind, OpsError, Origin, Reference, list};
 
-use crate::world::{World, take};
+use crate::world::{World, run_drill, take};
 
 fn named(ctx: &Context, text: &str) -> Result<String, OpsError> {
     let reference: Reference = text.parse()?;
@@ -75,4 +77,45 @@ fn what_cannot_be_named_says_what_there_is() {
         assert!(error.to_string().contains(says), "{text}: {error}");
         assert!(error.hint().is_some(), "{text}");
     }
+}
+
+#[test]
+fn a_stranger_s_backup_is_never_the_newest_and_is_refused_by_its_id() {
+    let world = World::new();
+    let ctx = world.context();
+    let mut theirs = world.context();
+    theirs.vault = Some(std::sync::Arc::new(world.vault_of_a_stranger()));
+    let forged = world.back_up_in(&theirs).id.to_string();
+    let error = named(&ctx, "shop").unwrap_err();
+    assert!(error.to_string().contains("trusted"), "{error}");
+    world.later(1);
+    let ours = world.back_up_in(&ctx).id.to_string();
+    world.later(1);
+    world.back_up_in(&theirs);
+    assert_eq!(named(&ctx, "latest").unwrap(), ours);
+
+    let location = Location::new(world.path("restored.sqlite").to_str().unwrap());
+    let request = RestoreRequest {
+        origin: Origin::Backup(forged.parse().unwrap()),
+        sources: &[],
+        to: location,
+        clean: false,
+        confirmation: None,
+        safety_backup: true,
+        only: Vec::new(),
+    };
+    let error = restore(&ctx, &request).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
+    assert!(error.hint().unwrap().contains("--trust"));
+
+    // A stranger's drill proves nothing here.
+    let theirs_newest = list::list(&theirs, None).unwrap().backups.pop().unwrap();
+    run_drill(&theirs, &world.shop()).unwrap();
+    let of = |ctx: &Context| {
+        let mut backups = list::list(ctx, None).unwrap().backups;
+        backups.retain(|backup| backup.id == theirs_newest.id);
+        backups[0].proven_at
+    };
+    assert!(of(&theirs).is_some());
+    assert!(of(&ctx).is_none());
 }

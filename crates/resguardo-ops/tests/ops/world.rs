@@ -78,6 +78,10 @@ impl World {
             write_key: write.then_some(key),
             identities: identity.map(|text| Identities::parse(text.as_bytes(), None).unwrap()),
         };
+        self.open(access)
+    }
+
+    fn open(&self, access: Access) -> Vault {
         let settings = Settings {
             clock: self.clock.clone(),
             cache: self.path("cache"),
@@ -85,6 +89,19 @@ impl World {
             compression_level: 1,
         };
         Vault::open(self.store.clone(), access, settings).unwrap()
+    }
+
+    /// The same vault, opened by somebody who made himself a write key.
+    pub(crate) fn vault_of_a_stranger(&self) -> Vault {
+        let ours = WriteKey::from_json(&self.write_key).unwrap();
+        let now = "2026-11-22T02:00:00Z".parse().unwrap();
+        let recipients = ours.recipients().to_vec();
+        let key = WriteKey::generate(ours.vault(), recipients, now).unwrap();
+        self.open(Access {
+            write_key: Some(key),
+            identities: Some(Identities::parse(self.identity.as_bytes(), None).unwrap()),
+            trusted_writers: Vec::new(),
+        })
     }
 
     pub(crate) fn context(&self) -> Context {
