@@ -35,7 +35,6 @@ unreachable, 5 vault, 6 locked, 7 refused for safety, 130 interrupted.";
     version,
     about = ABOUT,
     after_help = AFTER_HELP,
-    disable_help_subcommand = true,
     max_term_width = 100
 )]
 pub struct Cli {

@@ -245,6 +245,37 @@ impl Done {
 
     fn tell(&self, invocation: &Invocation) {
         let out = &invocation.out;
+        out.say(&pairs(&self.rows(invocation)));
+        for diagnosis in probing::diagnose(&self.seen) {
+            if diagnosis.severity != Severity::Ok {
+                out.warn(&format!("{}: {}", diagnosis.subject, diagnosis.message));
+            }
+        }
+        if self.ready.identity.is_some() {
+            out.warn(
+                "put a copy of the identity and of the recovery kit somewhere else now: without the identity nobody can open the backups",
+            );
+        }
+        out.say("");
+        out.say("next:");
+        for (command, why) in [
+            ("resguardo doctor", "is everything as it should be?"),
+            ("resguardo backup", "take the first backup"),
+            if self.ready.identity.is_some() {
+                ("resguardo drill", "prove that it comes back")
+            } else {
+                (
+                    "resguardo verify --depth heads",
+                    "check the vault without an identity",
+                )
+            },
+        ] {
+            out.say(&format!("  {command:<32} {why}"));
+        }
+    }
+
+    /// What there is now, and what of it was there before.
+    fn rows(&self, invocation: &Invocation) -> Vec<(&'static str, String)> {
         let shown = |path: &Path| {
             shown_path(path, &invocation.ambient.folder)
                 .display()
@@ -272,7 +303,7 @@ impl Done {
             None => "not on this machine: it can take backups and not read them".to_owned(),
         };
         let kept = |kept: bool| if kept { " (was there, kept)" } else { "" };
-        out.say(&pairs(&[
+        vec![
             (
                 "vault",
                 format!("{place} ({made}, id {})", ready.description.vault),
@@ -292,32 +323,6 @@ impl Done {
                 format!("{}{}", shown(&self.kit.path), kept(self.kit.kept)),
             ),
             ("store", probing::in_words(&self.seen)),
-        ]));
-        for diagnosis in probing::diagnose(&self.seen) {
-            if diagnosis.severity != Severity::Ok {
-                out.warn(&format!("{}: {}", diagnosis.subject, diagnosis.message));
-            }
-        }
-        if ready.identity.is_some() {
-            out.warn(
-                "put a copy of the identity and of the recovery kit somewhere else now: without the identity nobody can open the backups",
-            );
-        }
-        out.say("");
-        out.say("next:");
-        for (command, why) in [
-            ("resguardo doctor", "is everything as it should be?"),
-            ("resguardo backup", "take the first backup"),
-            if ready.identity.is_some() {
-                ("resguardo drill", "prove that it comes back")
-            } else {
-                (
-                    "resguardo verify --depth heads",
-                    "check the vault without an identity",
-                )
-            },
-        ] {
-            out.say(&format!("  {command:<32} {why}"));
-        }
+        ]
     }
 }

@@ -9,7 +9,7 @@ use crate::error::Failure;
 use crate::exit::Exit;
 use crate::invocation::{Invocation, Reading};
 use crate::render::table::table;
-use crate::render::time;
+use crate::render::{counted, time};
 
 const AFTER_HELP: &str = "\
 Lists the backups. Needs no key.
@@ -38,6 +38,14 @@ pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
         invocation
             .out
             .warn(&format!("{}: {}", finding.object, finding.message));
+    }
+    let strangers = listed.backups.iter().filter(|backup| !backup.trusted);
+    let strangers = strangers.count() as u64;
+    if strangers > 0 {
+        invocation.out.warn(&format!(
+            "{} signed by a writer that is not trusted here; `resguardo show ID` names it, `resguardo init --trust` believes it",
+            counted(strangers, "backup is", "backups are")
+        ));
     }
     invocation.out.json(&json!({
         "backups": listed.backups.iter().map(as_json).collect::<Vec<_>>(),

@@ -37,7 +37,10 @@ pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
     command.build();
     let mut written = Vec::new();
     write_page(&folder, command.clone(), &mut written)?;
-    for verb in command.get_subcommands() {
+    for verb in command
+        .get_subcommands()
+        .filter(|verb| verb.get_name() != "help")
+    {
         write_page(&folder, verb.clone(), &mut written)?;
     }
     invocation

@@ -60,7 +60,7 @@ fn print(invocation: &Invocation, done: &ShowDone, zone: &jiff::tz::TimeZone) {
             &backup.id.to_string()[..10]
         ),
     };
-    out.print(&pairs(&[
+    let mut rows = vec![
         ("backup", backup.id.to_string()),
         ("source", format!("{} ({})", backup.source, backup.engine)),
         ("taken", time::moment(backup.taken_at, zone)),
@@ -79,7 +79,11 @@ fn print(invocation: &Invocation, done: &ShowDone, zone: &jiff::tz::TimeZone) {
         ("manifest", head.manifest.sha256.to_string()),
         ("writer", format!("{}{trust}", backup.writer)),
         ("proven", proven),
-    ]));
+    ];
+    if let Ok(contents) = &done.contents {
+        rows.extend(origin_rows(contents));
+    }
+    out.print(&pairs(&rows));
     match &done.contents {
         Ok(contents) => print_contents(invocation, contents),
         Err(why) => out.note(&format!("what is in it cannot be shown: {why}")),
@@ -107,19 +111,27 @@ fn print(invocation: &Invocation, done: &ShowDone, zone: &jiff::tz::TimeZone) {
     }
 }
 
-fn print_contents(invocation: &Invocation, contents: &Contents) {
-    let out = &invocation.out;
+/// Who took it, where, with what.
+fn origin_rows(contents: &Contents) -> Vec<(&'static str, String)> {
     let header = &contents.header;
     let mut rows = vec![
         ("host", header.host.clone()),
         ("operator", header.operator.clone()),
         ("resguardo", header.resguardo.clone()),
-        ("library", header.facts.server_version.clone()),
+        (
+            "read by",
+            format!("{} {}", header.facts.engine, header.facts.server_version),
+        ),
     ];
     if !header.note.is_empty() {
         rows.push(("note", header.note.clone()));
     }
-    out.print(&pairs(&rows));
+    rows
+}
+
+fn print_contents(invocation: &Invocation, contents: &Contents) {
+    let out = &invocation.out;
+    let header = &contents.header;
     out.print("");
     let files = contents
         .files

@@ -4,14 +4,17 @@
 //! programs read as well (`AWS_*`) only fill what the file leaves open, and `DATABASE_URL`,
 //! `BACKUP_DIR` and `BACKUP_RETENTION_DAYS` count where there is no file at all.
 
+mod check;
 pub mod file;
 pub mod interpolate;
 pub mod load;
 pub mod location;
 pub mod problem;
 pub mod resolve;
+mod resolver;
 pub mod show;
 mod source;
+mod vault;
 
 use std::fmt;
 use std::path::PathBuf;

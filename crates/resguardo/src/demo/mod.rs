@@ -77,7 +77,7 @@ pub fn show(invocation: &Invocation, keep: bool) -> Result<Shown, Failure> {
     out.say("");
     out.say(&format!(
         "{} in {}. On your own database it is the same four commands: init, backup, drill, restore.",
-        if whole_again { "Everything came back" } else { out_of_luck(out) },
+        if whole_again { "Everything came back" } else { "NOT everything came back" },
         time::length(begun.elapsed().as_secs_f64())
     ));
     let steps = stage.steps;
@@ -96,10 +96,6 @@ pub fn show(invocation: &Invocation, keep: bool) -> Result<Shown, Failure> {
     })
 }
 
-fn out_of_luck(_out: &Output) -> &'static str {
-    "NOT everything came back"
-}
-
 /// The play itself. Tells whether the shop was whole in the end.
 fn play(stage: &mut Stage<'_>) -> Result<bool, Failure> {
     let database = stage.folder.join("shop.sqlite");
@@ -109,19 +105,27 @@ fn play(stage: &mut Stage<'_>) -> Result<bool, Failure> {
     );
     let mut shop = Shop::create(&database, DEMO).map_err(broken)?;
     stage.look(&database)?;
+    protect(stage, &mut shop)?;
+    let before = summary(&database).map_err(broken)?;
+    lose_and_recover(stage, shop)?;
+    stage.look(&database)?;
+    let after = summary(&database).map_err(broken)?;
+    stage.scene(
+        "Evidence",
+        "Who did what, when, with which result; each record signed and chained to the last.",
+    );
+    stage.run("list")?;
+    stage.run("receipts verify")?;
+    Ok(before == after)
+}
 
+/// Set up, two backups, a drill.
+fn protect(stage: &mut Stage<'_>, shop: &mut Shop) -> Result<(), Failure> {
     stage.scene(
         "Set up",
         "A vault, its keys outside of it, a config, and a page for the worst day.",
     );
-    stage.run(&[
-        "init",
-        "--vault",
-        "./vault",
-        "--source",
-        "shop=./shop.sqlite",
-        "--yes",
-    ])?;
+    stage.run("init --vault ./vault --source shop=./shop.sqlite --yes")?;
     add_checks(&stage.folder.join("resguardo.toml"))?;
     stage.tell("three checks of the shop's own were added to resguardo.toml");
 
@@ -129,27 +133,30 @@ fn play(stage: &mut Stage<'_>) -> Result<bool, Failure> {
         "First backup",
         "Taken while the application works; only encrypted data leaves the machine.",
     );
-    stage.run(&["backup"])?;
+    stage.run("backup")?;
 
     stage.scene(
         "Business goes on",
         "150 new orders. The next backup stores the pages that changed.",
     );
     shop.add_orders(150).map_err(broken)?;
-    stage.run(&["backup", "--reason", "daily"])?;
-    let before = summary(&database).map_err(broken)?;
+    stage.run("backup --reason daily")?;
 
     stage.scene(
         "Proof",
         "The backup is restored into a sandbox, compared, checked, timed; the result is signed.",
     );
-    stage.run(&["drill", "shop", "--report", "drill.html"])?;
+    stage.run("drill shop --report drill.html")
+}
 
+/// The disaster, and the way back.
+fn lose_and_recover(stage: &mut Stage<'_>, mut shop: Shop) -> Result<(), Failure> {
     stage.scene(
         "Disaster",
         "An UPDATE without WHERE, then a DROP TABLE. It commits, of course.",
     );
     let lost = shop.disaster().map_err(broken)?;
+    // The application is stopped: it would go on with the old file.
     shop.close().map_err(broken)?;
     stage.tell(&format!(
         "{lost} orders are cancelled and worth nothing, all payments are gone"
@@ -159,25 +166,7 @@ fn play(stage: &mut Stage<'_>) -> Result<bool, Failure> {
         "Recovery",
         "Over a database that holds data only by its name, and after a backup of it.",
     );
-    stage.run(&[
-        "restore",
-        "latest",
-        "--to",
-        "./shop.sqlite",
-        "--clean",
-        "--yes-overwrite",
-        "shop.sqlite",
-    ])?;
-    let after = summary(&database).map_err(broken)?;
-    stage.look(&database)?;
-
-    stage.scene(
-        "Evidence",
-        "Who did what, when, with which result; each record signed and chained to the last.",
-    );
-    stage.run(&["list"])?;
-    stage.run(&["receipts", "verify"])?;
-    Ok(before == after)
+    stage.run("restore latest --to ./shop.sqlite --clean --yes-overwrite shop.sqlite")
 }
 
 fn broken(error: rusqlite::Error) -> Failure {
@@ -253,13 +242,12 @@ impl<'a> Stage<'a> {
     }
 
     /// Runs one command as if it were typed in the folder.
-    fn run(&mut self, arguments: &[&str]) -> Result<(), Failure> {
-        let command = format!("resguardo {}", arguments.join(" "));
+    fn run(&mut self, arguments: &str) -> Result<(), Failure> {
+        let command = format!("resguardo {arguments}");
         let out = &self.invocation.out;
         out.say(&format!("$ {}", out.bold(&command)));
-        let cli =
-            Cli::try_parse_from(std::iter::once("resguardo").chain(arguments.iter().copied()))
-                .map_err(|error| Failure::usage(error.to_string()))?;
+        let cli = Cli::try_parse_from(command.split_whitespace())
+            .map_err(|error| Failure::usage(error.to_string()))?;
         let mut inner = Invocation::new(self.ambient.clone(), cli.global);
         inner.cancel = self.invocation.cancel.clone();
         inner.clock = self.invocation.clock.clone();

@@ -86,7 +86,7 @@ mod tests {
             recipients: vec!["age1abc".to_owned()],
             writer: WriterId([7; 32]),
             host: "web1".to_owned(),
-            identity: Some("/root/.config/resguardo/keys/x/identity.txt".to_owned()),
+            identity: Some("/home/ana/.config/resguardo/keys/x/identity.txt".to_owned()),
             protected: true,
             sources: vec!["shop".to_owned()],
             made_at: "2026-11-22T08:00:00Z".parse().unwrap(),

@@ -17,13 +17,11 @@ pub struct TerminalProgress {
 }
 
 impl TerminalProgress {
-    /// A bar that shows nothing yet.
+    /// A bar that shows nothing before the first phase.
     #[must_use]
     pub fn new() -> Self {
-        let bar = ProgressBar::new_spinner();
-        bar.enable_steady_tick(Duration::from_millis(100));
         Self {
-            bar,
+            bar: ProgressBar::new_spinner(),
             phase: Mutex::new(None),
         }
     }
@@ -48,6 +46,7 @@ impl Progress for TerminalProgress {
             Some((name.to_owned(), Instant::now()));
         self.bar.set_style(style("  {spinner} {msg:<10} {elapsed}"));
         self.bar.reset();
+        self.bar.enable_steady_tick(Duration::from_millis(100));
         self.bar.set_message(name.to_owned());
     }
 

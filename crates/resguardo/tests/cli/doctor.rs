@@ -21,7 +21,7 @@ fn all_is_well() {
         assert_ne!(diagnosis["severity"], "problem", "{diagnosis}");
     }
     assert!(
-        world.objects("probe", "").is_empty(),
+        world.objects("_probe", "").is_empty(),
         "nothing of the trial is left"
     );
 }

@@ -238,10 +238,48 @@ fn a_write_only_host_backs_up_and_cannot_read() {
     host.run(&["restore", "latest", "--to", "x.db"])
         .exits(1)
         .complains(&["identity"]);
-    // The operator can read what the host wrote.
+}
+
+#[test]
+fn backups_of_another_host_are_believed_once_its_writer_is() {
+    let operator = World::new();
     operator
-        .run(&["restore", "shop", "--to", "x.db", "--vault", vault])
+        .run(&["init", "--vault", "./vault", "--yes"])
         .exits(0);
+    let vault = operator.path("vault");
+    let vault = vault.to_str().unwrap();
+    let host = World::new();
+    shop(&host.path("shop.db"), 100);
+    let source = ["--source", "shop=./shop.db", "--write-only", "--yes"];
+    host.run(&[&["init", "--vault", vault], &source[..]].concat())
+        .exits(0);
+    let id = host.backup();
+
+    let by_name = ["restore", "shop", "--to", "x.db"];
+    let by_id = ["restore", &id, "--to", "x.db"];
+    operator.run(&by_name).exits(1).complains(&["trusted here"]);
+    operator.run(&by_id).exits(7).complains(&[
+        "is signed by ed25519:",
+        "not trusted here",
+        "resguardo init --trust ed25519:",
+    ]);
+    operator
+        .run(&["list"])
+        .exits(0)
+        .complains(&["1 backup is signed by a writer that is not trusted here"]);
+    let trusted = || {
+        let answer = operator.run(&["list", "--json"]).exits(0).json();
+        answer["backups"][0]["trusted"].as_bool().unwrap()
+    };
+    assert!(!trusted());
+    let kit = std::fs::read_to_string(host.path("recovery-kit.md")).unwrap();
+    let writer = kit
+        .split('`')
+        .find(|part| part.starts_with("ed25519:"))
+        .unwrap();
+    operator.run(&["init", "--trust", writer]).exits(0);
+    assert!(trusted());
+    operator.run(&by_name).exits(0);
 }
 
 #[test]

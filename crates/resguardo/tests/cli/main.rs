@@ -3,6 +3,7 @@
 
 #![allow(
     clippy::disallowed_methods,
+    clippy::unwrap_used,
     reason = "test: starts the binary, writes fixtures, looks at the machine"
 )]
 #![allow(unreachable_pub, reason = "nothing imports a test")]
@@ -21,5 +22,7 @@ mod init;
 mod list;
 mod receipts;
 mod restore;
+mod s3;
 mod signals;
+mod terminal;
 mod verify;

@@ -1,0 +1,143 @@
+//! `[vault]`, from what is written to what holds.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::file::VaultFile;
+use super::load::Overrides;
+use super::location::vault_url;
+use super::problem::Problem;
+use super::resolver::Resolver;
+use super::{Origin, Setting, VaultSettings};
+
+/// zstd's own default.
+const COMPRESSION_LEVEL: i32 = 3;
+
+impl Resolver<'_> {
+    pub(super) fn vault(&mut self, file: &VaultFile, overrides: &Overrides) -> VaultSettings {
+        let url = self.vault_place(file, overrides);
+        if let Some(copies) = &file.copies {
+            self.problems.push(
+                Problem::at(
+                    copies.span(),
+                    "copies are not supported yet",
+                    "take this out",
+                )
+                .with_hint("back up into one vault; a copy of its folder is a vault too"),
+            );
+        }
+        let level = self.with_default(
+            "vault.compression_level",
+            file.compression_level.as_ref(),
+            COMPRESSION_LEVEL,
+        );
+        if let Some(leaf) = file.compression_level.as_ref()
+            && !(1..=19).contains(&level)
+        {
+            let message = format!("{level} is not a compression level");
+            self.problems
+                .push(Problem::at(leaf.span(), message, "1 to 19"));
+        }
+        let identity = self.identity(file, overrides);
+        let endpoint = self.text_or(
+            "vault.endpoint",
+            file.endpoint.as_ref(),
+            &["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"],
+        );
+        let region = self.text_or(
+            "vault.region",
+            file.region.as_ref(),
+            &["AWS_REGION", "AWS_DEFAULT_REGION"],
+        );
+        let path_style = self.optional("vault.path_style", file.path_style.as_ref());
+        VaultSettings {
+            url,
+            identity,
+            compression_level: level,
+            endpoint,
+            region,
+            path_style,
+            access_key: self.secret_or(
+                "vault.access_key",
+                file.access_key.as_ref(),
+                &["AWS_ACCESS_KEY_ID"],
+            ),
+            secret_key: self.secret_or(
+                "vault.secret_key",
+                file.secret_key.as_ref(),
+                &["AWS_SECRET_ACCESS_KEY"],
+            ),
+            session_token: self.secret_or("vault.session_token", None, &["AWS_SESSION_TOKEN"]),
+        }
+    }
+
+    fn vault_place(&mut self, file: &VaultFile, overrides: &Overrides) -> Option<Setting<String>> {
+        let started_in = self.ambient.folder.clone();
+        let setting = if let Some(url) = &overrides.vault {
+            Setting {
+                value: vault_url(url, &started_in),
+                origin: Origin::Flag("--vault"),
+            }
+        } else if let Some((name, url)) = self.ambient.first_of(&["RESGUARDO_VAULT"]) {
+            Setting {
+                value: vault_url(url, &started_in),
+                origin: Origin::Variable(name.to_owned()),
+            }
+        } else {
+            match self.replaced(file.url.as_ref()?) {
+                Ok(setting) => Setting {
+                    value: vault_url(&setting.value, self.folder),
+                    ..setting
+                },
+                Err(problem) => {
+                    self.problems.push(problem);
+                    return None;
+                }
+            }
+        };
+        self.record(
+            "vault.url",
+            Value::from(setting.value.clone()),
+            setting.origin.clone(),
+        );
+        Some(setting)
+    }
+
+    fn identity(&mut self, file: &VaultFile, overrides: &Overrides) -> Option<Setting<PathBuf>> {
+        let setting = if let Some(path) = &overrides.identity {
+            Setting {
+                value: self.ambient.absolute(path),
+                origin: Origin::Flag("--identity"),
+            }
+        } else if let Some(path) = self.ambient.variable("RESGUARDO_IDENTITY") {
+            let value = self.ambient.absolute(Path::new(path));
+            Setting {
+                value,
+                origin: Origin::Variable("RESGUARDO_IDENTITY".to_owned()),
+            }
+        } else {
+            let setting = match self.replaced(file.identity.as_ref()?) {
+                Ok(setting) => setting,
+                Err(problem) => {
+                    self.problems.push(problem);
+                    return None;
+                }
+            };
+            let path = setting
+                .value
+                .strip_prefix("file:")
+                .unwrap_or(&setting.value);
+            Setting {
+                value: self.folder.join(path),
+                origin: setting.origin,
+            }
+        };
+        self.record(
+            "vault.identity",
+            Value::from(setting.value.display().to_string()),
+            setting.origin.clone(),
+        );
+        Some(setting)
+    }
+}
