@@ -2,10 +2,8 @@
 //! and nothing lost.
 
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use crate::world::{World, is_root, shop};
+use crate::world::World;
 
 #[test]
 fn an_unknown_key_in_the_config() {
@@ -159,101 +157,6 @@ fn a_vault_that_may_not_be_written() {
     ran.exits(5).complains(&["access denied", "hint: "]);
     assert_eq!(world.objects("shop/snapshots", ".head.json").len(), 1);
     world.run(&["verify"]).exits(0);
-}
-
-/// A disk of one megabyte; it takes root to mount one.
-struct SmallDisk(PathBuf);
-
-impl SmallDisk {
-    fn mount(at: &Path, size: &str) -> Self {
-        assert!(
-            is_root(),
-            "a full disk is tried on a mounted tmpfs: run this test as root"
-        );
-        std::fs::create_dir_all(at).unwrap();
-        let status = Command::new("mount")
-            .args([
-                "-t",
-                "tmpfs",
-                "-o",
-                &format!("size={size},mode=0777"),
-                "none",
-            ])
-            .arg(at)
-            .status()
-            .unwrap();
-        assert!(status.success(), "mount -t tmpfs {}", at.display());
-        Self(at.to_path_buf())
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg(&self.0).status();
-    }
-}
-
-#[test]
-fn the_disk_of_the_vault_is_full() {
-    let world = World::new();
-    shop(&world.path("shop.db"), 500);
-    let _disk = SmallDisk::mount(&world.path("small"), "1m");
-    world
-        .run(&[
-            "init",
-            "--vault",
-            "./small/vault",
-            "--source",
-            "shop=./shop.db",
-            "--yes",
-        ])
-        .exits(0);
-    let small = world.run(&["backup", "--json"]).exits(0);
-    shop(&world.path("big.db"), 40_000);
-    std::fs::copy(world.path("big.db"), world.path("shop.db")).unwrap();
-    for side in ["shop.db-wal", "shop.db-shm"] {
-        let _ = std::fs::remove_file(world.path(side));
-    }
-    world
-        .run(&["backup"])
-        .exits(5)
-        .complains(&["no space left", "hint: "]);
-    // Nothing is lost: the backup before is whole, and there is no other.
-    let listed = world.run(&["list", "--json"]).exits(0).json();
-    assert_eq!(listed["backups"].as_array().unwrap().len(), 1);
-    assert_eq!(listed["backups"][0]["id"], small.json()["backups"][0]["id"]);
-    world
-        .run(&["restore", "latest", "--to", "restored.db"])
-        .exits(0);
-}
-
-#[test]
-fn the_disk_of_the_sandbox_is_full() {
-    let world = World::new();
-    shop(&world.path("shop.db"), 40_000);
-    world
-        .run(&[
-            "init",
-            "--vault",
-            "./vault",
-            "--source",
-            "shop=./shop.db",
-            "--yes",
-        ])
-        .exits(0);
-    world.backup();
-    let disk = SmallDisk::mount(&world.home().join("sandboxes"), "1m");
-    let ran = world.run(&["drill", "--json"]).exits(3);
-    let drill = &ran.json()["drills"][0];
-    assert_eq!(drill["verdict"], "error");
-    assert!(
-        ran.stdout.contains("no space left") || ran.stdout.contains("No space left"),
-        "{}",
-        ran.stdout
-    );
-    assert_eq!(world.sandboxes(), 0);
-    drop(disk);
-    world.run(&["drill"]).exits(0);
 }
 
 #[test]

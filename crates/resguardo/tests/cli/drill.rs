@@ -160,3 +160,58 @@ fn nothing_to_drill() {
     world.run(&["drill"]).exits(1).complains(&["hint: "]);
     world.run(&["drill", "nope"]).exits(1);
 }
+
+#[test]
+fn provisioned_migrated_and_asked_as_an_application() {
+    let world = World::with_shop();
+    world.backup();
+    world.write(
+        "views.sql",
+        "CREATE VIEW vip AS SELECT * FROM customers WHERE id < 10;",
+    );
+    world.write(
+        "serve.py",
+        r#"
+import http.server, os, sqlite3
+database = sqlite3.connect(os.environ["RESGUARDO_DATABASE_PATH"], check_same_thread=False)
+class Application(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200 if self.path == "/health" else 500)
+        self.end_headers()
+        self.wfile.write(str(database.execute("select count(*) from vip").fetchone()[0]).encode())
+http.server.HTTPServer(("127.0.0.1", int(os.environ["PORT"])), Application).serve_forever()
+"#,
+    );
+    let config = |path: &str| {
+        format!(
+            r#"
+[sources.shop.drill]
+provision = ["views.sql"]
+migrate = "echo migrating $DATABASE_URL"
+
+[[sources.shop.checks]]
+name = "application"
+serve = "python3 serve.py"
+http = "http://127.0.0.1:${{PORT}}{path}"
+status = 200
+matches = "^9$"
+"#
+        )
+    };
+    let before = std::fs::read_to_string(world.path("resguardo.toml")).unwrap();
+    world.add_to_config(&config("/health"));
+    let answer = world.run(&["drill", "--json"]).exits(0).json();
+    let phases = answer["drills"][0]["phases"].as_array().unwrap();
+    for name in ["provision", "migrate"] {
+        assert!(
+            phases.iter().any(|phase| phase["name"] == name),
+            "{name}: {phases:?}"
+        );
+    }
+    world.write("resguardo.toml", &before);
+    world.add_to_config(&config("/orders"));
+    world
+        .run(&["drill"])
+        .exits(3)
+        .prints(&["application", "FAILED", "500"]);
+}
