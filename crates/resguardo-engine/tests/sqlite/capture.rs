@@ -15,6 +15,9 @@ use serde_json::Value;
 
 use crate::shop::{Shop, crashed_with_log, number, text};
 
+/// SQLite queues nobody: on a busy machine a connection may be unlucky for long.
+const PATIENCE: Duration = Duration::from_secs(120);
+
 /// A sink that tells of every block before it takes it.
 struct Telling<'a> {
     inner: MemorySink,
@@ -86,6 +89,7 @@ impl Writers {
     /// Writes until it is told to stop. `busy_timeout` zero: never to be refused at all.
     fn write(&self, connection: &Connection, seed: u64, busy_timeout: Duration) {
         // To connect is not to write: that, SQLite may refuse while somebody else disconnects.
+        connection.busy_timeout(PATIENCE).unwrap();
         connection
             .query_row("select count(*) from customer", [], |_| Ok(()))
             .unwrap();
@@ -115,10 +119,7 @@ impl Writers {
         let before = self.commits.load(Ordering::SeqCst);
         let begun = Instant::now();
         while self.commits.load(Ordering::SeqCst) == before {
-            assert!(
-                begun.elapsed() < Duration::from_secs(60),
-                "writers are blocked"
-            );
+            assert!(begun.elapsed() < PATIENCE, "writers are blocked");
             std::thread::yield_now();
         }
     }
@@ -162,7 +163,8 @@ fn capture_under_load(shop: &Shop, busy_timeout: Duration) {
             std::panic::resume_unwind(panic);
         }
     });
-    assert!(writers.commits.load(Ordering::SeqCst) > 10);
+    // One before, and at least one for each block that the sink was given.
+    assert!(writers.commits.load(Ordering::SeqCst) > 3);
 }
 
 #[test]
@@ -177,13 +179,12 @@ fn a_small_database_with_a_log_under_load() {
 
 #[test]
 fn writers_of_a_rollback_journal_go_on_while_the_sink_is_fed() {
-    let patience = Duration::from_secs(30);
-    capture_under_load(&Shop::new("delete", 100, 20_000_000), patience);
+    capture_under_load(&Shop::new("delete", 100, 20_000_000), PATIENCE);
 }
 
 #[test]
 fn a_small_database_with_a_rollback_journal_under_load() {
-    capture_under_load(&Shop::new("truncate", 100, 0), Duration::from_secs(30));
+    capture_under_load(&Shop::new("truncate", 100, 0), PATIENCE);
 }
 
 #[test]
