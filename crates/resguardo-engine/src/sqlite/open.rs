@@ -11,7 +11,8 @@
 //! refuses whatever was read if anybody wrote meanwhile.
 //!
 //! INVARIANT: the main file is never opened beside SQLite while it may be in use, because closing it
-//! would drop SQLite's locks of this whole process. Even its header is read through SQLite.
+//! would drop SQLite's locks of this whole process. Even its header is read through SQLite
+//! (`source_errors::an_open_connection_keeps_its_locks_while_its_database_is_captured`).
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt as _;

@@ -12,7 +12,7 @@
 //! that can be opened, 3 and 4 keep it instead, with its side files, under a name beside it.
 //!
 //! INVARIANT: at no point do a new main file and an old side file lie together
-//! (`tests/sqlite_swap.rs`).
+//! (`swap::a_crash_with_a_stale_log_leaves_the_old_or_the_new`, and the others in `tests/sqlite/swap.rs`).
 
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
