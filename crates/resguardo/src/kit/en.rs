@@ -51,7 +51,7 @@ Nothing else is needed: no config, no other key.
 
 ## Without Resguardo
 
-With Python 3.9 or newer and the tools `age` and `zstd` (`apt install age zstd python3`). The program lies in
+With Python 3.9 or newer and the tools `age`, `zstd` and `openssl` (`apt install age zstd openssl python3`). The program lies in
 the vault itself; it restores the newest backup and checks every digest:
 
 ```sh

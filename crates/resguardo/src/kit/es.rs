@@ -51,7 +51,7 @@ No hace falta nada más: ni configuración ni otra clave.
 
 ## Sin Resguardo
 
-Con Python 3.9 o posterior y las herramientas `age` y `zstd` (`apt install age zstd python3`). El programa está en
+Con Python 3.9 o posterior y las herramientas `age`, `zstd` y `openssl` (`apt install age zstd openssl python3`). El programa está en
 la propia bóveda; restaura el respaldo más nuevo y comprueba cada resumen SHA-256:
 
 ```sh
