@@ -250,7 +250,9 @@ fn failure_receipt(
     run: &OpenRun<'_>,
     error: &OpsError,
 ) -> Option<String> {
-    if matches!(error.kind(), ErrorKind::Locked | ErrorKind::Vault) {
+    let lease_is_taken =
+        matches!(error, OpsError::Vault { .. }) && error.kind() == ErrorKind::Locked;
+    if lease_is_taken || error.kind() == ErrorKind::Vault {
         return None;
     }
     let outcome = run::state_of(error).as_str();

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use resguardo_model::duration::Span;
+use resguardo_model::receipt::Verb;
 use resguardo_model::size::ByteSize;
 use resguardo_model::{Diagnosis, Severity};
 use resguardo_vault::{StoredHead, Vault};
@@ -322,7 +323,9 @@ fn runs(ctx: &Context, found: &mut Vec<Diagnosis>) {
         if row.state == RunState::Running || !seen.insert((row.verb, row.source.clone())) {
             continue;
         }
-        if matches!(row.state, RunState::Died | RunState::Failed) {
+        // A restore that was refused, or a verification that found something, ails nothing by itself.
+        let repeats = matches!(row.verb, Verb::Backup | Verb::Drill);
+        if row.state == RunState::Died || row.state == RunState::Failed && repeats {
             ailing += 1;
             let of = row
                 .source

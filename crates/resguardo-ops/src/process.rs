@@ -46,6 +46,19 @@ pub struct Command {
     pub variables: Vec<(String, String)>,
 }
 
+impl Command {
+    /// The program that it begins with. Errors name no more than this: they go into receipts, and what
+    /// follows may hold a secret.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let words = self.line.split_whitespace();
+        let program = words
+            .filter(|word| !word.contains('='))
+            .find(|word| *word != "exec");
+        program.unwrap_or("a command").to_owned()
+    }
+}
+
 /// Where groups are written down before anything else is done with them.
 pub trait GroupLog: Send + Sync {
     /// A group was started.
@@ -59,10 +72,10 @@ pub trait GroupLog: Send + Sync {
 #[derive(Debug, thiserror::Error)]
 pub enum ProcessError {
     /// It could not be started.
-    #[error("starting {line:?} in {}", folder.display())]
+    #[error("starting {name} in {}", folder.display())]
     Start {
-        /// The command line.
-        line: String,
+        /// The program.
+        name: String,
         /// The working directory.
         folder: PathBuf,
         /// The system's answer.
@@ -70,19 +83,19 @@ pub enum ProcessError {
         source: std::io::Error,
     },
     /// It could not be watched.
-    #[error("watching {line:?}")]
+    #[error("watching {name}")]
     Watch {
-        /// The command line.
-        line: String,
+        /// The program.
+        name: String,
         /// The system's answer.
         #[source]
         source: std::io::Error,
     },
     /// It took too long and was ended.
-    #[error("{line:?} took longer than {seconds} s and was ended")]
+    #[error("{name} took longer than {seconds} s and was ended")]
     Timeout {
-        /// The command line.
-        line: String,
+        /// The program.
+        name: String,
         /// The limit in seconds.
         seconds: u64,
         /// What it said.
@@ -158,7 +171,7 @@ pub fn run(
         if begun.elapsed() >= timeout {
             process.end();
             return Err(ProcessError::Timeout {
-                line: command.line.clone(),
+                name: command.name(),
                 seconds: timeout.as_secs(),
                 output: process.output(),
             });
@@ -169,7 +182,7 @@ pub fn run(
 
 /// A running process. Dropping it ends its group.
 pub struct Process {
-    line: String,
+    name: String,
     child: Child,
     group: Pid,
     stdout: Tail,
@@ -188,7 +201,7 @@ impl Process {
     )]
     pub fn start(command: &Command, log: &dyn GroupLog) -> Result<Self, ProcessError> {
         let failed = |source| ProcessError::Start {
-            line: command.line.clone(),
+            name: command.name(),
             folder: command.folder.clone(),
             source,
         };
@@ -209,7 +222,7 @@ impl Process {
         let stdout = Tail::of(child.stdout.take());
         let stderr = Tail::of(child.stderr.take());
         let process = Self {
-            line: command.line.clone(),
+            name: command.name(),
             group: as_pid(child.id()).expect("the kernel gives positive process numbers"),
             child,
             stdout,
@@ -231,7 +244,7 @@ impl Process {
             Ok(status) => Ok(status.is_some()),
             Err(rustix::io::Errno::INTR) => Ok(false),
             Err(error) => Err(ProcessError::Watch {
-                line: self.line.clone(),
+                name: self.name.clone(),
                 source: error.into(),
             }),
         }
@@ -263,7 +276,7 @@ impl Process {
     /// Ends what is left of the group of a leader that has exited.
     fn reap(mut self) -> Result<Ended, ProcessError> {
         let status = self.kill_and_reap().map_err(|source| ProcessError::Watch {
-            line: self.line.clone(),
+            name: self.name.clone(),
             source,
         })?;
         Ok(Ended {
@@ -369,6 +382,18 @@ mod tests {
             .parse()
             .expect("a process number");
         assert_ends(left);
+    }
+
+    #[test]
+    fn errors_name_the_program_and_nothing_of_its_arguments() {
+        for (line, name) in [
+            ("npx prisma migrate deploy --token abc", "npx"),
+            ("PGPASSWORD=abc psql", "psql"),
+            ("exec python3 app.py", "python3"),
+            ("", "a command"),
+        ] {
+            assert_eq!(command(line).name(), name);
+        }
     }
 
     #[test]

@@ -72,8 +72,8 @@ fn start(restored: &Restored<'_>, line: &str) -> Result<Application, String> {
         Err(why) => {
             let output = application.process.end();
             Err(match output.said() {
-                "" => format!("{line:?} {why}"),
-                said => format!("{line:?} {why}; it said: {said}"),
+                "" => format!("{} {why}", command.name()),
+                said => format!("{} {why}; it said: {said}", command.name()),
             })
         }
     }

@@ -137,6 +137,8 @@ fn ask(
 }
 
 fn send(request: &HttpCheck, url: &str, timeout: Duration) -> Result<Answer, String> {
+    // What follows a question mark may be a token.
+    let place = url.split('?').next().unwrap_or(url);
     let agent = ureq::Agent::config_builder()
         // Nothing between us and the application, and no status is an error by itself.
         .proxy(None)
@@ -152,14 +154,14 @@ fn send(request: &HttpCheck, url: &str, timeout: Duration) -> Result<Answer, Str
     for (name, value) in &request.headers {
         built = built.header(name, value);
     }
-    let refused = |error: ureq::http::Error| format!("{url}: {error}");
+    let refused = |error: ureq::http::Error| format!("{place}: {error}");
     let answer = match &request.body {
         Some(body) => agent.run(built.body(body.as_str()).map_err(refused)?),
         None => agent.run(built.body(()).map_err(refused)?),
     };
     let answer = answer.map_err(|error| match error {
-        ureq::Error::Timeout(_) => format!("{url}: no answer after {} s", timeout.as_secs()),
-        other => format!("{url}: {other}"),
+        ureq::Error::Timeout(_) => format!("{place}: no answer after {} s", timeout.as_secs()),
+        other => format!("{place}: {other}"),
     })?;
     let status = answer.status().as_u16();
     let mut bytes = Vec::new();
@@ -168,7 +170,7 @@ fn send(request: &HttpCheck, url: &str, timeout: Duration) -> Result<Answer, Str
         .into_reader()
         .take(BODY_BYTES_MAX)
         .read_to_end(&mut bytes)
-        .map_err(|error| format!("{url}: the answer broke off: {error}"))?;
+        .map_err(|error| format!("{place}: the answer broke off: {error}"))?;
     Ok(Answer {
         status,
         body: String::from_utf8_lossy(&bytes).into_owned(),
