@@ -1,0 +1,155 @@
+//! The table of what is needed, by whom, what for, and where it comes from.
+
+use super::{Need, Origin, User, cargo, debian, python};
+
+/// In the order of their installation: Python's packages need Debian's `python3-venv`.
+pub(super) const NEEDS: [Need; 15] = [
+    Need {
+        users: &[User::Tests, User::Benchmarks],
+        purpose: "opening sealed objects without Resguardo",
+        from: Origin::Debian(debian::Package {
+            name: "age",
+            proof: &["age", "--version"],
+        }),
+        stand_in: None,
+    },
+    Need {
+        users: &[User::Tests, User::Benchmarks],
+        purpose: "reading packs without Resguardo",
+        from: Origin::Debian(debian::Package {
+            name: "zstd",
+            proof: &["zstd", "--version"],
+        }),
+        stand_in: None,
+    },
+    Need {
+        users: &[User::Benchmarks],
+        purpose: "measuring against it",
+        from: Origin::Debian(debian::Package {
+            name: "sqlite3",
+            proof: &["sqlite3", "-version"],
+        }),
+        stand_in: None,
+    },
+    Need {
+        users: &[User::Tests],
+        purpose: "read_vault.py, and servers and applications that are written in Python",
+        from: Origin::Debian(debian::Package {
+            name: "python3-venv",
+            proof: &["python3", "-c", "import venv, ensurepip, sqlite3"],
+        }),
+        stand_in: None,
+    },
+    Need {
+        users: &[User::Tests],
+        purpose: "ending a command as an operator does",
+        from: Origin::Debian(debian::Package {
+            name: "procps",
+            proof: &["kill", "-l"],
+        }),
+        stand_in: None,
+    },
+    Need {
+        users: &[User::Tests],
+        purpose: "a disk that is full",
+        from: Origin::Debian(debian::Package {
+            name: "mount",
+            proof: &["mount", "--version"],
+        }),
+        stand_in: None,
+    },
+    Need {
+        users: &[User::Tests],
+        purpose: "an S3 server with versions and object lock",
+        from: Origin::Python(python::Distribution {
+            name: "moto",
+            requirement: "moto[server]==5.2.5",
+            version: "5.2.5",
+            data: None,
+        }),
+        stand_in: None,
+    },
+    Need {
+        users: &[User::Tests],
+        purpose: "a SQLite database that nobody here made (data/proj.db)",
+        from: Origin::Python(python::Distribution {
+            name: "pyproj",
+            requirement: "pyproj==3.7.2",
+            version: "3.7.2",
+            data: Some("pyproj/proj_dir/share/proj/proj.db"),
+        }),
+        stand_in: None,
+    },
+    Need {
+        users: &[User::Tests],
+        purpose: "an S3 server that checks signatures and checksums",
+        from: Origin::Cargo(cargo::Program {
+            package: "s3s-fs",
+            version: "0.14.1",
+            features: &["binary"],
+            proof: None,
+        }),
+        stand_in: None,
+    },
+    Need {
+        users: &[User::Tests],
+        purpose: "running tests apart from each other",
+        from: Origin::Cargo(NEXTEST),
+        stand_in: Some("cargo test"),
+    },
+    Need {
+        users: &[User::Checks],
+        purpose: "licences, bans and sources of dependencies",
+        from: Origin::Cargo(cargo::Program {
+            package: "cargo-deny",
+            version: "0.20.2",
+            features: &[],
+            proof: None,
+        }),
+        stand_in: None,
+    },
+    Need {
+        users: &[User::Benchmarks],
+        purpose: "a cluster to measure with",
+        from: Origin::Debian(debian::Package {
+            name: "postgresql-15",
+            proof: &["/usr/lib/postgresql/15/bin/initdb", "--version"],
+        }),
+        stand_in: None,
+    },
+    Need {
+        users: &[User::Benchmarks],
+        purpose: "measuring against it",
+        from: Origin::Debian(debian::Package {
+            name: "pgbackrest",
+            proof: &["pgbackrest", "version"],
+        }),
+        stand_in: None,
+    },
+    Need {
+        users: &[User::Benchmarks],
+        purpose: "measuring against it",
+        from: Origin::Debian(debian::Package {
+            name: "restic",
+            proof: &["restic", "version"],
+        }),
+        stand_in: None,
+    },
+    Need {
+        users: &[User::Benchmarks],
+        purpose: "peak memory and processor time of a command",
+        from: Origin::Debian(debian::Package {
+            name: "time",
+            proof: &["/usr/bin/time", "--version"],
+        }),
+        stand_in: None,
+    },
+];
+
+/// Any version will do.
+pub(super) const NEXTEST: cargo::Program = cargo::Program {
+    package: "cargo-nextest",
+    version: "0.9.143",
+    features: &[],
+    proof: Some(&["cargo", "nextest", "--version"]),
+};
