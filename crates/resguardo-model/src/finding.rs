@@ -22,6 +22,8 @@ pub enum FindingKind {
     HeadMissing,
     /// The head that a later one names as its predecessor has other content.
     HeadChanged,
+    /// Two heads of one source have the same number.
+    HeadForked,
     /// The newest head that this host wrote is gone: the vault was rolled back.
     HeadRolledBack,
     /// A pack that a head names is not there.

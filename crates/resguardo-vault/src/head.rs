@@ -10,6 +10,9 @@ use crate::keys::{self, WriteKey};
 /// What a signature is over begins with this, so that no other signed text can pass for a head.
 const DOMAIN: &[u8] = b"resguardo-head-v1\n";
 
+/// Numbers of heads and receipts: from 1, and never so high that there is no next one.
+pub(crate) const SEQUENCES: std::ops::Range<u64> = 1..u64::MAX;
+
 /// What is wrong with the bytes of a head.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum HeadError {
@@ -72,7 +75,12 @@ pub fn parse(bytes: &[u8]) -> Result<Head, HeadError> {
     if format > 1 {
         return Err(HeadError::NewerFormat { format, writer });
     }
-    serde_json::from_str(json).map_err(malformed)
+    let head: Head = serde_json::from_str(json).map_err(malformed)?;
+    if !SEQUENCES.contains(&head.sequence) {
+        let what = format!("no head has number {}", head.sequence);
+        return Err(HeadError::Malformed(what));
+    }
+    Ok(head)
 }
 
 fn message(json: &str) -> Vec<u8> {

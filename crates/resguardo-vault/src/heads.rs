@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 
 use resguardo_model::{BackupId, Finding, FindingKind, Head, Sha256Digest, SourceName};
-use resguardo_store::Key;
+use resguardo_store::{ObjectInfo, StoreError};
 use serde::{Deserialize, Serialize};
 
 use crate::error::VaultError;
@@ -59,19 +59,23 @@ impl Vault {
         let listed = self.store().list(&prefix)?;
         let places: Vec<_> = listed
             .into_iter()
-            .filter_map(|info| layout::head_place(&info.key).map(|place| (info.key, place)))
+            .filter_map(|info| layout::head_place(&info.key).map(|place| (info, place)))
             .collect();
-        let read = self.in_parallel(&places, |(key, (source, backup))| {
-            match known(key.as_str()) {
-                Some(head) => Ok(Ok(StoredHead {
+        let read = self.in_parallel(&places, |(info, (source, backup))| {
+            match known(info.key.as_str()) {
+                Some(head) => Ok(Some(Ok(StoredHead {
                     trusted: self.trusts(head.head.writer),
                     ..head
-                })),
-                None => self.read_head(key, source, *backup),
+                }))),
+                None => match self.read_head(info, source, *backup) {
+                    // Removed since it was listed.
+                    Err(VaultError::Store(StoreError::NotFound { .. })) => Ok(None),
+                    other => other.map(Some),
+                },
             }
         })?;
         let mut all = Heads::default();
-        for result in read {
+        for result in read.into_iter().flatten() {
             match result {
                 Ok(head) => all.heads.push(head),
                 Err(finding) => all.findings.push(finding),
@@ -90,11 +94,11 @@ impl Vault {
 
     fn read_head(
         &self,
-        key: &Key,
+        info: &ObjectInfo,
         source: &SourceName,
         backup: Option<BackupId>,
     ) -> Result<Result<StoredHead, Finding>, VaultError> {
-        let bytes = self.store().get(key)?;
+        let key = &info.key;
         let finding = |kind, what: String| Finding {
             kind,
             source: Some(source.clone()),
@@ -102,6 +106,11 @@ impl Vault {
             message: format!("{key}: {what}"),
             backups_hit: backup.into_iter().collect(),
         };
+        if info.bytes > HEAD_BYTES_MAX {
+            let what = format!("{} bytes are no head", info.bytes);
+            return Ok(Err(finding(FindingKind::HeadMalformed, what)));
+        }
+        let bytes = self.store().get(key)?;
         let head = match head::parse(&bytes) {
             Ok(head) => head,
             Err(HeadError::NewerFormat { format, writer }) if self.trusts(writer) => {
@@ -185,15 +194,22 @@ impl Vault {
         clippy::disallowed_methods,
         reason = "a cache: a loss of power may lose it"
     )]
-    /// Remembers the newest head that this host wrote, so that a vault that is rolled back is noticed.
-    /// It lies in the cache: lost with it, the chain of heads is still checked.
-    pub(crate) fn remember_head(&self, head: &StoredHead, cache: &std::path::Path) {
-        let pin = RememberedHead {
+    /// Remembers the newest head that this host wrote, so that a vault that is rolled back is noticed,
+    /// and those that were found to be gone before: the alarm lasts. It lies in the cache; lost with
+    /// it, the chain of heads is still checked.
+    pub(crate) fn remember_head(
+        &self,
+        head: &StoredHead,
+        gone: &[RememberedHead],
+        cache: &std::path::Path,
+    ) {
+        let mut pins = gone.to_vec();
+        pins.push(RememberedHead {
             source: head.head.source.clone(),
             backup: head.head.backup,
             sha256: head.sha256,
-        };
-        let json = serde_json::to_vec(&pin).expect("strings always serialise");
+        });
+        let json = serde_json::to_vec(&pins).expect("strings always serialise");
         let write = || -> std::io::Result<()> {
             let mut file = tempfile::NamedTempFile::new_in(cache)?;
             std::io::Write::write_all(&mut file, &json)?;
@@ -206,22 +222,39 @@ impl Vault {
     }
 
     fn remembered_heads(&self, source: Option<&SourceName>) -> Vec<RememberedHead> {
-        let read = |folder: PathBuf| -> Option<RememberedHead> {
+        let read = |folder: PathBuf| -> Option<Vec<RememberedHead>> {
             serde_json::from_slice(&std::fs::read(folder.join(REMEMBERED)).ok()?).ok()
         };
         if let Some(source) = source {
-            return read(self.cache_of(source)).into_iter().collect();
+            return read(self.cache_of(source)).unwrap_or_default();
         }
         let root = self.settings().cache.join(self.id().to_string());
         let folders = std::fs::read_dir(root).into_iter().flatten().flatten();
-        folders.filter_map(|folder| read(folder.path())).collect()
+        folders
+            .filter_map(|folder| read(folder.path()))
+            .flatten()
+            .collect()
+    }
+
+    /// Heads that this host wrote, or missed before, and that are not among those of the source now.
+    pub(crate) fn gone_heads(
+        &self,
+        source: &SourceName,
+        heads: &[StoredHead],
+    ) -> Vec<RememberedHead> {
+        let mut pins = self.remembered_heads(Some(source));
+        pins.retain(|pin| !heads.iter().any(|stored| stored.sha256 == pin.sha256));
+        pins
     }
 }
 
+/// `docs/format.md`, "Limits".
+pub(crate) const HEAD_BYTES_MAX: u64 = 64 << 20;
 const REMEMBERED: &str = "last-head.json";
 
-#[derive(Serialize, Deserialize)]
-struct RememberedHead {
+/// A head that this host wrote.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct RememberedHead {
     source: SourceName,
     backup: BackupId,
     sha256: Sha256Digest,
@@ -237,7 +270,8 @@ fn head_finding(kind: FindingKind, stored: &StoredHead, what: &str) -> Finding {
     }
 }
 
-/// Checks that each head's predecessor is there and is what it names; `heads` in their order.
+/// Checks that each head's predecessor is there and is what it names; `heads` in their order. Their
+/// numbers begin at 1: others were refused when they were read.
 fn check_chain(heads: &[&StoredHead]) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut by_digest: HashMap<Sha256Digest, u64> = HashMap::new();
@@ -250,7 +284,7 @@ fn check_chain(heads: &[&StoredHead]) -> Vec<Finding> {
                 if by_digest
                     .get(&previous)
                     .is_some_and(|before| before + 1 == head.sequence) => {}
-            Some(_) if sequences.contains_key(&(head.sequence.saturating_sub(1))) => {
+            Some(_) if sequences.contains_key(&(head.sequence - 1)) => {
                 let before = sequences[&(head.sequence - 1)];
                 let mut finding = head_finding(
                     FindingKind::HeadChanged,
@@ -266,7 +300,7 @@ fn check_chain(heads: &[&StoredHead]) -> Vec<Finding> {
                     stored,
                     &format!(
                         "its predecessor, number {} of the source, is gone",
-                        head.sequence.saturating_sub(1)
+                        head.sequence - 1
                     ),
                 );
                 // The backup that is gone cannot be named; this one is whole by itself.
@@ -275,7 +309,14 @@ fn check_chain(heads: &[&StoredHead]) -> Vec<Finding> {
             }
         }
         by_digest.insert(stored.sha256, head.sequence);
-        sequences.insert(head.sequence, head.backup);
+        if let Some(other) = sequences.insert(head.sequence, head.backup) {
+            let what =
+                format!("it has the same number as {other}: two runs held the source at once");
+            let mut finding = head_finding(FindingKind::HeadForked, stored, &what);
+            // Both are whole by themselves.
+            finding.backups_hit.clear();
+            findings.push(finding);
+        }
     }
     findings
 }

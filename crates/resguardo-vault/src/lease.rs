@@ -27,6 +27,9 @@ struct LeaseFile {
     run: RunId,
     host: String,
     pid: u32,
+    /// Which boot and which namespace of process ids `pid` belongs to, where that can be told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    machine: Option<String>,
     acquired_at: Timestamp,
     ttl_seconds: u64,
 }
@@ -65,6 +68,7 @@ impl Lease {
             run,
             host: host.to_owned(),
             pid,
+            machine: this_machine(),
             acquired_at: clock.now(),
             ttl_seconds: TTL_SECONDS,
         };
@@ -202,7 +206,13 @@ impl Held {
         theirs: Option<&LeaseFile>,
         ours: &LeaseFile,
     ) -> Result<bool, VaultError> {
-        if theirs.is_some_and(|theirs| theirs.host == ours.host && is_gone(theirs.pid)) {
+        let same_machine = |theirs: &&LeaseFile| {
+            theirs.host == ours.host && ours.machine.is_some() && theirs.machine == ours.machine
+        };
+        if theirs
+            .filter(same_machine)
+            .is_some_and(|theirs| is_gone(theirs.pid))
+        {
             return Ok(true);
         }
         let ttl = theirs.map_or(TTL_SECONDS, |theirs| theirs.ttl_seconds.min(24 * 3600));
@@ -216,9 +226,17 @@ impl Held {
         self.store
             .put(&key, Bytes::from_static(b"now"), Condition::Always)?;
         let now = self.store.stat(&key).map(|info| info.modified_at);
-        self.store.delete(&key)?;
+        // A store that lets nobody delete keeps a few bytes.
+        let _ = self.store.delete(&key);
         now
     }
+}
+
+/// The boot and the namespace of process ids that we run in: two containers may share a host's name.
+fn this_machine() -> Option<String> {
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    let namespace = std::fs::read_link("/proc/self/ns/pid").ok()?;
+    Some(format!("{} {}", boot.trim(), namespace.display()))
 }
 
 /// Whether no process of this machine has that id.

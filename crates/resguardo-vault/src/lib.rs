@@ -5,7 +5,7 @@
 //!
 //! # Write order and commit point
 //!
-//! lease; packs; index; manifest; (lease still ours?) **head**; receipt; lease removed. Each is durable
+//! lease; packs; index; manifest; (lease still ours?) **head**; lease removed; receipt. Each is durable
 //! before the next is begun. Stopped anywhere before the head, the vault holds objects that no head
 //! names, and no backup more than before; stopped after it, the backup stands.
 //!

@@ -123,6 +123,9 @@ pub fn verify_envelope(bytes: &[u8]) -> Result<(Statement, WriterId), ReceiptErr
     }
     let statement: Statement =
         serde_json::from_slice(&payload).map_err(|error| malformed(&error))?;
+    if !crate::head::SEQUENCES.contains(&statement.predicate.sequence) {
+        return Err(malformed(&"no receipt has that number"));
+    }
     if statement.predicate.writer != writer {
         return Err(ReceiptError::Forged);
     }

@@ -19,6 +19,11 @@ pub(crate) fn open<'a, R: Read>(
     Decryptor::new(input)
         .and_then(|decryptor| decryptor.decrypt(identities))
         .map_err(|error| match error {
+            // A pack is opened after its manifest, with the same identity: there it is the pack's fault.
+            DecryptError::NoMatchingKeys if kind == FindingKind::PackDamaged => {
+                let what = "its header is damaged, or it is sealed to somebody else";
+                damaged(key, kind, what)
+            }
             DecryptError::NoMatchingKeys => VaultError::WrongIdentity {
                 object: key.to_string(),
             },

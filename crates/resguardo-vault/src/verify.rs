@@ -1,7 +1,7 @@
 //! Verification in three depths. What is wrong is a finding, never an error; what was not looked at is
 //! never called whole.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use resguardo_model::{
     BackupId, CancelToken, Finding, FindingKind, Findings, ObjectRef, Progress, Sha256Digest,
@@ -12,7 +12,7 @@ use resguardo_store::Key;
 use crate::error::VaultError;
 use crate::heads::StoredHead;
 use crate::layout;
-use crate::reader::OpenedPack;
+use crate::reader::{OpenedPack, PACKS_OPEN_MAX};
 use crate::vault::Vault;
 
 /// How deep to look.
@@ -78,6 +78,8 @@ impl Vault {
         let heads: Vec<&StoredHead> = all
             .heads
             .iter()
+            // What a stranger signed was found above, and is not looked at any further.
+            .filter(|stored| stored.trusted)
             .filter(|stored| selection.includes(Some(&stored.head.source), &[stored.head.backup]))
             .collect();
         check.findings.objects_checked += heads.len() as u64;
@@ -228,6 +230,7 @@ impl Check<'_> {
     ) -> Result<(), VaultError> {
         // At the depth of bytes the packs are read as a whole later; frames are compared there.
         let mut frames: HashMap<Sha256Digest, Vec<u32>> = HashMap::new();
+        let mut looked_at = HashSet::new();
         for (number, stored) in heads.iter().enumerate() {
             self.cancel.check()?;
             self.progress.bytes(number as u64, Some(heads.len() as u64));
@@ -242,7 +245,7 @@ impl Check<'_> {
             self.findings.bytes_read += head.manifest.bytes;
             for pack in &head.packs {
                 let entry = &needed[&(head.source.clone(), pack.sha256)];
-                if entry.is_there && !frames.contains_key(&pack.sha256) {
+                if entry.is_there && looked_at.insert(pack.sha256) {
                     let table = OpenedPack::fetch(self.vault, &head.source, pack, 0);
                     match table {
                         Ok(pack) => {
@@ -302,7 +305,7 @@ impl Check<'_> {
     /// Reads every needed pack: digest, seal, table, every frame. A few packs at a time.
     fn bytes(&mut self, needed: &NeededPacks) -> Result<(), VaultError> {
         let packs: Vec<_> = needed.iter().filter(|(_, pack)| pack.is_there).collect();
-        let threads = self.vault.settings().threads.max(1);
+        let threads = self.vault.settings().threads.clamp(1, PACKS_OPEN_MAX);
         let mut done = 0;
         for some in packs.chunks(threads) {
             self.cancel.check()?;

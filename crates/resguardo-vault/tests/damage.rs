@@ -145,6 +145,53 @@ fn a_flipped_bit_in_a_pack() {
 }
 
 #[test]
+fn a_flipped_bit_in_the_header_of_a_pack_is_no_wrong_identity() {
+    let three = Three::new();
+    let pack = three.own_pack(2);
+    let mut bytes = three.get(&pack);
+    let stanza = bytes
+        .windows(7)
+        .position(|part| part == b"X25519 ")
+        .unwrap()
+        + 10;
+    bytes[stanza] = if bytes[stanza] == b'A' { b'B' } else { b'A' };
+    three.put(&pack, bytes);
+    three.expect(Depth::Structure, FindingKind::PackDamaged, &[2], &[1, 3]);
+    three.expect(Depth::Bytes, FindingKind::PackDamaged, &[2], &[1, 3]);
+}
+
+#[test]
+fn two_heads_of_one_number() {
+    let three = Three::new();
+    let vault = three.rig.vault();
+    let head = vault.heads(None).unwrap().heads.remove(2).head;
+    let lease = vault
+        .acquire_lease(&source(), rig::run_id(9), "host", 1)
+        .unwrap();
+    three.delete(&three.head(3));
+    let writer = vault
+        .begin_snapshot(lease, backup_id(9), &CancelToken::new())
+        .unwrap();
+    assert!(
+        writer
+            .notes()
+            .iter()
+            .any(|note| note.contains("rolled back"))
+    );
+    let forked = writer.commit(rig::description()).unwrap().head.head;
+    assert_eq!(forked.sequence, head.sequence);
+    // The alarm lasts, also when later backups have come.
+    three.expect(Depth::Heads, FindingKind::HeadRolledBack, &[3], &[1, 2, 9]);
+}
+
+#[test]
+fn a_head_that_fills_the_memory_is_not_read() {
+    let three = Three::new();
+    three.put(&three.head(2), vec![b' '; (64 << 20) + 1]);
+    three.expect(Depth::Heads, FindingKind::HeadMalformed, &[2], &[1, 3]);
+}
+
+#[test]
 fn a_missing_pack() {
     let three = Three::new();
     three.delete(&three.own_pack(3));
@@ -244,7 +291,7 @@ fn a_head_of_a_stranger() {
     };
     let vault = Vault::open(three.rig.store.clone(), access, three.rig.settings()).unwrap();
     back_up(&vault, 4, &three.content[0]).unwrap();
-    let (findings, whole) = three.verify(Depth::Heads);
+    let (findings, whole) = three.verify(Depth::Bytes);
     assert!(
         findings
             .iter()

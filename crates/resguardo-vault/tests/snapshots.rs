@@ -87,6 +87,35 @@ fn a_second_backup_stores_what_changed() {
 }
 
 #[test]
+fn a_safety_backup_of_another_file_costs_the_next_backup_nothing() {
+    let rig = Rig::new();
+    let vault = rig.vault();
+    let content = files(&[("shop.pages", pages(1, 600))]);
+    back_up(&vault, 1, &content).unwrap();
+    let lease = vault
+        .acquire_lease(&source(), run_id(2), "host", std::process::id())
+        .unwrap();
+    let writer = vault
+        .begin_snapshot(lease, backup_id(2), &CancelToken::new())
+        .unwrap();
+    let kind = FileKind::Pages { page_bytes: 4096 };
+    let mut file = writer
+        .open_file(&"other.pages".parse().unwrap(), kind)
+        .unwrap();
+    file.write(&pages(7, 50)).unwrap();
+    file.finish().unwrap();
+    let reason = resguardo_model::Reason::safety();
+    writer
+        .commit(resguardo_vault::Description {
+            reason,
+            ..rig::description()
+        })
+        .unwrap();
+    let third = back_up(&vault, 3, &content).unwrap();
+    assert_eq!((third.new_raw_bytes, third.notes), (0, vec![]));
+}
+
+#[test]
 fn the_only_file_grows_by_more_than_a_block() {
     let rig = Rig::new();
     let vault = rig.vault();

@@ -23,6 +23,7 @@ use crate::seal;
 use crate::vault::Vault;
 
 pub(crate) use self::pack_source::{OpenedPack, fetch_whole};
+pub(crate) use self::scatter::PACKS_OPEN_MAX;
 
 /// A snapshot that is open for reading.
 pub struct Snapshot {
@@ -96,6 +97,9 @@ impl Snapshot {
     }
 }
 
+/// Size of a sealed manifest or index object beyond which a reader refuses it.
+pub(crate) const SEALED_BYTES_MAX: u64 = 1 << 30;
+
 /// Fetches, opens and parses the manifest that a head names.
 fn read_manifest(vault: &Vault, stored: &StoredHead) -> Result<Manifest, VaultError> {
     let head = &stored.head;
@@ -109,8 +113,18 @@ fn read_manifest(vault: &Vault, stored: &StoredHead) -> Result<Manifest, VaultEr
     };
     let damaged = |kind, what: &dyn std::fmt::Display| with_backup(seal::damaged(&key, kind, what));
     let identities = vault.identities(&key)?;
-    let bytes = match vault.store().get(&key) {
+    if head.manifest.bytes > SEALED_BYTES_MAX {
+        return Err(damaged(
+            FindingKind::ManifestMalformed,
+            &"it is beyond the format's size",
+        ));
+    }
+    let bytes = match vault.store().get_range(&key, 0..head.manifest.bytes) {
         Ok(bytes) => bytes,
+        Err(resguardo_store::StoreError::OutOfRange { bytes, .. }) => {
+            let what = format!("it is cut off at {bytes} bytes");
+            return Err(damaged(FindingKind::ManifestDamaged, &what));
+        }
         Err(resguardo_store::StoreError::NotFound { .. }) => {
             return Err(damaged(
                 FindingKind::ManifestMissing,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use age::stream::StreamReader;
 use bytes::Bytes;
-use resguardo_model::{FindingKind, ObjectRef, SourceName};
+use resguardo_model::{FindingKind, ObjectRef, Sha256Digest, SourceName};
 use resguardo_store::{Key, Store, StoreError};
 
 use crate::error::VaultError;
@@ -190,17 +190,19 @@ impl OpenedPack {
     }
 }
 
-/// Fetches all of a pack; a missing or cut off one is a finding.
+/// Fetches all of a pack and compares it with its name; what is wrong with it is a finding.
 pub(crate) fn fetch_whole(vault: &Vault, key: &Key, pack: &ObjectRef) -> Result<Bytes, VaultError> {
+    // By its range: a pack that swelled in the store fills no memory.
     let bytes = vault
         .store()
-        .get(key)
+        .get_range(key, 0..pack.bytes)
         .map_err(|error| not_found(key, error.into()))?;
-    if bytes.len() as u64 == pack.bytes {
+    let found = Sha256Digest::of(&bytes);
+    if found == pack.sha256 {
         return Ok(bytes);
     }
-    let what = format!("it has {} bytes, its head says {}", bytes.len(), pack.bytes);
-    Err(seal::damaged(key, FindingKind::PackTruncated, what))
+    let what = format!("its SHA-256 is {found}: its bytes are not those that its name promises");
+    Err(seal::damaged(key, FindingKind::PackDamaged, what))
 }
 
 /// An error while reading: the store's own where it was the store's, else the pack is damaged.

@@ -16,6 +16,9 @@ use super::{OpenedPack, Snapshot};
 use crate::error::VaultError;
 use crate::vault::Vault;
 
+/// Packs that are read at once; each may hold all of its bytes.
+pub(crate) const PACKS_OPEN_MAX: usize = 4;
+
 /// A part of a frame and where it goes.
 struct Piece {
     frame: u32,
@@ -57,7 +60,7 @@ pub(super) fn write_files(
         cancel,
         progress,
     };
-    let threads = vault.settings().threads.max(1);
+    let threads = vault.settings().threads.clamp(1, PACKS_OPEN_MAX);
     std::thread::scope(|scope| {
         for _ in 0..threads.min(packs.len()) {
             scope.spawn(|| scatter.work());

@@ -24,6 +24,8 @@ pub(super) struct FileStream<'a> {
     window: Vec<u8>,
     served: usize,
     sha256: Option<Sha256>,
+    /// What is wrong with it; it stays wrong.
+    failed: bool,
 }
 
 /// Extents of the window by pack, each with its place in the window.
@@ -39,6 +41,7 @@ impl<'a> FileStream<'a> {
             window: Vec::new(),
             served: 0,
             sha256,
+            failed: false,
         }
     }
 
@@ -148,9 +151,23 @@ fn fill_from_pack(
 
 impl Read for FileStream<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.served == self.window.len() && !self.advance().map_err(io::Error::other)? {
-            self.check_digest().map_err(io::Error::other)?;
-            return Ok(0);
+        if self.failed {
+            let path = &self.entry.path;
+            return Err(io::Error::other(format!(
+                "reading {path} has failed before"
+            )));
+        }
+        if self.served == self.window.len() {
+            let more = self.advance().and_then(|more| {
+                if !more {
+                    self.check_digest()?;
+                }
+                Ok(more)
+            });
+            self.failed = more.is_err();
+            if !more.map_err(io::Error::other)? {
+                return Ok(0);
+            }
         }
         let count = buffer.len().min(self.window.len() - self.served);
         buffer[..count].copy_from_slice(&self.window[self.served..self.served + count]);

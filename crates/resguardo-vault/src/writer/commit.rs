@@ -1,10 +1,11 @@
 //! The end of a backup: index, manifest, lease, head. The head is the commit.
 
+use std::collections::HashSet;
 use std::io;
 
 use bytes::Bytes;
 use resguardo_model::head::IndexRef;
-use resguardo_model::{Head, Manifest, ManifestHeader, ObjectRef, Sha256Digest};
+use resguardo_model::{Head, Manifest, ManifestHeader, ObjectRef, Reason, Sha256Digest};
 use resguardo_store::{Condition, Key};
 
 use super::file::WrittenFile;
@@ -17,8 +18,8 @@ use crate::manifest;
 use crate::map::MapFile;
 use crate::seal;
 
-/// Index objects that a head names before the next backup writes the whole map again.
-const INDEX_OBJECTS_MAX: usize = 16;
+/// Backups whose index objects a head names before the next one writes the whole map again.
+const INDEX_BACKUPS_MAX: usize = 16;
 /// Records of one index object, before compression.
 const INDEX_OBJECT_BYTES: u64 = 16 << 20;
 /// Index records hardly compress: ids are hashes.
@@ -122,7 +123,12 @@ impl SnapshotWriter {
     ) -> Result<Vec<IndexRef>, VaultError> {
         let (pages, new_pages) = resolve::page_counts(files);
         let before = self.base.as_ref().map_or(&[][..], |base| &base.head.index);
-        let whole = before.is_empty() || before.len() >= INDEX_OBJECTS_MAX || new_pages * 2 > pages;
+        let backups: HashSet<&str> = before
+            .iter()
+            .filter_map(|part| Some(part.name.split_once('-')?.0))
+            .collect();
+        let whole =
+            before.is_empty() || backups.len() >= INDEX_BACKUPS_MAX || new_pages * 2 > pages;
         let mut index = if whole { Vec::new() } else { before.to_vec() };
         let (mut stored, mut number) = (Vec::new(), 0);
         let records = MapRecords {
@@ -246,9 +252,18 @@ impl SnapshotWriter {
         } else {
             Condition::Always
         };
-        self.vault
-            .store()
-            .put(&key, Bytes::from(bytes), condition)?;
+        let bytes = Bytes::from(bytes);
+        if let Err(error) = self.vault.store().put(&key, bytes.clone(), condition) {
+            // The answer may have been lost after the head was written: then the backup stands.
+            let stands = self
+                .vault
+                .store()
+                .get(&key)
+                .is_ok_and(|there| there == bytes);
+            if !stands {
+                return Err(error.into());
+            }
+        }
         Ok(StoredHead {
             head,
             sha256,
@@ -262,8 +277,11 @@ impl SnapshotWriter {
         let path = self.cache.join(map_name(head));
         match map.keep(&path) {
             Ok(()) => {
-                self.vault.remember_head(head, &self.cache);
-                crate::map::remove_others(&self.cache, &path);
+                self.vault.remember_head(head, &self.gone, &self.cache);
+                // A safety backup may be of another file: the next backup compares with the one before.
+                if head.head.reason != Reason::safety() {
+                    crate::map::remove_others(&self.cache, &path);
+                }
             }
             Err(error) => self
                 .notes

@@ -34,7 +34,7 @@ use self::packer::Packer;
 use self::pool::Pool;
 use crate::error::VaultError;
 use crate::head;
-use crate::heads::StoredHead;
+use crate::heads::{RememberedHead, StoredHead};
 use crate::layout;
 use crate::lease::Lease;
 use crate::map::{MapFile, PreviousMap, Rebuilder};
@@ -83,6 +83,9 @@ pub struct Committed {
     pub notes: Vec<String>,
 }
 
+/// Workers, however many cores there are: each may add one frame to a pack that waits to be sealed.
+const THREADS_MAX: usize = 16;
+
 /// What the workers share.
 struct Work {
     packer: Packer,
@@ -129,6 +132,8 @@ pub struct SnapshotWriter {
     last: Option<StoredHead>,
     /// The head whose map is compared with.
     base: Option<StoredHead>,
+    /// Heads that this host wrote and that are gone.
+    gone: Vec<RememberedHead>,
     cache: PathBuf,
     notes: Vec<String>,
 }
@@ -149,11 +154,16 @@ impl SnapshotWriter {
             .map(|finding| finding.message.clone())
             .collect();
         let last = listed.heads.iter().rfind(|head| head.trusted).cloned();
-        let own = listed
-            .heads
+        // A safety backup may be of another file than the source's.
+        let own = |stored: &&StoredHead| stored.head.writer == key.writer();
+        let regular = |stored: &&StoredHead| own(stored) && stored.head.reason != Reason::safety();
+        let heads = &listed.heads;
+        let own = heads
             .iter()
-            .rfind(|stored| stored.head.writer == key.writer())
+            .rfind(regular)
+            .or_else(|| heads.iter().rfind(own))
             .cloned();
+        let gone = vault.gone_heads(&source, &listed.heads);
         let cache = vault.cache_of(&source);
         let (previous, base) = match own {
             Some(own) => previous_map(&vault, &source, own, &cache, &mut notes)?,
@@ -167,7 +177,7 @@ impl SnapshotWriter {
             Arc::clone(&failure),
             cancel.clone(),
         );
-        let threads = vault.settings().threads.max(1);
+        let threads = vault.settings().threads.clamp(1, THREADS_MAX);
         let work = Work {
             packer,
             failure,
@@ -193,6 +203,7 @@ impl SnapshotWriter {
             written: Mutex::default(),
             last,
             base,
+            gone,
             cache,
             notes,
         })
@@ -299,7 +310,14 @@ fn rebuild(
         let at = at.ok_or_else(|| VaultError::NoIdentity {
             object: part.name.clone(),
         })?;
-        let bytes = vault.store().get(&at)?;
+        if part.bytes > crate::reader::SEALED_BYTES_MAX {
+            return Err(seal::damaged(
+                &at,
+                FindingKind::IndexDamaged,
+                "it is beyond the format's size",
+            ));
+        }
+        let bytes = vault.store().get_range(&at, 0..part.bytes)?;
         if resguardo_model::Sha256Digest::of(&bytes) != part.sha256 {
             return Err(seal::damaged(
                 &at,

@@ -114,18 +114,32 @@ impl Packer {
                 packing.places.resize(at + 1, None);
             }
             packing.places[at] = Some(place);
-            packing.builder.is_full().then(|| packing.take())
+            packing.builder.is_full()
         };
-        if let Some((pack, builder)) = full {
-            self.seal(pack, builder);
+        if full {
+            self.seal_if(PackBuilder::is_full);
         }
     }
 
-    fn seal(&self, pack: u32, builder: PackBuilder) {
+    /// Waits until another pack may be sealed, and only then takes the frames: while the store is slow
+    /// they stay in the one pack that is filled, to which each worker adds one frame at most.
+    fn seal_if(&self, wanted: impl Fn(&PackBuilder) -> bool) {
         self.permits
             .0
             .send(())
             .expect("the receiver lives as long as this");
+        let taken = {
+            let mut packing = lock(&self.packing);
+            wanted(&packing.builder).then(|| packing.take())
+        };
+        match taken {
+            Some((pack, builder)) => self.seal(pack, builder),
+            None => drop(self.permits.1.recv()),
+        }
+    }
+
+    /// Seals a pack; its permit is given back when it is stored.
+    fn seal(&self, pack: u32, builder: PackBuilder) {
         let recipients = self
             .recipients
             .iter()
@@ -150,13 +164,7 @@ impl Packer {
     /// Stores what is left, waits for all of it, and tells the packs and the places of all frames.
     /// Only to be called when no more frames come.
     pub(super) fn finish(&self) -> (Vec<ObjectRef>, Vec<Option<FramePlace>>, u64) {
-        let last = {
-            let mut packing = lock(&self.packing);
-            (!packing.builder.is_empty()).then(|| packing.take())
-        };
-        if let Some((pack, builder)) = last {
-            self.seal(pack, builder);
-        }
+        self.seal_if(|builder| !builder.is_empty());
         self.close();
         let packs = lock(&self.stored).drain(..).flatten().collect();
         let mut packing = lock(&self.packing);
