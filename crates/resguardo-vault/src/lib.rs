@@ -13,6 +13,7 @@
 //! (`tests/crash.rs`).
 
 mod cut;
+mod distrust;
 mod error;
 mod frame;
 mod head;

@@ -133,6 +133,7 @@ struct Check<'a> {
 
 impl Check<'_> {
     fn found(&mut self, finding: Finding) {
+        self.vault.distrust_pack_of(&finding);
         self.hit.extend(&finding.backups_hit);
         self.findings.findings.push(finding);
     }

@@ -161,6 +161,40 @@ fn a_flipped_bit_in_the_header_of_a_pack_is_no_wrong_identity() {
 }
 
 #[test]
+fn what_a_damaged_pack_held_is_stored_again_once_it_was_found() {
+    for by_restore in [false, true] {
+        let three = Three::new();
+        let vault = three.rig.vault();
+        let pack = three.own_pack(1);
+        let mut bytes = three.get(&pack);
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        three.put(&pack, bytes);
+        if by_restore {
+            let head = &vault.heads(None).unwrap().heads[2];
+            let out = three.rig.cache.path().join("out");
+            let wanted = [("db.pages".parse().unwrap(), out)];
+            let snapshot = vault.open_snapshot(head).unwrap();
+            snapshot
+                .write_files(&wanted, false, &CancelToken::new(), &NoProgress)
+                .unwrap_err();
+        } else {
+            three.expect(Depth::Bytes, FindingKind::PackDamaged, &[1, 2, 3], &[]);
+        }
+        let healed = back_up(&vault, 4, &three.content[2]).unwrap();
+        assert!(
+            healed
+                .notes
+                .iter()
+                .any(|note| note.contains("stored again")),
+            "{:?}",
+            healed.notes
+        );
+        assert_restores(&vault, &healed.head, &three.content[2]);
+    }
+}
+
+#[test]
 fn two_heads_of_one_number() {
     let three = Three::new();
     let vault = three.rig.vault();

@@ -71,7 +71,7 @@ pub(super) fn write_files(
         .into_inner()
         .expect("nothing panics under this lock")
     {
-        return Err(error);
+        return Err(vault.distrust(error));
     }
     check_digests(&outputs, threads, durable, cancel)
 }

@@ -158,12 +158,16 @@ impl Read for FileStream<'_> {
             )));
         }
         if self.served == self.window.len() {
-            let more = self.advance().and_then(|more| {
-                if !more {
-                    self.check_digest()?;
-                }
-                Ok(more)
-            });
+            let vault = self.snapshot.vault();
+            let more = self
+                .advance()
+                .map_err(|error| vault.distrust(error))
+                .and_then(|more| {
+                    if !more {
+                        self.check_digest()?;
+                    }
+                    Ok(more)
+                });
             self.failed = more.is_err();
             if !more.map_err(io::Error::other)? {
                 return Ok(0);

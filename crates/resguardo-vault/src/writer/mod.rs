@@ -281,11 +281,13 @@ fn previous_map(
             }
         },
     };
-    let stored = vault.packs_of(source)?;
+    let mut stored = vault.packs_of(source)?;
+    let distrusted = vault.distrusted_packs(source);
+    stored.retain(|pack, _| !distrusted.contains(pack));
     let missing = map.forget_missing(&stored);
     if missing > 0 {
         notes.push(format!(
-            "{missing} packs of earlier backups are missing or cut off: what they held is stored again \
+            "{missing} packs of earlier backups are missing or damaged: what they held is stored again \
              (see `resguardo verify --all`)"
         ));
     }
