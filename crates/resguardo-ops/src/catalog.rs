@@ -183,6 +183,11 @@ impl Catalog {
         opened
             .pragma_update(None, "journal_mode", "wal")
             .map_err(CatalogError::sqlite("opening"))?;
+        // A loss of power may cost the last lines, but not the file: it is a cache, and no run should
+        // wait for the disk because of it.
+        opened
+            .pragma_update(None, "synchronous", "normal")
+            .map_err(CatalogError::sqlite("opening"))?;
         let verdict: String = opened
             .query_row("pragma quick_check(1)", [], |row| row.get(0))
             .map_err(CatalogError::sqlite("checking"))?;
