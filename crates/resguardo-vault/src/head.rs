@@ -50,7 +50,7 @@ pub(crate) fn sign(head: &Head, key: &WriteKey) -> Vec<u8> {
 /// Reads a head and checks its signature; whether its writer is trusted is the caller's question.
 ///
 /// # Errors
-/// [`HeadError`].
+/// Its own error, which says what is wrong.
 pub fn parse(bytes: &[u8]) -> Result<Head, HeadError> {
     let malformed = |error: serde_json::Error| HeadError::Malformed(error.to_string());
     let signed: Signed<'_> = serde_json::from_slice(bytes).map_err(malformed)?;

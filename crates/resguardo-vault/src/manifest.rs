@@ -100,7 +100,7 @@ mod erased {
 /// files, extents without gap or overlap up to the file's size, pack numbers, the closing line.
 ///
 /// # Errors
-/// [`ManifestError`].
+/// Its own error, with the line.
 pub fn parse(mut input: impl BufRead) -> Result<Manifest, ManifestError> {
     let mut lines = Lines {
         input: &mut input,
