@@ -16,7 +16,7 @@ fn slow_world() -> World {
     let config = std::fs::read_to_string(world.path("resguardo.toml")).unwrap();
     world.write(
         "resguardo.toml",
-        &config.replace("# compression_level = 3 ", "compression_level = 19 "),
+        &config.replace("# compression_level = 1 ", "compression_level = 19 "),
     );
     world
 }
