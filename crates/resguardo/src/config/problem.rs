@@ -148,9 +148,11 @@ pub fn from_toml(error: &toml::de::Error, text: &str) -> Problem {
     let Some(rest) = message.strip_prefix("unknown field `") else {
         return Problem {
             message: message.lines().next().unwrap_or(message).to_owned(),
+            hint: span
+                .as_ref()
+                .and_then(|span| quotes_missing(text, span.start)),
             span,
             label: String::new(),
-            hint: None,
         };
     };
     // serde's words: unknown field `a`, expected `b` / expected `b` or `c` / expected one of `b`, `c`
@@ -167,6 +169,17 @@ pub fn from_toml(error: &toml::de::Error, text: &str) -> Problem {
         label,
         hint: Some(format!("known here: {}", known.join(", "))),
     }
+}
+
+/// The hint for a line `key = value` whose value would be right between quotes and is nothing without.
+fn quotes_missing(text: &str, offset: usize) -> Option<String> {
+    let start = text.get(..offset)?.rfind('\n').map_or(0, |end| end + 1);
+    let line = text[start..].lines().next()?;
+    let (key, value) = line.split_once('=')?;
+    let value = value.split(" #").next().unwrap_or(value).trim();
+    let is_text = !value.is_empty() && !value.contains(['"', '\'', '[', '{', '=']);
+    let is_value = toml::from_str::<toml::Table>(&format!("x = {value}")).is_ok();
+    (is_text && !is_value).then(|| format!("a text needs quotes: {} = \"{value}\"", key.trim()))
 }
 
 /// The reader's span may cover more than the key.
@@ -259,6 +272,27 @@ mod tests {
             let problem = problem(text);
             assert_eq!(&text[problem.span.expect(text)], at, "{text}");
             assert!(problem.message.contains(says), "{}", problem.message);
+        }
+    }
+
+    #[test]
+    fn a_text_without_quotes_is_told_to_need_them() {
+        for (text, hint) in [
+            ("[vault]\nurl = ./vault\n", "url = \"./vault\""),
+            ("[vault]\nurl = ./vault # here\n", "url = \"./vault\""),
+            ("[vault]\nurl = vault\n", "url = \"vault\""),
+            ("[vault]\nurl = s3://b/p\n[sources]\n", "url = \"s3://b/p\""),
+            ("[environments.x]\nrpo = 24h\n", "rpo = \"24h\""),
+        ] {
+            let expected = format!("a text needs quotes: {hint}");
+            assert_eq!(problem(text).hint.as_deref(), Some(&*expected), "{text}");
+        }
+        for text in [
+            "[vault]\nurl = \"./vault\n",
+            "[vault\nurl = \"x\"\n",
+            "[vault]\ncompression_level = 1.5\n",
+        ] {
+            assert_eq!(problem(text).hint, None, "{text}");
         }
     }
 

@@ -314,3 +314,13 @@ fn a_corrupted_object() {
     world.run(&["restore", &first, "--to", "x.db"]).exits(0);
     world.run(&["drill", &second]).exits(3);
 }
+
+#[test]
+fn a_text_without_quotes() {
+    let world = World::new();
+    world.write("resguardo.toml", "[vault]\nurl = ./vault\n");
+    world
+        .run(&["list"])
+        .exits(1)
+        .complains(&["hint: a text needs quotes: url = \"./vault\""]);
+}
