@@ -25,6 +25,8 @@ pub struct Failure {
     pub causes: Vec<String>,
     /// A sentence that names the next command.
     pub hint: Option<String>,
+    /// A passphrase is needed and nobody gave one.
+    pub locked: bool,
     /// The config with its lines, where it is to blame.
     invalid_config: Option<Box<InvalidConfig>>,
 }
@@ -37,6 +39,7 @@ impl Failure {
             message: message.into(),
             causes: Vec::new(),
             hint: None,
+            locked: false,
             invalid_config: None,
         }
     }
@@ -81,6 +84,20 @@ impl Failure {
     /// A file or folder of this machine could not be used.
     pub fn io(operation: &str, path: &Path, source: &std::io::Error) -> Self {
         Self::user(format!("{operation} {}", path.display())).because(source)
+    }
+
+    /// Message, causes and hint in one line, for where it is a part of an answer.
+    #[must_use]
+    pub fn in_a_line(&self) -> String {
+        let mut line = std::iter::once(&self.message)
+            .chain(&self.causes)
+            .map(String::as_str)
+            .collect::<Vec<_>>()
+            .join(": ");
+        if let Some(hint) = &self.hint {
+            line = format!("{line}; {hint}");
+        }
+        line
     }
 
     /// Prints it to standard error, as text or as one line of JSON.
@@ -167,6 +184,7 @@ impl From<KeyError> for Failure {
         };
         Self {
             hint: hint.map(str::to_owned),
+            locked: matches!(error, KeyError::PassphraseNeeded),
             ..Self::of(Exit::User, &error)
         }
     }
@@ -199,6 +217,7 @@ impl From<InvalidConfig> for Failure {
                 .collect(),
             message: error.to_string(),
             exit: Exit::User,
+            locked: false,
             invalid_config: Some(Box::new(error)),
         }
     }

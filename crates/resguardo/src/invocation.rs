@@ -8,7 +8,7 @@ use resguardo_ops::catalog::Catalog;
 use resguardo_ops::{Context, SourceSpec};
 use resguardo_store::Store;
 use resguardo_store::durable::{self, Mode};
-use resguardo_vault::{Access, Identities, Settings, Vault};
+use resguardo_vault::{Access, Identities, Settings, Vault, VaultConfig, VaultError};
 use secrecy::SecretString;
 
 use crate::ambient::Ambient;
@@ -21,6 +21,7 @@ use crate::keys::{self, KeyFolder};
 use crate::prompt;
 use crate::render::Output;
 use crate::render::progress::{PlainProgress, TerminalProgress};
+use crate::setup::remains;
 use crate::wire;
 
 /// One run of the program.
@@ -31,7 +32,7 @@ pub struct Invocation {
     pub global: Global,
     /// Where and how to print.
     pub out: Output,
-    /// Raised by signals, once [`Invocation::opened`] listens for them.
+    /// Raised by signals, once `Opened` listens for them.
     pub cancel: CancelToken,
     /// The time.
     pub clock: Arc<dyn Clock>,
@@ -58,6 +59,9 @@ pub struct Opened {
     pub context: Context,
     /// The keys of this machine for it.
     pub keys: Option<KeyFolder>,
+    /// Why an identity that is there was not read, where the verb can do without
+    /// ([`Reading::IfAtHand`]).
+    pub unread_identity: Option<Failure>,
 }
 
 impl Invocation {
@@ -124,7 +128,8 @@ impl Invocation {
         )
     }
 
-    /// The identity that is to be used: the one that was named, else the one in the keys folder.
+    /// The identity that is to be used: the one that was named, else the one in the keys folder. The
+    /// second answer is why one that is there was not read, where that is no error.
     ///
     /// # Errors
     /// If one was named and cannot be read, or is protected and nobody knows the passphrase.
@@ -133,22 +138,26 @@ impl Invocation {
         config: &Config,
         keys: &KeyFolder,
         reading: Reading,
-    ) -> Result<Option<Identities>, Failure> {
+    ) -> Result<(Option<Identities>, Option<Failure>), Failure> {
         let named = config
             .vault
             .identity
             .as_ref()
             .map(|setting| setting.value.clone());
         let path = match (reading, named) {
-            (Reading::Nothing, _) => return Ok(None),
+            (Reading::Nothing, _) => return Ok((None, None)),
             (_, Some(path)) => path,
             (_, None) if keys.identity_path().exists() => keys.identity_path(),
-            (_, None) => return Ok(None),
+            (_, None) => return Ok((None, None)),
         };
-        self.read_identity(&path, reading)
+        match self.read_identity(&path, reading) {
+            Ok(identities) => Ok((Some(identities), None)),
+            Err(failure) if reading == Reading::IfAtHand => Ok((None, Some(failure))),
+            Err(failure) => Err(failure),
+        }
     }
 
-    fn read_identity(&self, path: &Path, reading: Reading) -> Result<Option<Identities>, Failure> {
+    fn read_identity(&self, path: &Path, reading: Reading) -> Result<Identities, Failure> {
         let file = self.global.passphrase_file.as_deref();
         let passphrase = || -> Result<Option<SecretString>, Failure> {
             match reading {
@@ -156,11 +165,7 @@ impl Invocation {
                 _ => prompt::given_passphrase(&self.ambient, file),
             }
         };
-        match keys::read_identity(path, passphrase) {
-            Ok(identities) => Ok(Some(identities)),
-            Err(_) if reading == Reading::IfAtHand => Ok(None),
-            Err(failure) => Err(failure),
-        }
+        keys::read_identity(path, passphrase)
     }
 
     /// Opens the configured vault.
@@ -178,10 +183,10 @@ impl Invocation {
     pub fn open_with(&self, config: Config, reading: Reading) -> Result<Opened, Failure> {
         let home = self.home()?;
         let store = self.store(&config)?;
-        let description = Vault::read_config(&*store)?;
+        let description = describe(&*store)?;
         let keys = KeyFolder::new(home.keys(description.vault));
         let write_key = keys.read_write_key()?;
-        let identities = self.identities(&config, &keys, reading)?;
+        let (identities, unread_identity) = self.identities(&config, &keys, reading)?;
         if write_key.is_none() {
             self.out.warn(&format!(
                 "this machine has no write key for vault {}: no writer is pinned here, and no receipt will be signed",
@@ -206,6 +211,7 @@ impl Invocation {
             config,
             context,
             keys: Some(keys),
+            unread_identity,
         })
     }
 
@@ -220,6 +226,7 @@ impl Invocation {
             config,
             context,
             keys: None,
+            unread_identity: None,
         })
     }
 
@@ -263,4 +270,27 @@ impl Invocation {
             state: PathBuf::from(state),
         })
     }
+}
+
+/// Reads `vault.json`.
+///
+/// # Errors
+/// What keeps it from being read, with the place.
+pub fn describe(store: &dyn Store) -> Result<VaultConfig, Failure> {
+    Vault::read_config(store).map_err(|error| {
+        if matches!(error, VaultError::NotAVault { .. })
+            && let Some(failure) = remains::of_vault(store)
+        {
+            return failure;
+        }
+        at_place(error.into(), store)
+    })
+}
+
+fn at_place(mut failure: Failure, store: &dyn Store) -> Failure {
+    let place = store.describe();
+    if !failure.message.contains(&place) {
+        failure.message = format!("vault {place}: {}", failure.message);
+    }
+    failure
 }

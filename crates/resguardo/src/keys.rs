@@ -94,55 +94,79 @@ impl KeyFolder {
         durable::create_new(&self.identity_path(), file, Mode::PRIVATE)
     }
 
-    /// What `doctor` says of the two files.
+    /// What `doctor` says of the write key's file.
     #[must_use]
-    pub fn diagnose(&self) -> Vec<Diagnosis> {
-        let mut found = Vec::new();
-        for (subject, path, missing) in [
-            (
+    pub fn diagnose_write_key(&self) -> Diagnosis {
+        diagnose_file("write key", &self.write_key_path()).unwrap_or_else(|| {
+            Diagnosis::not_ok(
+                Severity::Warning,
                 "write key",
-                self.write_key_path(),
-                "no backups can be taken here, and no receipts signed",
-            ),
-            (
+                "there is none here: no backups can be taken, and no receipts signed",
+                "resguardo init --write-only --recipient age1...",
+            )
+        })
+    }
+
+    /// What `doctor` says of the identity's file: the one that was `named`, else the one in this folder.
+    #[must_use]
+    pub fn diagnose_identity(&self, named: Option<&Path>) -> Diagnosis {
+        let path = named.map_or_else(|| self.identity_path(), Path::to_path_buf);
+        diagnose_file("identity", &path).unwrap_or_else(|| match named {
+            Some(path) => Diagnosis::not_ok(
+                Severity::Problem,
                 "identity",
-                self.identity_path(),
-                "it is not on this machine: backups can be taken, not read",
+                format!("{} is not there", path.display()),
+                "name the identity's file with --identity FILE; the recovery kit says where it is kept",
             ),
-        ] {
-            found.push(match std::fs::metadata(&path) {
-                Ok(metadata) if metadata.permissions().mode() & 0o077 != 0 => Diagnosis::not_ok(
-                    Severity::Problem,
-                    subject,
-                    format!(
-                        "{} has mode {:04o}: others on this machine may read it",
-                        path.display(),
-                        metadata.permissions().mode() & 0o7777
-                    ),
-                    format!("chmod 600 {}", path.display()),
-                ),
-                Ok(_) => Diagnosis::ok(subject, format!("{} is there, mode 0600", path.display())),
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                    Diagnosis::not_ok(Severity::Warning, subject, missing, next_for(subject))
-                }
-                Err(error) => Diagnosis::not_ok(
-                    Severity::Problem,
-                    subject,
-                    format!("{}: {error}", path.display()),
-                    format!("ls -l {}", path.display()),
-                ),
-            });
-        }
-        found
+            None => Diagnosis::not_ok(
+                Severity::Warning,
+                "identity",
+                "it is not on this machine: backups can be taken, not read",
+                "to drill and restore here, name it with --identity FILE",
+            ),
+        })
     }
 }
 
-fn next_for(subject: &str) -> &'static str {
-    if subject == "identity" {
-        "to drill and restore here, name it with --identity FILE"
-    } else {
-        "resguardo init --write-only --recipient age1..."
+/// What there is to say of a file with a secret in it; nothing where there is no file.
+fn diagnose_file(subject: &str, path: &Path) -> Option<Diagnosis> {
+    let problem = |message: String, next: String| {
+        Some(Diagnosis::not_ok(Severity::Problem, subject, message, next))
+    };
+    match std::fs::metadata(path) {
+        Ok(metadata) if metadata.permissions().mode() & 0o077 != 0 => problem(
+            format!(
+                "{} has mode {:04o}: others on this machine may read it",
+                path.display(),
+                metadata.permissions().mode() & 0o7777
+            ),
+            format!("chmod 600 {}", path.display()),
+        ),
+        Ok(metadata) => Some(Diagnosis::ok(
+            subject,
+            format!(
+                "{} is there, mode {:04o}",
+                path.display(),
+                metadata.permissions().mode() & 0o7777
+            ),
+        )),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+        Err(error) => problem(
+            format!("{}: {error}", path.display()),
+            format!("ls -l {}", path.display()),
+        ),
     }
+}
+
+/// Whether the identity in `path` opens with a passphrase only.
+#[must_use]
+pub fn is_protected(path: &Path) -> bool {
+    std::fs::read(path).is_ok_and(|file| {
+        matches!(
+            Identities::parse(&file, None),
+            Err(KeyError::PassphraseNeeded)
+        )
+    })
 }
 
 /// Reads an identity file.

@@ -9,18 +9,19 @@ use serde_json::json;
 use crate::config::Config;
 use crate::error::Failure;
 use crate::exit::Exit;
-use crate::invocation::{Invocation, Opened, Reading};
+use crate::invocation::{self, Invocation, Opened, Reading};
+use crate::keys::KeyFolder;
 use crate::render::{Output, counted, probing};
 
 const AFTER_HELP: &str = "\
-Looks at config, keys, vault, store, clock, disk space, tools and sources, and changes nothing but
-some objects below _probe/ in the vault, which it removes again. Each finding comes with the next
-command.
+Looks at config, keys, vault, store, clock, disk space, tools and sources, and
+changes nothing but some objects below _probe/ in the vault, which it removes
+again. Each finding comes with the next command.
 
 Ends with exit code 3 if there is a problem; a warning is none.
 
 Example:
-  resguardo doctor --json | jq -r '.diagnoses[] | select(.severity != \"ok\")'";
+  resguardo doctor --json | jq '.diagnoses[] | select(.severity != \"ok\")'";
 
 /// Look at everything a backup, drill or restore needs
 #[derive(Debug, clap::Args)]
@@ -48,7 +49,13 @@ pub fn run(invocation: &Invocation, _args: &Args) -> Result<Exit, Failure> {
         clock_ahead_milliseconds: seen
             .map(|seen| i64::try_from(seen.clock_ahead.as_millis()).unwrap_or(i64::MAX)),
     };
-    found.extend(doctor::doctor(&opened.context, &request));
+    let said = found.clone();
+    found.extend(
+        doctor::doctor(&opened.context, &request)
+            .into_iter()
+            .filter(|diagnosis| !is_said(diagnosis, &said)),
+    );
+    found.iter_mut().for_each(without_itself);
     let worst = found
         .iter()
         .map(|diagnosis| diagnosis.severity)
@@ -110,6 +117,53 @@ fn of_failure(subject: &str, failure: &Failure) -> Diagnosis {
     )
 }
 
+/// Whether the files of this machine told more of it already: why there is no vault, where the identity
+/// lies and why it was not read, that there is no write key.
+fn is_said(diagnosis: &Diagnosis, said: &[Diagnosis]) -> bool {
+    let no_more = match diagnosis.subject.as_str() {
+        "vault" => diagnosis.message == "no vault is configured",
+        "identity" | "write key" => diagnosis.severity == Severity::Warning,
+        _ => false,
+    };
+    no_more
+        && said.iter().any(|other| {
+            other.subject == diagnosis.subject
+                || diagnosis.subject == "vault" && other.subject == "store"
+        })
+}
+
+/// `doctor` is not the next command after `doctor`.
+fn without_itself(diagnosis: &mut Diagnosis) {
+    if diagnosis.next.contains("`resguardo doctor`") {
+        diagnosis.next = match diagnosis.next.split_once("; ") {
+            Some((first, _)) => first.to_owned(),
+            None => "put that right, then run the same command again".to_owned(),
+        };
+    }
+}
+
+/// What `doctor` says of the identity: where it lies, and whether it can be read.
+fn identity_found(opened: &Opened, keys: &KeyFolder) -> Vec<Diagnosis> {
+    let named = opened.config.vault.identity.as_ref();
+    let named = named.map(|setting| setting.value.as_path());
+    let file = keys.diagnose_identity(named);
+    let failure = match &opened.unread_identity {
+        Some(failure) if named.is_none_or(std::path::Path::exists) => failure,
+        _ => return vec![file],
+    };
+    let mut unread = of_failure("identity", failure);
+    if failure.locked {
+        // That nobody typed the passphrase says nothing against the identity.
+        unread.severity = Severity::Warning;
+        unread.message = format!("{}, which was not given: it was not tried", unread.message);
+    }
+    if file.severity == Severity::Ok {
+        vec![unread]
+    } else {
+        vec![file, unread]
+    }
+}
+
 fn look_at_store(
     invocation: &Invocation,
     config: &Config,
@@ -123,7 +177,7 @@ fn look_at_store(
     );
     let seen = invocation.store(config).and_then(|store| {
         // Nothing is written where there is no vault: `doctor` makes no folders.
-        resguardo_vault::Vault::read_config(&*store)?;
+        invocation::describe(&*store)?;
         probe::probe(&*store, &*invocation.clock, &nonce)
             .map_err(|error| VaultError::from(error).into())
     });
@@ -157,12 +211,17 @@ fn open(
     match invocation.open_with(config.clone(), Reading::IfAtHand) {
         Ok(opened) => {
             if let Some(keys) = &opened.keys {
-                found.extend(keys.diagnose());
+                found.push(keys.diagnose_write_key());
+                found.extend(identity_found(&opened, keys));
             }
             Ok(opened)
         }
         Err(failure) => {
-            found.push(of_failure("vault", &failure));
+            let problem = of_failure("vault", &failure);
+            // The store may have said the same.
+            if found.iter().all(|other| other.message != problem.message) {
+                found.push(problem);
+            }
             invocation.open_without_vault(config)
         }
     }

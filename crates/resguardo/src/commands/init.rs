@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use resguardo_model::{Severity, WriterId};
+use resguardo_model::{Severity, SourceName, WriterId};
 use resguardo_store::Store;
 use resguardo_store::durable::{self, DurableError, Mode};
 use resguardo_store::probe::{self, Probe};
@@ -19,23 +19,29 @@ use crate::kit::Kit;
 use crate::render::probing;
 use crate::render::table::pairs;
 use crate::setup::plan::{self, Plan, Wishes};
+use crate::setup::strangers::{self, Stranger};
 use crate::setup::vault::{self, Ready};
 use crate::template;
 use crate::wire::{self, Missing};
 
 const AFTER_HELP: &str = "\
-Sets up a vault, the keys of this machine, resguardo.toml and the recovery kit; or joins a vault
-that is there.
+Sets up a vault, the keys of this machine, resguardo.toml and the recovery
+kit; or joins a vault that is there, and names the writers in it that are not
+trusted yet.
 
 Examples:
-  resguardo init                                            asks what it needs to know
+  resguardo init                          asks what it needs to know
   resguardo init --vault ./vault --source shop=./shop.db --yes
-  resguardo init --vault s3://acme-backups/shop --source shop=./shop.db --passphrase-file pass.txt --yes
-  resguardo init --vault s3://acme-backups/shop --write-only --recipient age1... --yes
-                                                            a host that backs up and cannot read history
+  resguardo init --vault s3://bucket/shop --passphrase-file pass.txt --yes
+  resguardo init --vault s3://bucket/shop --identity identity.txt --yes
+                                          joins it, to read and write
+  resguardo init --vault s3://bucket/shop --write-only --recipient age1...
+                                          a host that cannot read history
+  resguardo init --trust ed25519:...      believes one more writer
 
-The keys go into RESGUARDO_HOME, or the platform's config folder, never into the vault. A run that was
-interrupted can be run again. A config that is there is used and left as it is.";
+The keys go into RESGUARDO_HOME, or the platform's config folder, never into
+the vault. A run that was interrupted can be run again. A config that is there
+is used and left as it is.";
 
 /// Set up a vault, its keys and a config
 #[derive(Debug, clap::Args)]
@@ -85,7 +91,14 @@ pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
     let ready = vault::set_up(invocation, &home, &*store, &wishes)?;
     let kit = write_kit(invocation, &plan, &config, &ready)?;
     let config_written = write_config(&plan)?;
+    let strangers = if ready.created {
+        Vec::new()
+    } else {
+        strangers::of_vault(invocation, &home, store, &ready.keys)?
+    };
     let done = Done {
+        absent: plan::absent_sources(&plan),
+        strangers,
         plan,
         config,
         ready,
@@ -224,6 +237,10 @@ struct Done {
     kit: WrittenKit,
     config_written: bool,
     seen: Probe,
+    /// Writers of a vault that was joined.
+    strangers: Vec<Stranger>,
+    /// Sources whose file is not there, with its path.
+    absent: Vec<(SourceName, PathBuf)>,
 }
 
 impl Done {
@@ -239,6 +256,8 @@ impl Done {
             "keys": self.ready.keys.path(),
             "identity": self.ready.identity,
             "recovery_kit": self.kit.path,
+            "untrusted_writers": self.strangers.iter().map(Stranger::as_json).collect::<Vec<_>>(),
+            "absent_sources": self.absent.iter().map(|(name, path)| json!({ "name": name, "path": path })).collect::<Vec<_>>(),
             "probe": probing::as_json(&self.seen),
         })
     }
@@ -249,6 +268,18 @@ impl Done {
         for diagnosis in probing::diagnose(&self.seen) {
             if diagnosis.severity != Severity::Ok {
                 out.warn(&format!("{}: {}", diagnosis.subject, diagnosis.message));
+            }
+        }
+        for (name, path) in &self.absent {
+            out.warn(&format!(
+                "source {name}: there is no file {} yet, and no backup before there is",
+                path.display()
+            ));
+        }
+        // Whoever cannot read has no use for what others wrote.
+        if self.ready.identity.is_some() {
+            for stranger in &self.strangers {
+                out.warn(&stranger.advice());
             }
         }
         if self.ready.identity.is_some() {

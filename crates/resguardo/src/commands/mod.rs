@@ -15,15 +15,17 @@ pub mod restore;
 pub mod show;
 pub mod verify;
 
+use std::collections::BTreeSet;
+
 use resguardo_model::SourceName;
-use resguardo_ops::SourceSpec;
+use resguardo_ops::{OpsError, SourceSpec, list as listing};
 
 use crate::cli::Command;
 use crate::config::Config;
 use crate::config::problem::nearest;
 use crate::error::Failure;
 use crate::exit::Exit;
-use crate::invocation::Invocation;
+use crate::invocation::{Invocation, Opened};
 
 /// Runs one verb.
 ///
@@ -73,6 +75,42 @@ fn chosen_sources<'a>(
                 .ok_or_else(|| no_such_source(config, name))
         })
         .collect()
+}
+
+/// What went wrong with a backup that was named; with the source that was meant, where one is near.
+fn of_reference(error: OpsError, opened: &Opened) -> Failure {
+    let OpsError::NoSuchBackup { reference, .. } = &error else {
+        return error.into();
+    };
+    let word = reference.split(['@', ':']).next().unwrap_or(reference);
+    let known = sources_known(opened);
+    let meant = if known.contains(word) {
+        None
+    } else {
+        nearest(word, known.iter().map(String::as_str))
+            .map(|meant| format!("did you mean {meant}?"))
+    };
+    let failure = Failure::from(error);
+    match meant {
+        Some(meant) => failure.hint(meant),
+        None => failure,
+    }
+}
+
+/// The sources of the config and of the vault.
+fn sources_known(opened: &Opened) -> BTreeSet<String> {
+    let configured = opened.config.sources.iter().map(|source| &source.name);
+    let mut known: BTreeSet<String> = configured.map(ToString::to_string).collect();
+    // What cannot be read now was said by whoever asked before.
+    if let Ok(listed) = listing::list(&opened.context, None) {
+        known.extend(
+            listed
+                .backups
+                .iter()
+                .map(|backup| backup.source.to_string()),
+        );
+    }
+    known
 }
 
 /// There is no such source in the config.

@@ -1,12 +1,12 @@
 //! `show`: everything that is known of one backup.
 
-use resguardo_model::FileKind;
 use resguardo_model::size::ByteSize;
+use resguardo_model::{FileKind, Verdict};
 use resguardo_ops::Reference;
 use resguardo_ops::show::{self, Contents, ShowDone};
 use serde_json::{Value, json};
 
-use super::list;
+use super::{list, of_reference};
 use crate::error::Failure;
 use crate::exit::Exit;
 use crate::invocation::{Invocation, Reading};
@@ -14,8 +14,8 @@ use crate::render::table::{pairs, table};
 use crate::render::{counted, time};
 
 const AFTER_HELP: &str = "\
-Shows one backup: when and why it was taken, what is in it, and its receipts. What is in it only an
-identity opens.
+Shows one backup: when and why it was taken, what is in it, and its receipts.
+What is in it only an identity opens.
 
 Examples:
   resguardo show latest
@@ -38,7 +38,11 @@ pub struct Args {
 pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
     let reference: Reference = args.backup.parse()?;
     let opened = invocation.open(Reading::IfAtHand)?;
-    let done = show::show(&opened.context, &reference)?;
+    let mut done =
+        show::show(&opened.context, &reference).map_err(|error| of_reference(error, &opened))?;
+    if let (Err(why), Some(unread)) = (&mut done.contents, &opened.unread_identity) {
+        *why = unread.in_a_line();
+    }
     invocation.out.json(&as_json(&done));
     print(invocation, &done, &opened.context.zone);
     Ok(Exit::Done)
@@ -54,6 +58,9 @@ fn print(invocation: &Invocation, done: &ShowDone, zone: &jiff::tz::TimeZone) {
     };
     let proven = match (backup.proven_at, backup.last_drill) {
         (Some(at), _) => time::moment(at, zone),
+        (None, Some(last)) if last.verdict == Verdict::Error => {
+            "no: its last drill ended with an error".to_owned()
+        }
         (None, Some(_)) => "no: its last drill failed".to_owned(),
         (None, None) => format!(
             "not yet; prove it with `resguardo drill {}`",

@@ -110,6 +110,16 @@ fn parse_source(text: &str, ambient: &Ambient, folder: &Path) -> Result<ChosenSo
             .hint("write it like --source shop=./shop.db"));
     }
     check_engine(url)?;
+    if name.is_none()
+        && !url.contains(['/', '.', ':'])
+        && !ambient.absolute(Path::new(url)).exists()
+    {
+        return Err(
+            Failure::usage(format!("--source {text}: there is no file {text} here")).hint(format!(
+                "a name needs its database, like --source {text}=./{text}.db"
+            )),
+        );
+    }
     let name = match name {
         Some(name) => name
             .parse::<SourceName>()
@@ -120,6 +130,18 @@ fn parse_source(text: &str, ambient: &Ambient, folder: &Path) -> Result<ChosenSo
         name,
         url: as_seen_from(url, ambient, folder),
     })
+}
+
+/// The chosen sources whose file is not there, with its path. One that a variable names is not looked for.
+#[must_use]
+pub fn absent_sources(plan: &Plan) -> Vec<(SourceName, PathBuf)> {
+    let folder = plan.config.parent().unwrap_or(Path::new(""));
+    plan.sources
+        .iter()
+        .filter(|source| !source.url.contains("${"))
+        .map(|source| (source.name.clone(), sqlite_path(&source.url, folder)))
+        .filter(|(_, path)| !path.exists())
+        .collect()
 }
 
 fn check_engine(url: &str) -> Result<(), Failure> {
@@ -226,7 +248,13 @@ mod tests {
                 "{text}"
             );
         }
-        for bad in ["shop=", "Shop=x.db", "=x.db", "shop=postgres://db/shop"] {
+        for bad in [
+            "shop",
+            "shop=",
+            "Shop=x.db",
+            "=x.db",
+            "shop=postgres://db/shop",
+        ] {
             assert!(
                 parse_source(bad, &ambient(), Path::new("/srv/shop")).is_err(),
                 "{bad}"

@@ -14,11 +14,12 @@ use resguardo_vault::{
 use secrecy::SecretString;
 
 use super::plan::Wishes;
+use super::remains;
 use crate::error::Failure;
 use crate::exit::Exit;
 use crate::home::Home;
 use crate::invocation::Invocation;
-use crate::keys::KeyFolder;
+use crate::keys::{KeyFolder, is_protected};
 use crate::prompt;
 
 /// The vault and this machine's keys for it, all on disk.
@@ -108,6 +109,9 @@ fn create(
         .iter()
         .find(|object| !["README.txt", "read_vault.py"].contains(&object.key.as_str()))
     {
+        if let Some(failure) = remains::of_vault(store) {
+            return Err(failure);
+        }
         return Err(Failure::new(
             Exit::Refused,
             format!(
@@ -225,15 +229,6 @@ fn write_key(
     }
     keys.create_write_key(&key)?;
     Ok((key.writer(), true))
-}
-
-fn is_protected(path: &Path) -> bool {
-    std::fs::read(path).is_ok_and(|file| {
-        matches!(
-            Identities::parse(&file, None),
-            Err(KeyError::PassphraseNeeded)
-        )
-    })
 }
 
 /// The identity of a vault that has no id yet: on disk before the vault is made, moved to its place

@@ -257,7 +257,10 @@ fn backups_of_another_host_are_believed_once_its_writer_is() {
 
     let by_name = ["restore", "shop", "--to", "x.db"];
     let by_id = ["restore", &id, "--to", "x.db"];
-    operator.run(&by_name).exits(1).complains(&["trusted here"]);
+    operator
+        .run(&by_name)
+        .exits(7)
+        .complains(&["trusted here", "resguardo init --trust ed25519:"]);
     operator.run(&by_id).exits(7).complains(&[
         "is signed by ed25519:",
         "not trusted here",
@@ -361,4 +364,94 @@ fn what_it_cannot_ask() {
         .exits(1)
         .complains(&["gs://"]);
     assert!(!world.path("vault").exists());
+}
+
+#[test]
+fn whoever_joins_is_told_whom_it_does_not_trust_yet() {
+    let first = World::with_shop();
+    first.backup();
+    let kit = std::fs::read_to_string(first.path("recovery-kit.md")).unwrap();
+    let writer = kit
+        .split('`')
+        .find(|part| part.starts_with("ed25519:"))
+        .unwrap();
+    let vault = first.path("vault");
+    let identity = first.keys().join("identity.txt");
+    let second = World::new();
+    let join = [
+        "init",
+        "--vault",
+        vault.to_str().unwrap(),
+        "--identity",
+        identity.to_str().unwrap(),
+        "--yes",
+    ];
+    second.run(&join).exits(0).complains(&[
+        "backups of shop are signed by ed25519:",
+        &format!("`resguardo init --trust {writer}`"),
+    ]);
+    second
+        .run(&["restore", "latest", "--to", "x.db"])
+        .exits(7)
+        .complains(&["resguardo init --trust"]);
+    let again = second.run(&["init", "--yes", "--json"]).exits(0).json();
+    let expected = serde_json::json!([{ "writer": writer, "sources": ["shop"] }]);
+    assert_eq!(again["untrusted_writers"], expected);
+    let trusting = second.run(&["init", "--trust", writer]).exits(0);
+    assert!(!trusting.stderr.contains("--trust"), "{}", trusting.stderr);
+    second.run(&["restore", "latest", "--to", "x.db"]).exits(0);
+}
+
+#[test]
+fn a_source_whose_file_is_not_there_is_noted() {
+    let world = World::new();
+    world
+        .run(&["init", "--source", "shop", "--yes"])
+        .exits(2)
+        .complains(&["there is no file shop here", "--source shop=./shop.db"]);
+    assert!(!world.path("vault").exists());
+    let answer = world
+        .run(&["init", "--source", "shop=./nofile.db", "--yes", "--json"])
+        .exits(0)
+        .json();
+    assert_eq!(answer["absent_sources"][0]["name"], "shop");
+    let world = World::new();
+    world
+        .run(&["init", "--source", "shop=./nofile.db", "--yes"])
+        .exits(0)
+        .complains(&["source shop: there is no file", "nofile.db"]);
+    // A path without a name names the source after its file.
+    let world = World::new();
+    shop(&world.path("blog.sqlite"), 5);
+    world
+        .run(&["init", "--source", "./blog.sqlite", "--yes"])
+        .exits(0);
+    world.run(&["backup", "blog"]).exits(0);
+}
+
+#[test]
+fn a_vault_without_its_description_is_not_begun_anew() {
+    let world = World::with_shop();
+    world.backup();
+    let description = world.path("vault/vault.json");
+    let kept = std::fs::read(&description).unwrap();
+    std::fs::remove_file(&description).unwrap();
+    for verb in ["init", "list", "backup"] {
+        let arguments: &[&str] = if verb == "init" {
+            &["init", "--yes"]
+        } else {
+            &[verb]
+        };
+        let ran = world
+            .run(arguments)
+            .exits(5)
+            .complains(&["has lost its vault.json", "hint: bring vault.json back"]);
+        assert!(!ran.stderr.contains("set it up"), "{verb}: {}", ran.stderr);
+    }
+    world
+        .run(&["doctor"])
+        .exits(3)
+        .prints(&["has lost its vault.json", "next: bring vault.json back"]);
+    std::fs::write(&description, kept).unwrap();
+    world.run(&["verify"]).exits(0);
 }
