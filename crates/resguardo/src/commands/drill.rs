@@ -9,7 +9,7 @@ use resguardo_ops::{Origin, Reference};
 use resguardo_store::durable::{self, Mode};
 use serde_json::json;
 
-use super::{chosen_sources, no_such_source};
+use super::{chosen_sources, no_such_source, of_reference};
 use crate::cli::Lang;
 use crate::error::Failure;
 use crate::exit::Exit;
@@ -18,17 +18,18 @@ use crate::render::table::table;
 use crate::render::{Output, time};
 
 const AFTER_HELP: &str = "\
-Restores a backup into a private sandbox, compares it with what was there when it was taken,
-provisions and migrates it, runs the checks, measures RTO and RPO, destroys the sandbox, and signs a
-receipt.
+Restores a backup into a private sandbox, compares it with what was there
+when it was taken, provisions and migrates it, runs the checks, measures RTO
+and RPO, destroys the sandbox, and signs a receipt.
 
 Examples:
-  resguardo drill                               the newest backup of every source
-  resguardo drill shop --report drill.html      with a report; --lang es for Spanish
-  resguardo drill shop@2026-11-20               an older one
+  resguardo drill                            the newest backup of every source
+  resguardo drill shop --report drill.html   with a report; --lang es: Spanish
+  resguardo drill shop@2026-11-20            an older one
   resguardo drill --file shop.sqlite.gz --source shop
 
-A drill that does not pass ends with exit code 3. Its receipt is signed either way.";
+A drill that does not pass ends with exit code 3, and says what did not pass
+with --quiet too. Its receipt is signed either way.";
 
 /// Prove that a backup comes back: restore it into a sandbox, check it, time it, sign it
 #[derive(Debug, clap::Args)]
@@ -57,7 +58,11 @@ pub struct Args {
 /// If there is no such backup or source, or it was interrupted. That a check fails is no error, but exit
 /// code 3.
 pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
-    let format = args.report.as_deref().map(format_of).transpose()?;
+    let report = args
+        .report
+        .as_deref()
+        .map(|path| Report::planned(invocation, path))
+        .transpose()?;
     let (opened, origins) = opened(invocation, args)?;
     let mut drills = Vec::new();
     let mut exit = Exit::Done;
@@ -69,9 +74,10 @@ pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
             sources: &opened.sources,
             keep: args.keep,
         };
-        let done = match drill::drill(&opened.context, &request).map_err(Failure::from) {
+        let done = match drill::drill(&opened.context, &request) {
             Ok(done) => done,
-            Err(failure) => {
+            Err(error) => {
+                let failure = of_reference(error, &opened);
                 let interrupted = failure.exit == Exit::Interrupted;
                 if let Some(earlier) = first_failure.replace(failure) {
                     earlier.print(&invocation.out);
@@ -86,9 +92,15 @@ pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
             exit = Exit::Findings;
         }
         tell(&invocation.out, &done, &opened);
-        if let (Some(path), Some(format)) = (&args.report, format) {
-            let path = report_path(&invocation.ambient.absolute(path), several, &done);
-            write_report(invocation, &path, format, &done)?;
+        if let Some(report) = &report
+            && let Err(failure) = report.write(invocation, several, &done)
+        {
+            // The drill was done and its receipt is signed: neither its verdict nor the drills of the
+            // other sources may be lost with its page.
+            failure.print(&invocation.out);
+            if exit == Exit::Done {
+                exit = failure.exit;
+            }
         }
         drills.push(json!(done));
     }
@@ -148,30 +160,55 @@ fn format_of(path: &Path) -> Result<Format, Failure> {
     }
 }
 
-/// Of several reports each has its source in its name.
-fn report_path(path: &Path, several: bool, done: &DrillDone) -> PathBuf {
-    let (true, Some(source)) = (several, &done.source) else {
-        return path.to_path_buf();
-    };
-    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-    let ending = path.extension().unwrap_or_default().to_string_lossy();
-    path.with_file_name(format!("{stem}-{source}.{ending}"))
+/// The report that was asked for.
+struct Report {
+    path: PathBuf,
+    format: Format,
 }
 
-fn write_report(
-    invocation: &Invocation,
-    path: &Path,
-    format: Format,
-    done: &DrillDone,
-) -> Result<(), Failure> {
-    let language = match invocation.global.lang {
-        Lang::En => Language::En,
-        Lang::Es => Language::Es,
-    };
-    let text = report::render(done, format, language);
-    durable::write(path, text.as_bytes(), Mode::READABLE)?;
-    invocation.out.say(&format!("  report: {}", path.display()));
-    Ok(())
+impl Report {
+    /// Looks before the drill, which may take hours, whether its report has a place.
+    fn planned(invocation: &Invocation, path: &Path) -> Result<Self, Failure> {
+        let format = format_of(path)?;
+        let path = invocation.ambient.absolute(path);
+        let folder = path.parent().unwrap_or(&invocation.ambient.folder);
+        if !folder.is_dir() {
+            return Err(Failure::user(format!(
+                "the report cannot be written: there is no folder {}",
+                folder.display()
+            ))
+            .hint(format!("make it with `mkdir -p {}`", folder.display())));
+        }
+        Ok(Self { path, format })
+    }
+
+    /// Of several reports each has its source in its name.
+    fn path_of(&self, several: bool, done: &DrillDone) -> PathBuf {
+        let (true, Some(source)) = (several, &done.source) else {
+            return self.path.clone();
+        };
+        let stem = self.path.file_stem().unwrap_or_default().to_string_lossy();
+        let ending = self.path.extension().unwrap_or_default().to_string_lossy();
+        self.path
+            .with_file_name(format!("{stem}-{source}.{ending}"))
+    }
+
+    fn write(
+        &self,
+        invocation: &Invocation,
+        several: bool,
+        done: &DrillDone,
+    ) -> Result<(), Failure> {
+        let language = match invocation.global.lang {
+            Lang::En => Language::En,
+            Lang::Es => Language::Es,
+        };
+        let text = report::render(done, self.format, language);
+        let path = self.path_of(several, done);
+        durable::write(&path, text.as_bytes(), Mode::READABLE)?;
+        invocation.out.say(&format!("  report: {}", path.display()));
+        Ok(())
+    }
 }
 
 fn tell(out: &Output, done: &DrillDone, opened: &Opened) {
@@ -197,7 +234,12 @@ fn tell(out: &Output, done: &DrillDone, opened: &Opened) {
         (Some(backup), None) => format!(" backup {backup}"),
         (None, _) => String::new(),
     };
-    out.say(&format!("{name}: {verdict}{of}"));
+    // Under cron with --quiet somebody still has to learn what did not come back, and why.
+    let told = match done.verdict {
+        Verdict::Passed => Output::say,
+        Verdict::Failed | Verdict::Error => Output::print,
+    };
+    told(out, &format!("{name}: {verdict}{of}"));
     out.say(&format!(
         "  {}   {}",
         measured(
@@ -217,20 +259,29 @@ fn tell(out: &Output, done: &DrillDone, opened: &Opened) {
         .map(|phase| format!("{} {}", phase.name, time::length(phase.seconds)))
         .collect();
     out.say(&format!("  phases: {}", phases.join(", ")));
-    let rows = done.checks.iter().map(row).collect();
+    let rows = done
+        .checks
+        .iter()
+        .filter(|check| !out.quiet || is_bad(check))
+        .map(row)
+        .collect();
     for line in table(out, &["CHECK", "OUTCOME", "EXPECTED", "ACTUAL"], &[], rows).lines() {
-        out.say(&format!("  {line}"));
+        told(out, &format!("  {line}"));
     }
     for check in done
         .checks
         .iter()
         .filter(|check| check.outcome != CheckOutcome::Passed && !check.detail.is_empty())
+        .filter(|check| !out.quiet || is_bad(check))
     {
-        out.say(&format!(
-            "  {}: {}",
-            check.name,
-            check.detail.trim().replace('\n', "\n    ")
-        ));
+        told(
+            out,
+            &format!(
+                "  {}: {}",
+                check.name,
+                check.detail.trim().replace('\n', "\n    ")
+            ),
+        );
     }
     if let Some(folder) = &done.kept_at {
         out.say(&format!("  sandbox kept: {}", folder.display()));
@@ -242,6 +293,10 @@ fn tell(out: &Output, done: &DrillDone, opened: &Opened) {
     for note in &done.notes {
         out.note(note);
     }
+}
+
+fn is_bad(check: &CheckResult) -> bool {
+    matches!(check.outcome, CheckOutcome::Failed | CheckOutcome::Error)
 }
 
 fn measured(name: &str, seconds: Option<f64>, objective: Option<String>) -> String {

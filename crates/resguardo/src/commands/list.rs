@@ -5,19 +5,21 @@ use resguardo_model::{SourceName, Verdict};
 use resguardo_ops::list::{self, ListedBackup};
 use serde_json::{Value, json};
 
+use super::sources_known;
+use crate::config::problem::nearest;
 use crate::error::Failure;
 use crate::exit::Exit;
-use crate::invocation::{Invocation, Reading};
+use crate::invocation::{Invocation, Opened, Reading};
 use crate::render::table::table;
-use crate::render::{counted, time};
+use crate::render::{counted, finding_line, time};
 
 const AFTER_HELP: &str = "\
 Lists the backups. Needs no key.
 
 Examples:
-  resguardo list                    every backup, the newest last
-  resguardo list shop               those of one source
-  resguardo list --json | jq -r '.backups[] | select(.proven_at == null) | .id'";
+  resguardo list             every backup, the newest last
+  resguardo list shop        those of one source
+  resguardo list --json | jq -r '.backups[] | select(.proven_at == null).id'";
 
 /// List the backups, and which of them are proven
 #[derive(Debug, clap::Args)]
@@ -30,14 +32,18 @@ pub struct Args {
 /// Runs `list`.
 ///
 /// # Errors
-/// If the vault cannot be read.
+/// If the vault cannot be read, or knows no such source, and the config neither.
 pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
     let opened = invocation.open(Reading::Nothing)?;
     let listed = list::list(&opened.context, args.name.as_ref())?;
     for finding in &listed.findings {
-        invocation
-            .out
-            .warn(&format!("{}: {}", finding.object, finding.message));
+        invocation.out.warn(&finding_line(finding));
+    }
+    if let Some(name) = &args.name
+        && listed.backups.is_empty()
+        && listed.findings.is_empty()
+    {
+        check_name(&opened, name)?;
     }
     let strangers = listed.backups.iter().filter(|backup| !backup.trusted);
     let strangers = strangers.count() as u64;
@@ -52,9 +58,12 @@ pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
         "findings": listed.findings,
     }));
     if listed.backups.is_empty() {
-        invocation
-            .out
-            .print("no backup yet; take one with `resguardo backup`");
+        invocation.out.print(&match &args.name {
+            Some(name) => {
+                format!("no backup of {name} yet; take one with `resguardo backup {name}`")
+            }
+            None => "no backup yet; take one with `resguardo backup`".to_owned(),
+        });
         return Ok(Exit::Done);
     }
     let now = invocation.clock.now();
@@ -83,31 +92,55 @@ pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// The shortest beginning, of at least the ten characters of its time, that only this backup has.
-fn short_id(backup: &ListedBackup, all: &[ListedBackup]) -> String {
-    let id = backup.id.to_string();
-    let length = all
-        .iter()
-        .filter(|other| other.id != backup.id)
-        .map(|other| {
-            let other = other.id.to_string();
-            let same = id
-                .bytes()
-                .zip(other.bytes())
-                .take_while(|(a, b)| a == b)
-                .count();
-            same + 1
-        })
-        .fold(10, usize::max);
-    id[..length.min(id.len())].to_owned()
+/// A source without backups has to be configured at least; else its name is a slip.
+fn check_name(opened: &Opened, name: &SourceName) -> Result<(), Failure> {
+    let known = sources_known(opened);
+    if known.contains(name.as_str()) {
+        return Ok(());
+    }
+    let names: Vec<&str> = known.iter().map(String::as_str).collect();
+    if names.is_empty() {
+        return Err(Failure::user(format!(
+            "there is no source {name}; none is configured, and the vault holds no backup"
+        ))
+        .hint("see the sources with `resguardo config show`"));
+    }
+    let failure = Failure::user(format!(
+        "there is no source {name}; there is {}",
+        names.join(", ")
+    ));
+    Err(match nearest(name.as_str(), names.iter().copied()) {
+        Some(meant) => failure.hint(format!("did you mean {meant}?")),
+        None => failure.hint("see all backups with `resguardo list`"),
+    })
+}
+
+/// Of each id the shortest beginning, of at least the ten characters of its time, that no other id has.
+fn short_ids(all: &[ListedBackup]) -> BTreeMap<String, String> {
+    let ids: BTreeSet<String> = all.iter().map(|backup| backup.id.to_string()).collect();
+    let ids: Vec<&String> = ids.iter().collect();
+    // In order, the ids that share the longest beginning are neighbours.
+    let shared = |a: &str, b: &str| a.bytes().zip(b.bytes()).take_while(|(a, b)| a == b).count();
+    let short = ids.iter().enumerate().map(|(at, id)| {
+        let before = at.checked_sub(1).map_or(0, |at| shared(ids[at], id));
+        let after = ids.get(at + 1).map_or(0, |next| shared(next, id));
+        let length = (before.max(after) + 1).clamp(10, id.len());
+        ((*id).clone(), id[..length].to_owned())
+    });
+    short.collect()
 }
 
 fn proven(backup: &ListedBackup, zone: &jiff::tz::TimeZone) -> String {
     match (&backup.proven_at, &backup.last_drill) {
         (Some(at), Some(last)) if last.verdict != Verdict::Passed => {
-            format!("{}, then a drill failed", time::moment(*at, zone))
+            let how = match last.verdict {
+                Verdict::Error => "a drill ended with an error",
+                Verdict::Failed | Verdict::Passed => "a drill failed",
+            };
+            format!("{}, then {how}", time::moment(*at, zone))
         }
         (Some(at), _) => time::moment(*at, zone),
+        (None, Some(last)) if last.verdict == Verdict::Error => "drill error".to_owned(),
         (None, Some(_)) => "drill failed".to_owned(),
         (None, None) => "not yet".to_owned(),
     }

@@ -1,28 +1,30 @@
 //! `receipts`: the signed records, listed, shown and checked.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use clap::Subcommand;
 use resguardo_model::SourceName;
 use resguardo_model::receipt::Verb;
+use resguardo_ops::ErrorKind;
 use resguardo_ops::receipts::{self, FileVerified, ReceiptSummary};
 use serde_json::{Value, json};
 
 use crate::error::Failure;
 use crate::exit::Exit;
-use crate::invocation::{Invocation, Reading};
+use crate::invocation::{Invocation, Opened, Reading};
 use crate::render::table::table;
-use crate::render::{counted, time};
+use crate::render::{about_object, counted, finding_line, time};
 
 const AFTER_HELP: &str = "\
-Lists, shows and checks receipts: in-toto statements in DSSE envelopes, signed with Ed25519, each
-naming the one before it.
+Lists, shows and checks receipts: in-toto statements in DSSE envelopes, signed
+with Ed25519, each naming the one before it.
 
 Examples:
   resguardo receipts list shop
-  resguardo receipts show 01jd8kq2v3            one receipt; --raw prints the signed envelope
-  resguardo receipts verify                     signatures and chains of the whole vault
-  resguardo receipts verify receipt.json        one file, offline, without a vault";
+  resguardo receipts show 01jd8kq2v3       one; --raw: the signed envelope
+  resguardo receipts verify                signatures, chains, whole vault
+  resguardo receipts verify 01jd8kq2v3     one receipt of the vault
+  resguardo receipts verify receipt.json   one file, offline, without a vault";
 
 /// List, show and check the signed receipts
 #[derive(Debug, clap::Args)]
@@ -49,8 +51,9 @@ enum ReceiptsVerb {
     },
     /// Check signatures and chains
     Verify {
-        /// Files to check offline [default: every receipt of the vault]
-        files: Vec<PathBuf>,
+        /// Files to check offline, or runs [default: every receipt of the vault]
+        #[arg(value_name = "FILE|RUN")]
+        names: Vec<String>,
     },
 }
 
@@ -62,8 +65,8 @@ pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
     match &args.verb {
         ReceiptsVerb::List { name } => list(invocation, name.as_ref()),
         ReceiptsVerb::Show { run, raw } => show(invocation, run, *raw),
-        ReceiptsVerb::Verify { files } if files.is_empty() => verify_vault(invocation),
-        ReceiptsVerb::Verify { files } => verify_files(invocation, files),
+        ReceiptsVerb::Verify { names } if names.is_empty() => verify_vault(invocation),
+        ReceiptsVerb::Verify { names } => verify_named(invocation, names),
     }
 }
 
@@ -99,9 +102,7 @@ fn list(invocation: &Invocation, name: Option<&SourceName>) -> Result<Exit, Fail
     let opened = invocation.open(Reading::Nothing)?;
     let listed = receipts::list(&opened.context, name)?;
     for finding in &listed.findings {
-        invocation
-            .out
-            .warn(&format!("{}: {}", finding.object, finding.message));
+        invocation.out.warn(&finding_line(finding));
     }
     invocation.out.json(&json!({
         "receipts": listed.receipts.iter().map(summary_json).collect::<Vec<_>>(),
@@ -172,7 +173,7 @@ fn verify_vault(invocation: &Invocation) -> Result<Exit, Failure> {
         invocation.out.print(&format!(
             "{}: {}",
             invocation.out.bad(&finding.object),
-            finding.message
+            about_object(finding)
         ));
     }
     if strangers > 0 {
@@ -192,21 +193,35 @@ fn verify_vault(invocation: &Invocation) -> Result<Exit, Failure> {
     Ok(Exit::Findings)
 }
 
-fn verify_files(invocation: &Invocation, files: &[PathBuf]) -> Result<Exit, Failure> {
+fn verify_named(invocation: &Invocation, names: &[String]) -> Result<Exit, Failure> {
     let mut exit = Exit::Done;
     let mut answers = Vec::new();
-    for file in files {
-        let verified = receipts::verify_file(&invocation.ambient.absolute(file))?;
+    let mut opened = None;
+    for name in names {
+        let path = invocation.ambient.absolute(Path::new(name));
+        let (verified, trusted) = if path.is_file() || name.contains(['/', '.']) {
+            (receipts::verify_file(&path)?, None)
+        } else {
+            let opened = match &mut opened {
+                Some(opened) => opened,
+                none => none.insert(invocation.open(Reading::Nothing)?),
+            };
+            let verified = verify_run(opened, name)?;
+            let vault = opened.context.vault()?;
+            let trusted = verified.writer.map(|writer| vault.trusts(writer));
+            (verified, trusted)
+        };
         invocation
             .out
-            .print(&file_line(invocation, file, &verified));
+            .print(&verified_line(invocation, name, &verified, trusted));
         if verified.statement.is_err() {
             exit = Exit::Findings;
         }
         answers.push(json!({
-            "path": file,
+            "path": name,
             "ok": verified.statement.is_ok(),
             "writer": verified.writer,
+            "trusted": trusted,
             "statement": verified.statement.as_ref().ok(),
             "error": verified.statement.as_ref().err(),
         }));
@@ -215,30 +230,55 @@ fn verify_files(invocation: &Invocation, files: &[PathBuf]) -> Result<Exit, Fail
     if exit == Exit::Done {
         invocation
             .out
-            .note("a signature says who signed; whether to trust that writer is for you to say");
+            .note("a signature says who signed; whether to trust that writer is for you to say, and whether one is missing only `resguardo receipts verify`");
     }
     Ok(exit)
 }
 
-fn file_line(invocation: &Invocation, file: &std::path::Path, verified: &FileVerified) -> String {
+/// One receipt of the vault, read from it now. A forged one is an answer, not an error.
+fn verify_run(opened: &Opened, run: &str) -> Result<FileVerified, Failure> {
+    let (statement, writer, path) = match receipts::find(&opened.context, run) {
+        Ok(found) => {
+            let writer = found.statement.predicate.writer;
+            (Ok(found.statement), Some(writer), found.key)
+        }
+        Err(error) if error.kind() == ErrorKind::Findings => {
+            (Err(error.to_string()), None, run.to_owned())
+        }
+        Err(error) => return Err(error.into()),
+    };
+    Ok(FileVerified {
+        path: path.into(),
+        statement,
+        writer,
+    })
+}
+
+fn verified_line(
+    invocation: &Invocation,
+    name: &str,
+    verified: &FileVerified,
+    trusted: Option<bool>,
+) -> String {
+    let out = &invocation.out;
     match (&verified.statement, verified.writer) {
         (Ok(statement), Some(writer)) => {
             let predicate = &statement.predicate;
+            let trust = match trusted {
+                Some(true) => ", which is trusted here",
+                Some(false) => ", which is not trusted here",
+                None => "",
+            };
             format!(
-                "{} {}: {} of {} {}, {}, signed by {writer}",
-                invocation.out.good("ok"),
-                file.display(),
+                "{} {name}: {} of {} {}, {}, signed by {writer}{trust}",
+                out.good("ok"),
                 verb(predicate.verb),
                 predicate.source,
                 predicate.outcome,
                 time::moment(predicate.finished_at, &invocation.ambient.zone),
             )
         }
-        (Err(why), _) => format!("{} {}: {why}", invocation.out.bad("bad"), file.display()),
-        (Ok(_), None) => format!(
-            "{} {}: no signature",
-            invocation.out.bad("bad"),
-            file.display()
-        ),
+        (Err(why), _) => format!("{} {name}: {why}", out.bad("bad")),
+        (Ok(_), None) => format!("{} {name}: no signature", out.bad("bad")),
     }
 }

@@ -10,7 +10,7 @@ use resguardo_ops::{Origin, Reference};
 use resguardo_store::durable::{self, Mode};
 use serde_json::{Value, json};
 
-use super::backup;
+use super::{backup, of_reference};
 use crate::config::location::{engine_of, sqlite_path};
 use crate::error::Failure;
 use crate::exit::Exit;
@@ -21,17 +21,18 @@ use crate::render::{counted, time};
 const AFTER_HELP: &str = "\
 Restores a backup, or a standard file, into a target.
 
-A target that holds data is refused, unless --clean is given and its name is typed; then a backup of
-it is taken first. Digests are checked before the target is touched.
+A target that holds data is refused, unless --clean is given and its name is
+typed; then a backup of it is taken first. Digests are checked before the
+target is touched.
 
 Examples:
-  resguardo restore shop --to new.db               the newest backup of shop, into a new file
-  resguardo restore shop@2026-11-20 --to old.db    the newest of that day or before
-  resguardo restore latest --to shop.db --clean    over what is there: its name is asked for
+  resguardo restore shop --to new.db              the newest, a new file
+  resguardo restore shop@2026-11-20 --to old.db   of that day or before
+  resguardo restore latest --to shop.db --clean   over it: asks for its name
   resguardo restore shop --to shop.db --clean --only orders
-  resguardo restore shop.sqlite.gz --to new.db     a standard file, its hash checked first
+  resguardo restore shop.sqlite.gz --to new.db    a standard file
   resguardo restore latest --vault URL --identity FILE --to PATH
-                                                   on a machine that has nothing else";
+                                                  where there is nothing else";
 
 /// Bring a backup, or a file, back into a database
 #[derive(Debug, clap::Args)]
@@ -93,7 +94,8 @@ pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
         safety_backup: !args.no_safety_backup,
         only: args.only.clone(),
     };
-    let done = restore::restore(&opened.context, &request)?;
+    let done = restore::restore(&opened.context, &request)
+        .map_err(|error| of_reference(error, &opened))?;
     drop(opened);
     tell(invocation, &done);
     Ok(Exit::Done)
@@ -143,7 +145,8 @@ fn typed_name(
     if !invocation.ambient.asks {
         return Ok(None);
     }
-    let engine = restore::engine_of(&opened.context, origin, &opened.sources)?;
+    let engine = restore::engine_of(&opened.context, origin, &opened.sources)
+        .map_err(|error| of_reference(error, opened))?;
     let seen = restore::inspect(&opened.context, engine, to, &opened.sources)?;
     let TargetState::Occupied { name, contents } = &seen.state else {
         return Ok(None);

@@ -7,25 +7,29 @@ use resguardo_ops::Reference;
 use resguardo_ops::verify::{self, Depth, Scope, VerifyDone, VerifyRequest};
 use serde_json::json;
 
+use super::of_reference;
 use crate::error::Failure;
 use crate::exit::Exit;
 use crate::invocation::{Invocation, Reading};
-use crate::render::{Output, counted, time};
+use crate::render::{Output, about_object, counted, time};
 
 const AFTER_HELP: &str = "\
 Checks what is stored in the vault, without restoring it.
 
 Depths:
-  heads      signatures, order and chain of the heads; every object is there (needs no key)
-  structure  manifests and pack tables open, and every extent lies where it says (needs an identity)
+  heads      signatures, order and chain of the heads; every object is there
+             (needs no key)
+  structure  manifests and pack tables open, and every extent lies where it
+             says (needs an identity)
   bytes      every stored byte is read, decrypted, decoded and compared
 
 Examples:
-  resguardo verify                          every backup, every byte
-  resguardo verify --depth heads            quick, on a machine without an identity
+  resguardo verify                   every backup, every byte
+  resguardo verify --depth heads     quick, on a machine without an identity
   resguardo verify shop@2026-11-20
 
-Findings end with exit code 3. They name the backups that they hit, and those that are whole.";
+Findings end with exit code 3. They name the backups that they hit, and those
+that are whole.";
 
 /// Check what is stored in the vault
 #[derive(Debug, clap::Args)]
@@ -68,7 +72,8 @@ pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
         DepthArg::Bytes => (Depth::Bytes, Reading::Backups),
     };
     let opened = invocation.open(reading)?;
-    let done = verify::verify(&opened.context, &VerifyRequest { scope, depth })?;
+    let done = verify::verify(&opened.context, &VerifyRequest { scope, depth })
+        .map_err(|error| of_reference(error, &opened))?;
     for note in &done.notes {
         invocation.out.note(note);
     }
@@ -103,7 +108,7 @@ fn print(out: &Output, done: &VerifyDone) {
             "{} {}: {}",
             out.bad(kind.as_str().unwrap_or("finding")),
             finding.object,
-            finding.message
+            about_object(finding)
         ));
         if !finding.backups_hit.is_empty() {
             let hit: Vec<String> = finding
@@ -132,6 +137,15 @@ fn print(out: &Output, done: &VerifyDone) {
             "{}: {looked}",
             out.bad(&counted(findings.len() as u64, "finding", "findings"))
         ));
-        out.print("take a new backup of what is hit: `resguardo backup`");
+        out.print(
+            if findings
+                .iter()
+                .any(|finding| !finding.backups_hit.is_empty())
+            {
+                "take a new backup of what is hit: `resguardo backup`"
+            } else {
+                "no backup is hit"
+            },
+        );
     }
 }

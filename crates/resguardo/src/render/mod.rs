@@ -7,6 +7,7 @@ pub mod time;
 
 use std::io::Write as _;
 
+use resguardo_model::Finding;
 use serde_json::Value;
 
 use crate::ambient::Ambient;
@@ -141,6 +142,22 @@ fn painted(color: bool, code: &str, text: &str) -> String {
 fn write_stdout(line: &str) {
     // A reader that went away (`| head`) wants no more: that is no failure of the work.
     let _ = writeln!(std::io::stdout().lock(), "{line}");
+}
+
+/// A finding in a line: its object once, and what is wrong with it.
+#[must_use]
+pub fn finding_line(finding: &Finding) -> String {
+    format!("{}: {}", finding.object, about_object(finding))
+}
+
+/// What a finding says, without the object where it begins with it.
+#[must_use]
+pub fn about_object(finding: &Finding) -> &str {
+    finding
+        .message
+        .strip_prefix(finding.object.as_str())
+        .and_then(|rest| rest.strip_prefix(':'))
+        .map_or(finding.message.as_str(), str::trim_start)
 }
 
 /// `1 table`, `3 tables`.

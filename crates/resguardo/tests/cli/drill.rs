@@ -215,3 +215,75 @@ matches = "^9$"
         .exits(3)
         .prints(&["application", "FAILED", "500"]);
 }
+
+#[test]
+fn quiet_is_not_silent_about_what_did_not_come_back() {
+    let world = World::with_shop();
+    world.backup();
+    let ran = world.run(&["drill", "--quiet"]).exits(0);
+    assert_eq!((ran.stdout.as_str(), ran.stderr.as_str()), ("", ""));
+    world.add_to_config(
+        "[[sources.shop.checks]]\nname = \"customers\"\nsql = \"select count(*) from customers\"\nequals = 501\n",
+    );
+    let ran = world.run(&["drill", "--quiet"]).exits(3).prints(&[
+        "shop: FAILED backup ",
+        "customers",
+        "501",
+        "500",
+    ]);
+    assert!(!ran.stdout.contains("passed"), "{}", ran.stdout);
+    assert!(!ran.stdout.contains("phases"), "{}", ran.stdout);
+}
+
+#[test]
+fn the_place_of_a_report_is_looked_at_before_the_drill() {
+    let world = World::with_shop();
+    world.backup();
+    let receipts = world.objects("shop/receipts", ".json").len();
+    world
+        .run(&["drill", "--report", "nowhere/drill.md"])
+        .exits(1)
+        .complains(&[
+            "there is no folder",
+            "nowhere",
+            "hint: make it with `mkdir -p ",
+        ]);
+    assert_eq!(
+        world.objects("shop/receipts", ".json").len(),
+        receipts,
+        "nothing was drilled"
+    );
+}
+
+#[test]
+fn a_report_that_cannot_be_written_loses_no_drill() {
+    let world = World::with_shop();
+    shop(&world.path("blog.db"), 5);
+    world.add_to_config("[sources.blog]\nurl = \"blog.db\"\n");
+    world.run(&["backup"]).exits(0);
+    std::fs::create_dir(world.path("drill-blog.md")).unwrap();
+    let ran = world
+        .run(&["drill", "--report", "drill.md", "--json"])
+        .exits(1)
+        .complains(&["drill-blog.md"]);
+    assert_eq!(ran.json()["drills"].as_array().unwrap().len(), 2);
+    assert!(world.path("drill-shop.md").is_file());
+}
+
+#[test]
+fn a_slip_in_a_name_is_told() {
+    let world = World::with_shop();
+    world.backup();
+    for arguments in [
+        &["drill", "shp"][..],
+        &["drill", "shp@2026-11-20"],
+        &["show", "shp"],
+        &["verify", "shp:latest"],
+        &["restore", "shp", "--to", "x.db"],
+    ] {
+        world
+            .run(arguments)
+            .exits(1)
+            .complains(&["there is no backup shp", "hint: did you mean shop?"]);
+    }
+}

@@ -83,3 +83,60 @@ fn everything_of_one_backup() {
         .complains(&["cannot be shown"]);
     assert!(!ran.stdout.contains("customers"));
 }
+
+#[test]
+fn a_source_that_is_not_there() {
+    let world = World::with_shop();
+    world
+        .run(&["list", "shop"])
+        .exits(0)
+        .prints(&["no backup of shop yet", "resguardo backup shop"]);
+    world.run(&["list", "shp"]).exits(1).complains(&[
+        "there is no source shp; there is shop",
+        "hint: did you mean shop?",
+    ]);
+    world.backup();
+    world
+        .run(&["list", "blog"])
+        .exits(1)
+        .complains(&["there is no source blog; there is shop", "hint: "]);
+    // What the vault holds can be listed where no config knows it.
+    std::fs::write(world.path("empty.toml"), "[vault]\nurl = \"./vault\"\n").unwrap();
+    world
+        .run(&["list", "shop", "--config", "empty.toml"])
+        .exits(0)
+        .prints(&["not yet"]);
+}
+
+#[test]
+fn an_identity_that_is_locked_is_not_said_to_be_missing() {
+    let world = World::new();
+    world.write("pass.txt", "correct horse\n");
+    crate::world::shop(&world.path("shop.db"), 10);
+    let init = ["init", "--source", "shop=shop.db", "--yes"];
+    world
+        .run(&[&init[..], &["--passphrase-file", "pass.txt"]].concat())
+        .exits(0);
+    world.backup();
+    let ran = world.run(&["show", "latest"]).exits(0).complains(&[
+        "cannot be shown",
+        "identity.txt: the identity is protected by a passphrase",
+        "--passphrase-file FILE",
+    ]);
+    assert!(!ran.stderr.contains("no identity"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_drill_that_could_not_be_done_is_not_said_to_have_failed() {
+    let world = World::with_shop();
+    world.backup();
+    world.add_to_config(
+        "[[sources.shop.checks]]\nname = \"broken\"\nsql = \"select 1 from nowhere\"\nequals = 1\n",
+    );
+    world.run(&["drill"]).exits(3);
+    world.run(&["list"]).exits(0).prints(&["drill error"]);
+    world
+        .run(&["show", "latest"])
+        .exits(0)
+        .prints(&["its last drill ended with an error"]);
+}

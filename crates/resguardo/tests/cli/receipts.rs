@@ -74,3 +74,52 @@ fn a_removed_receipt_leaves_a_hole() {
     let answer = world.run(&["receipts", "verify", "--json"]).exits(3).json();
     assert_eq!(answer["findings"][0]["kind"], "receipt-missing");
 }
+
+#[test]
+fn one_receipt_is_checked_by_its_run() {
+    let world = World::with_shop();
+    world.backup();
+    let answer = world.run(&["receipts", "list", "--json"]).exits(0).json();
+    let run = answer["receipts"][0]["run"].as_str().unwrap().to_owned();
+    for name in [&run[..], &run[..12]] {
+        world.run(&["receipts", "verify", name]).exits(0).prints(&[
+            "ok ",
+            name,
+            "backup of shop succeeded",
+            "which is trusted here",
+        ]);
+    }
+    let answer = world
+        .run(&["receipts", "verify", &run, "--json"])
+        .exits(0)
+        .json();
+    assert_eq!(answer["files"][0]["trusted"], true);
+    for name in ["zzzzzz", "01m"] {
+        world
+            .run(&["receipts", "verify", name])
+            .exits(1)
+            .complains(&["there is no receipt", "receipts list"]);
+    }
+    // This machine has seen it whole; what counts is what lies in the vault now.
+    let stored = &world.objects("shop/receipts", ".json")[0];
+    let text = std::fs::read_to_string(stored).unwrap();
+    let mut envelope: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let other = serde_json::json!({ "_type": "https://in-toto.io/Statement/v1" }).to_string();
+    envelope["payload"] = serde_json::json!(data_encoding::BASE64.encode(other.as_bytes()));
+    std::fs::write(stored, envelope.to_string()).unwrap();
+    world
+        .run(&["receipts", "verify", &run])
+        .exits(3)
+        .prints(&["bad ", &run]);
+    let ran = world.run(&["receipts", "verify"]).exits(3);
+    let key = format!(
+        "shop/receipts/{}",
+        stored.file_name().unwrap().to_str().unwrap()
+    );
+    assert_eq!(
+        ran.stdout.matches(&key).count(),
+        1,
+        "named once: {}",
+        ran.stdout
+    );
+}

@@ -37,3 +37,22 @@ fn a_missing_pack_is_found_without_a_key() {
         serde_json::json!([id])
     );
 }
+
+#[test]
+fn where_no_backup_is_hit_none_has_to_be_taken() {
+    let world = World::with_shop();
+    for _ in 0..3 {
+        world.backup();
+    }
+    std::fs::remove_file(&world.objects("shop/receipts", ".json")[1]).unwrap();
+    let ran = world
+        .run(&["verify"])
+        .exits(3)
+        .prints(&["receipt-missing", "no backup is hit"]);
+    assert!(!ran.stdout.contains("take a new backup"), "{}", ran.stdout);
+    std::fs::remove_file(&world.objects("shop/packs", ".age")[0]).unwrap();
+    world
+        .run(&["verify"])
+        .exits(3)
+        .prints(&["pack-missing", "take a new backup of what is hit"]);
+}
