@@ -12,21 +12,24 @@ use crate::commands::{
 const ABOUT: &str = "\
 Backups that are proven to restore.
 
-Resguardo takes backups of databases into an encrypted, deduplicated vault, restores them into a
-sandbox, checks every row, measures how long that took, and signs a receipt of it.";
+Resguardo takes backups of databases into an encrypted, deduplicated vault,
+restores them into a sandbox, checks every row, measures how long that took,
+and signs a receipt of it.";
 
 const AFTER_HELP: &str = "\
 First steps:
-  resguardo demo                                    see all of it on a shop that is made up
+  resguardo demo                            see all of it on a made-up shop
   resguardo init --vault ./vault --source shop=shop.db
-  resguardo backup                                  take a backup of every source
-  resguardo drill                                   prove that it comes back
-  resguardo restore shop --to restored.db           get it back
+  resguardo backup                          take a backup of every source
+  resguardo drill                           prove that it comes back
+  resguardo restore shop --to restored.db   get it back
 
-A backup is named by the beginning of its id, latest, shop, shop:latest or shop@2026-11-20.
+A backup is named by the beginning of its id, latest, shop, shop:latest or
+shop@2026-11-20.
 
-Exit codes: 0 done, 1 user error, 2 usage, 3 findings (data bad, a check failed), 4 source or target
-unreachable, 5 vault, 6 locked, 7 refused for safety, 130 interrupted.";
+Exit codes: 0 done, 1 user error, 2 usage, 3 findings (data bad, a check
+failed), 4 source or target unreachable, 5 vault, 6 locked, 7 refused for
+safety, 130 interrupted.";
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -118,6 +121,20 @@ mod tests {
     use clap::CommandFactory as _;
 
     use super::Cli;
+
+    /// Examples have columns; wrapped ones are not read by anybody.
+    #[test]
+    fn the_last_words_of_every_help_fit_a_small_terminal() {
+        const COLUMNS_MAX: usize = 78;
+        let command = Cli::command();
+        for verb in std::iter::once(&command).chain(command.get_subcommands()) {
+            let words = verb.get_after_help().map(ToString::to_string);
+            for line in words.unwrap_or_default().lines() {
+                let columns = line.chars().count();
+                assert!(columns <= COLUMNS_MAX, "{}: {line}", verb.get_name());
+            }
+        }
+    }
 
     #[test]
     fn the_command_line_is_consistent() {

@@ -15,13 +15,14 @@ use crate::invocation::{Invocation, Opened, Reading};
 use crate::render::{counted, time};
 
 const AFTER_HELP: &str = "\
-Takes a backup of each source: the changed pages or rows only, encrypted, whole by itself.
+Takes a backup of each source: the changed pages or rows only, encrypted,
+whole by itself.
 
 Examples:
-  resguardo backup                                  every source of the config
-  resguardo backup shop --reason pre-migration      one source, and why
+  resguardo backup                               every source of the config
+  resguardo backup shop --reason pre-migration   one source, and why
   resguardo backup shop --out 'shop-<time>.sqlite.gz'
-                                                    a standard file that opens without Resguardo";
+                                                 a standard file";
 
 /// Take a backup
 #[derive(Debug, clap::Args)]
@@ -38,7 +39,7 @@ pub struct Args {
     /// Check the source's integrity first
     #[arg(long)]
     check: bool,
-    /// Write a standard file instead; <time> in the name is replaced
+    /// Write a standard file instead; `<time>` in the name is replaced
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 }

@@ -13,8 +13,8 @@ use crate::render::table::table;
 use crate::render::{counted, time};
 
 const AFTER_HELP: &str = "\
-Rebuilds the catalog, or shows the history of runs. The catalog holds nothing that the vault does
-not, but the runs that left no receipt.
+Rebuilds the catalog, or shows the history of runs. The catalog holds nothing
+that the vault does not, but the runs that left no receipt.
 
 Examples:
   resguardo catalog rebuild

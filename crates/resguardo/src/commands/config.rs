@@ -13,11 +13,12 @@ use crate::render::table::table;
 const AFTER_HELP: &str = "\
 Shows the effective configuration, or the JSON Schema of resguardo.toml.
 
-A value comes from a flag, else RESGUARDO_VAULT or RESGUARDO_IDENTITY, else the file, else AWS_*, else
-the default. Without a file, DATABASE_URL, BACKUP_DIR and BACKUP_RETENTION_DAYS are read.
+A value comes from a flag, else RESGUARDO_VAULT or RESGUARDO_IDENTITY, else
+the file, else AWS_*, else the default. Without a file, DATABASE_URL,
+BACKUP_DIR and BACKUP_RETENTION_DAYS are read.
 
 Examples:
-  resguardo config show             every value, and where it comes from; secrets are hidden
+  resguardo config show             every value with its origin, no secrets
   resguardo config schema           a JSON Schema for your editor";
 
 /// Show the effective configuration

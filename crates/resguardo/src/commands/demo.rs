@@ -8,9 +8,9 @@ use crate::exit::Exit;
 use crate::invocation::Invocation;
 
 const AFTER_HELP: &str = "\
-Shows the main job on a shop that is made up, in a private temporary folder: backup, changes, second
-backup, disaster, drill, restore, receipts. Each step names the command that does it on your own
-database.
+Shows the main job on a shop that is made up, in a private temporary folder:
+backup, changes, second backup, disaster, drill, restore, receipts. Each step
+names the command that does it on your own database.
 
 Example:
   resguardo demo --keep        and look around in the folder afterwards";

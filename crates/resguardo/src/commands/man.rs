@@ -50,6 +50,48 @@ pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
+/// The page of one command. Its last words (examples, depths, exit codes) are set as they stand: their
+/// columns carry meaning.
+fn page(name: &str, command: clap::Command) -> std::io::Result<Vec<u8>> {
+    let version = concat!("resguardo ", env!("CARGO_PKG_VERSION"));
+    let last_words = command.get_after_help().map(ToString::to_string);
+    let has_verbs = command.has_subcommands();
+    let man = clap_mangen::Man::new(command)
+        .title(name.to_uppercase())
+        .source(version);
+    let mut page = Vec::new();
+    man.render_title(&mut page)?;
+    man.render_name_section(&mut page)?;
+    man.render_synopsis_section(&mut page)?;
+    man.render_description_section(&mut page)?;
+    man.render_options_section(&mut page)?;
+    if has_verbs {
+        man.render_subcommands_section(&mut page)?;
+    }
+    if let Some(text) = last_words {
+        page.extend_from_slice(b".SH NOTES\n.nf\n");
+        for line in text.lines() {
+            page.extend_from_slice(verbatim(line).as_bytes());
+            page.push(b'\n');
+        }
+        page.extend_from_slice(b".fi\n");
+    }
+    Ok(page)
+}
+
+/// A line that roff prints as it stands: no command, no hyphen that may break, no escape.
+fn verbatim(line: &str) -> String {
+    let escaped = line
+        .replace('\\', "\\e")
+        .replace('-', "\\-")
+        .replace('\'', "\\(aq");
+    if escaped.starts_with('.') {
+        format!("\\&{escaped}")
+    } else {
+        escaped
+    }
+}
+
 fn write_page(
     folder: &Path,
     command: clap::Command,
@@ -60,10 +102,7 @@ fn write_page(
         .unwrap_or_else(|| command.get_name())
         .to_owned();
     let path = folder.join(format!("{name}.1"));
-    let mut page = Vec::new();
-    clap_mangen::Man::new(command.version(env!("CARGO_PKG_VERSION")))
-        .render(&mut page)
-        .map_err(|error| Failure::io("writing", &path, &error))?;
+    let page = page(&name, command).map_err(|error| Failure::io("writing", &path, &error))?;
     durable::write(&path, &page, Mode::READABLE)?;
     written.push(path);
     Ok(())

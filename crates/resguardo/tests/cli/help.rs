@@ -69,7 +69,19 @@ fn manual_pages() {
     for verb in VERBS {
         let page =
             std::fs::read_to_string(world.path(&format!("pages/resguardo-{verb}.1"))).unwrap();
-        assert!(page.starts_with(".ie") || page.contains(".TH"), "{verb}");
+        let title = format!(".TH RESGUARDO-{}", verb.to_uppercase());
+        assert!(page.contains(&title), "{title}: {page}");
+        assert!(
+            page.contains(&format!("resguardo\\-{verb} \\- ")),
+            "{verb}: {page}"
+        );
+        assert!(!page.contains("EXTRA"), "{verb}");
     }
+    let page = std::fs::read_to_string(world.path("pages/resguardo-drill.1")).unwrap();
+    let examples = page.split_once(".nf").unwrap().1;
+    assert!(
+        examples.contains("  resguardo drill                            the newest backup"),
+        "columns stay: {examples}"
+    );
     assert!(world.path("pages/resguardo.1").is_file());
 }
