@@ -8,6 +8,7 @@
 
 use std::fs::File;
 use std::io::{Seek as _, Write as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -91,7 +92,11 @@ pub(super) fn make(
 /// A new folder in `scratch`, which is made if need be.
 pub(super) fn private_folder(scratch: &Path) -> Result<PrivateFolder, EngineError> {
     let failed = |error| of_system("making a private folder in", scratch, error);
-    std::fs::create_dir_all(scratch).map_err(failed)?;
+    std::fs::DirBuilder::new()
+        .mode(0o700)
+        .recursive(true)
+        .create(scratch)
+        .map_err(failed)?;
     PrivateFolder::new(scratch, "resguardo-sqlite-").map_err(failed)
 }
 

@@ -6,6 +6,7 @@
 
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
@@ -25,7 +26,12 @@ impl PrivateFolder {
     /// Makes one in `parent`, whose name begins with `prefix`, and removes those of crashed processes.
     pub(super) fn new(parent: &Path, prefix: &str) -> io::Result<Self> {
         sweep(parent, prefix);
-        let folder = tempfile::Builder::new().prefix(prefix).tempdir_in(parent)?;
+        // From its creation on: whoever looks in meanwhile, or after a crash, must not see an image.
+        let only_ours = std::fs::Permissions::from_mode(0o700);
+        let folder = tempfile::Builder::new()
+            .prefix(prefix)
+            .permissions(only_ours)
+            .tempdir_in(parent)?;
         let draft = folder.path().join("lock.new");
         let lock = durable::create_private(&draft)?;
         match lock.lock() {
@@ -71,6 +77,15 @@ fn sweep(parent: &Path, prefix: &str) {
 mod tests {
     #![allow(clippy::disallowed_methods, reason = "test: files of its own")]
     use super::*;
+
+    #[test]
+    fn only_its_owner_may_enter_it() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = PrivateFolder::new(parent.path(), "a-").unwrap();
+        let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(folder.folder.path()), 0o700);
+        assert_eq!(mode(&folder.file(LOCK)), 0o600);
+    }
 
     #[test]
     fn what_a_crash_left_is_removed_and_what_is_in_use_is_not() {

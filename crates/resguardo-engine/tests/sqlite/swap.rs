@@ -222,3 +222,22 @@ fn the_new_file_has_the_mode_of_the_old_and_links_stay() {
     let mode = shop.path.metadata().unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o640);
 }
+
+#[test]
+fn nobody_else_sees_the_image_while_it_is_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("shop.sqlite");
+    let looked = std::cell::Cell::new(0);
+    let after = |_: Step| {
+        for entry in folder.path().read_dir().unwrap() {
+            let entry = entry.unwrap();
+            if entry.file_name().to_string_lossy().contains(".resguardo-") {
+                let mode = entry.metadata().unwrap().permissions().mode();
+                assert_eq!(mode & 0o777, 0o700);
+                looked.set(looked.get() + 1);
+            }
+        }
+    };
+    with_run(|run| restore_in_steps(&backup(), &path, run, &after)).unwrap();
+    assert!(looked.get() > 0, "the folder of the image was never seen");
+}
