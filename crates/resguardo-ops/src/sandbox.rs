@@ -18,6 +18,10 @@ use serde::{Deserialize, Serialize};
 use crate::process::{GroupLog, ProcessMark};
 
 const MARKER: &str = "sandbox.json";
+/// Version of the marker.
+const FORMAT: u32 = 1;
+/// Times that the removal of a sandbox is begun anew because entries of it vanished meanwhile.
+const REMOVALS_MAX: u32 = 8;
 
 /// What a marker says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -98,7 +102,7 @@ impl Sandbox {
         let file = open_with(&options, &path).map_err(failed("making", &path))?;
         file.lock().map_err(failed("locking", &path))?;
         let marker = Marker {
-            format: 1,
+            format: FORMAT,
             run,
             kept: false,
             groups: Vec::new(),
@@ -151,7 +155,7 @@ impl Sandbox {
         for group in &open.marker.groups {
             group.end_group();
         }
-        std::fs::remove_dir_all(&self.folder).map_err(failed("removing", &self.folder))
+        remove_all(&self.folder)
     }
 }
 
@@ -194,41 +198,88 @@ pub fn sweep(state: &Path) -> (Vec<PathBuf>, Vec<SandboxError>) {
             .file_name()
             .to_str()
             .is_some_and(|name| name.parse::<RunId>().is_ok());
-        if !is_ours || !is_dead(&folder) {
+        if !is_ours {
             continue;
         }
-        match std::fs::remove_dir_all(&folder) {
+        match is_dead(&folder) {
+            Ok(true) => {}
+            Ok(false) => continue,
+            Err(error) => {
+                errors.push(error);
+                continue;
+            }
+        }
+        match remove_all(&folder) {
             Ok(()) => swept.push(folder),
-            Err(error) => errors.push(failed("removing", &folder)(error)),
+            Err(error) => errors.push(error),
         }
     }
     (swept, errors)
 }
 
+/// Removes a sandbox. One that is gone already is: a sweep of another process may have come first.
+fn remove_all(folder: &Path) -> Result<(), SandboxError> {
+    // Somebody else who removes it at the same time makes single entries vanish, and not the whole.
+    for _ in 0..REMOVALS_MAX {
+        match std::fs::remove_dir_all(folder) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                if !folder.exists() {
+                    return Ok(());
+                }
+            }
+            other => return other.map_err(failed("removing", folder)),
+        }
+    }
+    std::fs::remove_dir_all(folder).map_err(failed("removing", folder))
+}
+
 /// Whether nobody holds the sandbox and nobody wants to keep it; what still runs for it is ended.
-fn is_dead(folder: &Path) -> bool {
-    let Ok(mut file) = File::open(folder.join(MARKER)) else {
+///
+/// # Errors
+/// If that cannot be told: it is left where it is.
+fn is_dead(folder: &Path) -> Result<bool, SandboxError> {
+    let path = folder.join(MARKER);
+    let mut file = match File::open(&path) {
+        Ok(file) => file,
         // Its process ended before it could lock it: `lock` is ours, so nobody is about to.
-        return true;
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(true),
+        Err(error) => return Err(failed("opening", &path)(error)),
     };
     match file.try_lock() {
         Ok(()) => {}
-        Err(TryLockError::WouldBlock | TryLockError::Error(_)) => return false,
+        Err(TryLockError::WouldBlock | TryLockError::Error(_)) => return Ok(false),
     }
-    let mut text = String::new();
-    // A marker that its process had no time to write names no group.
-    let _ = file.read_to_string(&mut text);
-    let marker: Option<Marker> = serde_json::from_str(&text).ok();
-    let Some(marker) = marker else {
-        return true;
+    let mut text = Vec::new();
+    file.read_to_end(&mut text)
+        .map_err(failed("reading", &path))?;
+    let Some(marker) = read_marker(&text, &path)? else {
+        return Ok(true);
     };
     if marker.kept {
-        return false;
+        return Ok(false);
     }
     for group in &marker.groups {
         group.end_group();
     }
-    true
+    Ok(true)
+}
+
+/// The marker; `None` if its process had no time to write one, so that it names no group.
+///
+/// # Errors
+/// If a newer version of Resguardo wrote it: it may be kept, and only that version knows.
+fn read_marker(text: &[u8], path: &Path) -> Result<Option<Marker>, SandboxError> {
+    #[derive(Deserialize)]
+    struct Version {
+        format: u32,
+    }
+    match serde_json::from_slice(text) {
+        Ok(Version { format }) if format > FORMAT => {
+            let why = format!("it has format {format}, this version of Resguardo knows {FORMAT}");
+            Err(failed("reading", path)(std::io::Error::other(why)))
+        }
+        _ => Ok(serde_json::from_slice(text).ok()),
+    }
 }
 
 fn lock_all(all: &Path) -> Result<File, SandboxError> {
@@ -310,6 +361,42 @@ mod tests {
         std::fs::create_dir_all(&stranger).unwrap();
         assert_eq!(sweep(state.path()).0, [half]);
         assert!(stranger.exists());
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_left_and_told() {
+        let state = tempfile::tempdir().unwrap();
+        let folder = state.path().join("sandboxes").join(run_id().to_string());
+        let marker = folder.join(MARKER);
+        std::fs::create_dir_all(&folder).unwrap();
+        // A link to itself can be opened by nobody, whoever he is.
+        std::os::unix::fs::symlink(MARKER, &marker).unwrap();
+        let (swept, errors) = sweep(state.path());
+        assert!(swept.is_empty() && errors.len() == 1, "{errors:?}");
+        std::fs::remove_file(&marker).unwrap();
+
+        write(&marker, r#"{"format":2,"run":1,"pinned":true}"#);
+        let (swept, errors) = sweep(state.path());
+        assert!(swept.is_empty() && errors.len() == 1, "{errors:?}");
+        let why = crate::run::described(&errors[0]);
+        assert!(why.contains("format 2"), "{why}");
+
+        // Half a marker is of a process that ended while it wrote.
+        write(&marker, r#"{"format":1,"ru"#);
+        assert_eq!(sweep(state.path()).0, [folder]);
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "test: a file of its own")]
+    fn write(path: &Path, text: &str) {
+        std::fs::write(path, text).unwrap();
+    }
+
+    #[test]
+    fn one_that_was_swept_already_is_gone() {
+        let state = tempfile::tempdir().unwrap();
+        let sandbox = Sandbox::create(state.path(), run_id()).unwrap();
+        std::fs::remove_dir_all(&sandbox.folder).unwrap();
+        sandbox.destroy().unwrap();
     }
 
     #[test]
