@@ -8,6 +8,7 @@ use crate::drill::DrillDone;
 mod html;
 mod markdown;
 mod page;
+mod spanish;
 mod words;
 
 /// The format of a report.
@@ -113,6 +114,35 @@ mod tests {
             "| failed | orders \\| &lt;b&gt;today&lt;/b&gt; | at least 1 | 0 | 0.00 s |"
         );
         assert!(page.contains("````\nit is too small\n```\n"), "{page}");
+    }
+
+    #[test]
+    fn built_in_checks_speak_the_language_of_the_report() {
+        let mut done = example();
+        let restored = format!("shop {} of 2026-11-22T02:00:00Z", done.backup.unwrap());
+        done.checks = vec![
+            CheckResult::new(
+                "restore",
+                CheckOutcome::Passed,
+                format!("{restored} comes back"),
+                "2 tables, 12288 bytes",
+            ),
+            CheckResult::compare("migrate", "exit code 0", "exit code 2"),
+            CheckResult::compare("pedidos de hoy", "at least 1", "no error in sight"),
+        ];
+        let spanish = render(&done, Format::Markdown, Language::Es);
+        for part in [
+            "**Fuente**: shop",
+            "**Respaldo**: 01jd",
+            "| restauración | vuelve shop",
+            "| 2 tablas, 12288 bytes |",
+            "| migración | código de salida 0 | código de salida 2 |",
+            "| pedidos de hoy | al menos 1 | no error in sight |",
+        ] {
+            assert!(spanish.contains(part), "{part}: {spanish}");
+        }
+        let english = render(&done, Format::Markdown, Language::En);
+        assert!(english.contains("| migrate | exit code 0 | exit code 2 |"));
     }
 
     #[test]

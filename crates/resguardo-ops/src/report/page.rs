@@ -73,7 +73,7 @@ pub(super) fn of(done: &DrillDone, words: &'static Words) -> Page {
             .checks
             .iter()
             .filter(|check| !check.detail.is_empty() && check.outcome != CheckOutcome::Passed)
-            .map(|check| (check.name.clone(), check.detail.clone()))
+            .map(|check| (words.check_name(&check.name), words.phrase(&check.detail)))
             .collect(),
         notes: done.notes.clone(),
         verify: done
@@ -164,9 +164,9 @@ fn row(check: &CheckResult, words: &Words) -> Vec<String> {
     let seconds = check.milliseconds as f64 / 1000.0;
     vec![
         words.outcome_of(check.outcome).to_owned(),
-        check.name.clone(),
-        check.expected.clone(),
-        check.actual.clone(),
+        words.check_name(&check.name),
+        words.phrase(&check.expected),
+        words.phrase(&check.actual),
         length(seconds),
     ]
 }

@@ -2,7 +2,7 @@
 
 use resguardo_model::{CheckOutcome, Verdict};
 
-use super::Language;
+use super::{Language, spanish};
 
 /// One language.
 pub(super) struct Words {
@@ -56,7 +56,14 @@ pub(super) struct Words {
     pub(super) notes: &'static str,
     pub(super) verify_with: &'static str,
     phase_names: [(&'static str, &'static str); 7],
+    /// Translates the name of a built-in check.
+    check_name: Translate,
+    /// Translates a phrase of ours in what was expected or found, or in why.
+    phrase: Translate,
 }
+
+/// None where it is no phrase of ours: values and messages of databases stay as they are.
+type Translate = fn(&str) -> Option<String>;
 
 impl Words {
     pub(super) fn verdict_of(&self, verdict: Verdict) -> &'static str {
@@ -82,6 +89,14 @@ impl Words {
             CheckOutcome::Skipped => self.check_skipped,
             CheckOutcome::Error => self.check_error,
         }
+    }
+
+    pub(super) fn check_name(&self, name: &str) -> String {
+        (self.check_name)(name).unwrap_or_else(|| name.to_owned())
+    }
+
+    pub(super) fn phrase(&self, text: &str) -> String {
+        (self.phrase)(text).unwrap_or_else(|| text.to_owned())
     }
 
     pub(super) fn phase_name<'a>(&self, name: &'a str) -> &'a str {
@@ -159,6 +174,8 @@ static EN: Words = Words {
         ("checks", "checks"),
         ("destroy", "destroy"),
     ],
+    check_name: |_| None,
+    phrase: |_| None,
 };
 
 static ES: Words = Words {
@@ -168,16 +185,16 @@ static ES: Words = Words {
     passed: "SUPERADO",
     failed: "NO SUPERADO",
     error: "ERROR",
-    means_passed: "La copia se restauró y todo lo que se comprobó está como debe.",
-    means_failed: "Algo no está como debe. La copia no está probada.",
-    means_error: "Algo no se pudo comprobar. La copia no está probada.",
+    means_passed: "El respaldo se restauró y todo lo que se comprobó está como debe.",
+    means_failed: "Algo no está como debe. El respaldo no está probado.",
+    means_error: "Algo no se pudo comprobar. El respaldo no está probado.",
     check_passed: "superada",
     check_failed: "fallida",
     check_skipped: "omitida",
     check_error: "error",
-    source: "Origen",
+    source: "Fuente",
     environment: "Entorno",
-    backup: "Copia",
+    backup: "Respaldo",
     file: "Archivo",
     taken_at: "Datos de",
     began: "Comenzó",
@@ -214,10 +231,12 @@ static ES: Words = Words {
     phase_names: [
         ("select", "selección"),
         ("restore", "restauración"),
-        ("compare", "comparación con la copia"),
+        ("compare", "comparación con el respaldo"),
         ("provision", "aprovisionamiento"),
         ("migrate", "migración"),
         ("checks", "comprobaciones"),
         ("destroy", "destrucción"),
     ],
+    check_name: spanish::check_name,
+    phrase: spanish::phrase,
 };
