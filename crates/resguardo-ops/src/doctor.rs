@@ -35,8 +35,8 @@ const CLOCK_WARNING_MILLISECONDS: u64 = 30_000;
 const CLOCK_PROBLEM_MILLISECONDS: u64 = 300_000;
 /// Below this, any run may fail for want of space.
 const FREE_BYTES_MIN: u64 = 100_000_000;
-/// Runs that are looked at.
-const RUNS_MAX: u32 = 200;
+/// Runs that are looked at, of all vaults together.
+const RUNS_MAX: u32 = 1000;
 
 /// Looks at the vault, the keys, the clock, disk space, the sources and the runs. The store itself is
 /// probed by whoever opened it.
@@ -298,7 +298,8 @@ fn seconds(span: Span) -> f64 {
     span.seconds() as f64
 }
 
-/// Runs that died, now or at an earlier look that nobody has mended by a run since.
+/// Runs of this vault that died or failed, now or at an earlier look, and that nobody has mended by a run
+/// since. All projects of a user share one catalog.
 fn runs(ctx: &Context, found: &mut Vec<Diagnosis>) {
     if let Err(error) = recover::sweep(ctx) {
         found.push(problem("runs", &described(&error), ""));
@@ -319,7 +320,12 @@ fn runs(ctx: &Context, found: &mut Vec<Diagnosis>) {
     // The newest run of each verb and source is the one that counts.
     let mut seen = HashSet::new();
     let mut ailing = 0;
-    for row in &rows {
+    let vault = ctx.vault.as_ref().map(|vault| vault.id());
+    for row in rows.iter().filter(|row| row.vault == vault) {
+        // Without a source it never began: a name was mistyped. Nothing is there to be repeated.
+        if row.source.is_none() && row.state == RunState::Failed {
+            continue;
+        }
         if row.state == RunState::Running || !seen.insert((row.verb, row.source.clone())) {
             continue;
         }

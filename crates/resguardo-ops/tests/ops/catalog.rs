@@ -3,11 +3,12 @@
 use resguardo_model::Severity;
 use resguardo_ops::catalog::{self, Catalog, CatalogError, RunRow, RunState};
 use resguardo_ops::doctor::{self, DoctorRequest};
+use resguardo_ops::drill::{self, DrillRequest};
 use resguardo_ops::process::ProcessMark;
-use resguardo_ops::{list, recover};
+use resguardo_ops::{Origin, list, recover};
 use rusqlite::Connection;
 
-use crate::world::{Watcher, World, run_drill, take};
+use crate::world::{Watcher, World, command_check, run_drill, take};
 
 #[test]
 fn a_rebuilt_catalog_knows_all_that_the_vault_tells() {
@@ -197,4 +198,36 @@ fn the_doctor_names_the_next_command_for_each_problem() {
             .iter()
             .any(|one| one.next.contains("resguardo init"))
     );
+}
+
+#[test]
+fn the_doctor_speaks_of_runs_of_this_vault_alone_and_of_no_mistyped_name() {
+    let world = World::new();
+    let ctx = world.context();
+    world.back_up_in(&ctx);
+    run_drill(&ctx, &world.shop()).unwrap();
+    // Another project of the same user: same catalog, another vault, and a drill that failed there.
+    let mut other = World::new();
+    other.catalog = ctx.catalog.clone();
+    let theirs = other.context();
+    other.back_up_in(&theirs);
+    let mut shop = other.shop();
+    shop.checks = vec![command_check("smoke", "exit 1")];
+    run_drill(&theirs, &shop).unwrap();
+    let of = |world: &World, ctx: &resguardo_ops::Context| {
+        let said = diagnoses(world, ctx);
+        let runs = said.into_iter().filter(|one| one.subject == "runs");
+        runs.map(|one| one.severity).collect::<Vec<_>>()
+    };
+    assert_eq!(of(&world, &ctx), [Severity::Ok]);
+    assert_eq!(of(&other, &theirs), [Severity::Warning]);
+
+    let request = DrillRequest {
+        origin: Origin::Backup("shp:latest".parse().unwrap()),
+        sources: &[],
+        keep: false,
+    };
+    drill::drill(&ctx, &request).unwrap_err();
+    assert_eq!(ctx.catalog.runs(1).unwrap()[0].state, RunState::Failed);
+    assert_eq!(of(&world, &ctx), [Severity::Ok]);
 }
