@@ -1,5 +1,7 @@
 //! `list`: the backups of the vault, and which of them are proven.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use resguardo_model::size::ByteSize;
 use resguardo_model::{SourceName, Verdict};
 use resguardo_ops::list::{self, ListedBackup};
@@ -67,12 +69,13 @@ pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
         return Ok(Exit::Done);
     }
     let now = invocation.clock.now();
+    let short = short_ids(&listed.backups);
     let rows = listed
         .backups
         .iter()
         .map(|backup| {
             vec![
-                short_id(backup, &listed.backups),
+                short[&backup.id.to_string()].clone(),
                 backup.source.to_string(),
                 time::moment(backup.taken_at, &opened.context.zone),
                 time::age(backup.taken_at, now),
