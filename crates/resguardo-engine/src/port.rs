@@ -157,6 +157,11 @@ pub trait BackupReader: Sync {
     /// What was known of the data when it was taken; a foreign file may know nothing.
     fn facts(&self) -> Option<&SourceFacts>;
 
+    /// The instant whose data it holds, where the backup itself tells it.
+    fn taken_at(&self) -> Option<Timestamp> {
+        None
+    }
+
     /// The files that it holds.
     fn files(&self) -> Vec<BackupFile>;
 
@@ -221,6 +226,13 @@ pub trait Engine: Send + Sync {
     /// Looks at the source and at the tools it needs, without changing anything: for `doctor`, and
     /// before every backup. `subject` of each answer is the given one.
     fn probe(&self, subject: &str, location: &Location) -> Vec<Diagnosis>;
+
+    /// Whether what lies at `location` is one of this kind and damaged, as far as a first look tells;
+    /// asked where `probe` found a problem. False where that cannot be told.
+    fn is_damaged(&self, location: &Location) -> bool {
+        let _ = location;
+        false
+    }
 
     /// Captures the source into `sink` from one consistent snapshot. When this returns `Ok`, every
     /// file was finished.
@@ -295,6 +307,8 @@ pub struct RestoreOptions {
     pub only: Vec<String>,
     /// Make it survive a loss of power. A sandbox does not need it.
     pub durable: bool,
+    /// Longest wait for a lock that somebody else holds on the target; the engine's own limit if `None`.
+    pub lock_timeout: Option<Duration>,
 }
 
 /// What a restore did.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use resguardo_engine::port::{CaptureRequest, Engine};
+use resguardo_engine::port::{CaptureRequest, Engine, EngineError};
 use resguardo_model::receipt::Verb;
 use resguardo_model::{BackupId, Reason, RunId, Severity, Sha256Digest, SourceName};
 use resguardo_vault::{Committed, Description, VaultError};
@@ -173,6 +173,7 @@ fn ready(engine: &dyn Engine, source: &SourceSpec) -> Result<(), OpsError> {
         Some(problem) => Err(OpsError::NotReady {
             source_name: source.name.clone(),
             problem: problem.message,
+            damaged: engine.is_damaged(&source.location),
             next: problem.next,
         }),
     }
@@ -291,7 +292,14 @@ pub fn export(ctx: &Context, source: &SourceSpec, out: &Path) -> Result<ExportDo
     };
     let paths = engine
         .export(&request, &out, ctx.run())
-        .map_err(OpsError::engine(format!("exporting {}", source.name)))?;
+        .map_err(|error| match error {
+            EngineError::Occupied { place, contents } => OpsError::Refused {
+                place,
+                why: format!("is taken: {contents}"),
+                next: "name another file, or put <time> into its name".to_owned(),
+            },
+            other => OpsError::engine(format!("exporting {}", source.name))(other),
+        })?;
     Ok(ExportDone {
         source: source.name.clone(),
         paths,

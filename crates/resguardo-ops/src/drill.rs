@@ -2,13 +2,16 @@
 //! sandbox is destroyed, and a signed receipt says how it went.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
 use resguardo_model::receipt::Verb;
 use resguardo_model::{
-    BackupId, CheckResult, EngineKind, Objectives, RunId, Sha256Digest, SourceName, Verdict,
+    BackupId, CheckOutcome, CheckResult, EngineKind, Objectives, RunId, Sha256Digest, SourceName,
+    Verdict,
 };
+use resguardo_vault::VaultError;
 use serde::{Deserialize, Serialize};
 
 use crate::catalog::RunState;
@@ -94,10 +97,11 @@ pub struct DrillDone {
 /// its result.
 ///
 /// # Errors
-/// If there is no such backup, file or source, or the drill was interrupted; the sandbox is gone then
-/// too, and a receipt says that the drill was interrupted.
+/// If there is no such backup, file or source, or no identity for a backup: nothing was begun, and no
+/// receipt speaks of it. If the drill was interrupted, the sandbox is gone too, and a receipt says so.
 pub fn drill(ctx: &Context, request: &DrillRequest<'_>) -> Result<DrillDone, OpsError> {
     recover::sweep(ctx)?;
+    can_be_read(ctx, &request.origin)?;
     let mut run = OpenRun::begin(ctx, Verb::Drill, None)?;
     let mut phases = Phases::new(&*ctx.progress);
     phases.begin("select");
@@ -110,6 +114,7 @@ pub fn drill(ctx: &Context, request: &DrillRequest<'_>) -> Result<DrillDone, Ops
     };
     let backup = selected.head().map(|stored| stored.head.backup);
     run.is_about(selected.source(), backup);
+    selected.tell_findings(ctx);
     let mut rehearsal = Rehearsal::new(ctx, &selected, run.started_at());
     let sandbox = match Sandbox::create(&ctx.state, run.id()) {
         Ok(sandbox) => {
@@ -154,6 +159,22 @@ pub fn drill(ctx: &Context, request: &DrillRequest<'_>) -> Result<DrillDone, Ops
     }
     phases.end();
     Ok(conclude(ctx, &selected, run, rehearsal, &phases, kept_at))
+}
+
+/// Where there is no identity, nothing can be said of a backup: a receipt about that would only make a
+/// good one look bad to everybody else.
+fn can_be_read(ctx: &Context, origin: &Origin) -> Result<(), OpsError> {
+    let Origin::Backup(reference) = origin else {
+        return Ok(());
+    };
+    if ctx.vault()?.can_read() {
+        return Ok(());
+    }
+    let stored = crate::refer::resolve(ctx, reference)?;
+    let doing = format!("drilling {}", crate::reader::describe(&stored));
+    Err(OpsError::vault(doing)(VaultError::NoIdentity {
+        object: stored.key.replace(".head.json", ".manifest.age"),
+    }))
 }
 
 /// Lets go of the target and destroys the sandbox, or keeps it.
@@ -213,7 +234,7 @@ fn conclude(
                 outcome: verdict_name(done.verdict),
                 subject: rehearsal.subject,
                 tools: done.tools.clone(),
-                details: details_of(&done),
+                details: details_of(&done, &rehearsal.of_others),
                 test: Some(Test::of(
                     &done,
                     selected.spec.and_then(|spec| spec.config_sha256),
@@ -289,18 +310,40 @@ const IN_PREDICATE: [&str; 8] = [
     "receipt",
 ];
 
-/// Everything else of a drill, for the receipt's details.
-fn details_of(done: &DrillDone) -> BTreeMap<String, serde_json::Value> {
-    let serde_json::Value::Object(fields) = value(done) else {
+/// Everything else of a drill, for the receipt's details. Receipts lie in the vault as plain text: what
+/// migrations, scripts, commands and applications said (the checks in `of_others`) may hold a secret, so
+/// that only its digest goes into them. The words themselves are for the terminal and the local report.
+fn details_of(done: &DrillDone, of_others: &Range<usize>) -> BTreeMap<String, serde_json::Value> {
+    let serde_json::Value::Object(mut fields) = value(done) else {
         unreachable!("a struct is written as an object");
     };
+    if let Some(serde_json::Value::Array(checks)) = fields.get_mut("checks") {
+        let last = of_others.end.min(checks.len());
+        for check in &mut checks[of_others.start.min(last)..last] {
+            seal_detail(check);
+        }
+    }
     let ours = fields
         .into_iter()
         .filter(|(name, _)| !IN_PREDICATE.contains(&name.as_str()));
     ours.collect()
 }
 
-/// The drill that a receipt speaks of.
+/// Puts the digest of a check's detail in the place of its text. Why a check was skipped are our words.
+fn seal_detail(check: &mut serde_json::Value) {
+    let Some(fields) = check.as_object_mut() else {
+        return;
+    };
+    if fields.get("outcome") == Some(&value(CheckOutcome::Skipped)) {
+        return;
+    }
+    if let Some(serde_json::Value::String(detail)) = fields.remove("detail") {
+        let digest = Sha256Digest::of(detail.as_bytes());
+        fields.insert("detail_sha256".to_owned(), value(digest));
+    }
+}
+
+/// The drill that a receipt speaks of, without what was said by others.
 pub(crate) fn from_receipt(statement: &resguardo_model::receipt::Statement) -> Option<DrillDone> {
     let predicate = &statement.predicate;
     if predicate.verb != Verb::Drill {

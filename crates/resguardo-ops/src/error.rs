@@ -60,6 +60,14 @@ pub enum OpsError {
         /// What there is instead, in words.
         there_is: String,
     },
+    /// The vault holds backups of the source, but none that a trusted writer signed.
+    #[error("no backup of {source_name} is signed by a writer that is trusted here, only by {}", writers.join(", "))]
+    OnlyUntrusted {
+        /// The source.
+        source_name: SourceName,
+        /// Who signed its backups.
+        writers: Vec<String>,
+    },
     /// More than one backup is meant.
     #[error("{reference} could be any of {}", candidates.join(", "))]
     Ambiguous {
@@ -92,6 +100,8 @@ pub enum OpsError {
         source_name: SourceName,
         /// What its probe found.
         problem: String,
+        /// What is there is damaged, so that the problem is the data's and not the way to it.
+        damaged: bool,
         /// The next command.
         next: String,
     },
@@ -127,6 +137,17 @@ pub enum OpsError {
         #[source]
         source: Box<OpsError>,
     },
+    /// An engine failed at the target of a restore.
+    #[error("{operation}")]
+    Target {
+        /// What was being done, with its object: `looking at new.db`.
+        operation: String,
+        /// The configured source that the target is, if it is one: its limits hold.
+        limits_of: Option<SourceName>,
+        /// The engine's error.
+        #[source]
+        source: Box<EngineError>,
+    },
     /// An engine failed.
     #[error("{operation}")]
     Engine {
@@ -154,6 +175,20 @@ pub enum OpsError {
         /// What was asked for.
         name: String,
     },
+    /// More than one receipt is meant.
+    #[error("{name} could be any of {}", candidates.join(", "))]
+    AmbiguousReceipt {
+        /// What was asked for.
+        name: String,
+        /// Those that it could be.
+        candidates: Vec<String>,
+    },
+    /// What lies in the vault as that receipt is none that its writer signed.
+    #[error("{message}")]
+    BadReceipt {
+        /// The key, and what is wrong with it.
+        message: String,
+    },
     /// A file or folder could not be read or written.
     #[error("{operation} {}", path.display())]
     Io {
@@ -179,6 +214,19 @@ impl OpsError {
         }
     }
 
+    pub(crate) fn target(
+        operation: impl Into<String>,
+        limits_of: Option<&SourceName>,
+    ) -> impl FnOnce(EngineError) -> Self {
+        let operation = operation.into();
+        let limits_of = limits_of.cloned();
+        move |source| Self::Target {
+            operation,
+            limits_of,
+            source: Box::new(source),
+        }
+    }
+
     pub(crate) fn vault(operation: impl Into<String>) -> impl FnOnce(VaultError) -> Self {
         let operation = operation.into();
         move |source| Self::Vault {
@@ -200,16 +248,18 @@ impl OpsError {
             | Self::UnknownFile { .. }
             | Self::Catalog(_)
             | Self::NoSuchReceipt { .. }
+            | Self::AmbiguousReceipt { .. }
             | Self::Io { .. } => ErrorKind::User,
             Self::NotAReference { .. } => ErrorKind::Usage,
-            Self::NotReady { .. } => ErrorKind::Unreachable,
-            Self::Refused { .. } => ErrorKind::Refused,
+            Self::NotReady { damaged: true, .. } | Self::BadReceipt { .. } => ErrorKind::Findings,
+            Self::NotReady { damaged: false, .. } => ErrorKind::Unreachable,
+            Self::Refused { .. } | Self::OnlyUntrusted { .. } => ErrorKind::Refused,
             Self::SafetyBackup { source, .. } => match source.kind() {
                 ErrorKind::Interrupted => ErrorKind::Interrupted,
                 _ => ErrorKind::Refused,
             },
             Self::Restore { source, .. } => source.kind(),
-            Self::Engine { source, .. } => engine_kind(source),
+            Self::Engine { source, .. } | Self::Target { source, .. } => engine_kind(source),
             Self::Vault { source, .. } => vault_kind(source),
             Self::Cancelled(_) => ErrorKind::Interrupted,
         }
@@ -228,6 +278,9 @@ impl OpsError {
             Self::NoSuchBackup { .. } | Self::Ambiguous { .. } => {
                 "see all backups with `resguardo list`"
             }
+            Self::OnlyUntrusted { .. } => {
+                "if you know that writer, trust it with `resguardo init --trust ed25519:...` after comparing it with the recovery kit"
+            }
             Self::NoSuchSource { .. } => "see the sources with `resguardo config show`",
             Self::UnknownFile { .. } => "name the kind of file with --source NAME",
             Self::NotReady { next, .. } | Self::Refused { next, .. } => return some(next),
@@ -238,10 +291,17 @@ impl OpsError {
                 "put that right, or give up the safety backup with --no-safety-backup"
             }
             Self::Restore { source, .. } => return source.hint(),
+            Self::Target {
+                limits_of, source, ..
+            } => return target_hint(source, limits_of.as_ref()),
             Self::Engine { source, .. } => return engine_hint(source),
             Self::Vault { source, .. } => return vault_hint(source),
             Self::Catalog(_) => "make it anew from the vault with `resguardo catalog rebuild`",
-            Self::NoSuchReceipt { .. } => "see all receipts with `resguardo receipts list`",
+            Self::NoSuchReceipt { .. } => {
+                "see all receipts with `resguardo receipts list`; four characters of a run's id name one"
+            }
+            Self::AmbiguousReceipt { .. } => "see all receipts with `resguardo receipts list`",
+            Self::BadReceipt { .. } => "see all that is wrong with `resguardo receipts verify`",
             Self::Io { .. } | Self::Cancelled(_) => return None,
         };
         some(hint)
@@ -327,6 +387,24 @@ fn engine_hint(error: &EngineError) -> Option<String> {
         EngineError::NoSuchTable { .. } => "see the tables with `resguardo show`",
         _ => return None,
     })
+}
+
+/// What to do where the target of a restore is in the way.
+fn target_hint(error: &EngineError, limits_of: Option<&SourceName>) -> Option<String> {
+    match error {
+        EngineError::Missing { .. } => some("make that folder, or add --create"),
+        EngineError::Denied { .. } => {
+            some("restore to a place where this user may write, or run as one who may")
+        }
+        EngineError::NotThatKind { .. } => some("name the database's file with --to"),
+        EngineError::Busy { .. } => Some(match limits_of {
+            Some(source) => format!(
+                "let whoever holds the lock finish, or raise lock_timeout of the source {source}"
+            ),
+            None => "let whoever holds the lock finish, then run the same command again".to_owned(),
+        }),
+        other => engine_hint(other),
+    }
 }
 
 fn vault_kind(error: &VaultError) -> ErrorKind {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use resguardo_engine::port::{BackupReader, Engine, EngineError};
-use resguardo_model::{EngineKind, SourceName};
+use resguardo_model::{EngineKind, Finding, SourceName};
 use resguardo_vault::StoredHead;
 
 use crate::context::Context;
@@ -35,6 +35,8 @@ pub(crate) struct Selected<'a> {
     /// The configured source that it is a backup of.
     pub(crate) spec: Option<&'a SourceSpec>,
     pub(crate) from: From,
+    /// What is wrong with other backups of the source, one of which may be what was meant.
+    findings: Vec<Finding>,
 }
 
 pub(crate) enum From {
@@ -53,11 +55,12 @@ pub(crate) fn select<'a>(
 ) -> Result<Selected<'a>, OpsError> {
     match origin {
         Origin::Backup(reference) => {
-            let stored = refer::resolve(ctx, reference)?;
+            let (stored, findings) = refer::resolve_with_findings(ctx, reference)?;
             Ok(Selected {
                 engine: Arc::clone(ctx.engines.get(stored.head.engine)?),
                 spec: sources.iter().find(|spec| spec.name == stored.head.source),
                 from: From::Head(Box::new(stored)),
+                findings,
             })
         }
         Origin::File { path, source } => {
@@ -78,6 +81,7 @@ pub(crate) fn select<'a>(
                 engine,
                 spec,
                 from: From::File(path.clone()),
+                findings: Vec::new(),
             })
         }
     }
@@ -126,6 +130,20 @@ impl Selected<'_> {
         match &self.from {
             From::Head(stored) => describe(stored),
             From::File(path) => path.display().to_string(),
+        }
+    }
+
+    /// Tells whoever watches what is wrong with other backups of the source: the one that was chosen may
+    /// not be the newest that was taken.
+    pub(crate) fn tell_findings(&self, ctx: &Context) {
+        for finding in &self.findings {
+            ctx.progress.note(&finding.message);
+        }
+        if let (false, Some(stored)) = (self.findings.is_empty(), self.head()) {
+            ctx.progress.note(&format!(
+                "{} may not be the newest that was taken; `resguardo verify --all` says more",
+                describe(stored)
+            ));
         }
     }
 

@@ -3,6 +3,7 @@
 use std::io::Read;
 use std::path::PathBuf;
 
+use jiff::Timestamp;
 use resguardo_engine::port::{BackupFile, BackupReader, ReadError, Run};
 use resguardo_model::{FilePath, SourceFacts};
 use resguardo_vault::{Snapshot, StoredHead, VaultError};
@@ -40,6 +41,10 @@ impl BackupReader for SnapshotReader {
 
     fn facts(&self) -> Option<&SourceFacts> {
         Some(&self.0.manifest().header.facts)
+    }
+
+    fn taken_at(&self) -> Option<Timestamp> {
+        Some(self.0.head().head.taken_at)
     }
 
     fn files(&self) -> Vec<BackupFile> {

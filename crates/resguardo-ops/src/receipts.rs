@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use resguardo_model::receipt::{Statement, Verb};
-use resguardo_model::{BackupId, Finding, RunId, Sha256Digest, SourceName, WriterId};
+use resguardo_model::{BackupId, Finding, FindingKind, RunId, Sha256Digest, SourceName, WriterId};
 use resguardo_vault::{StoredReceipt, verify_envelope};
 
 use crate::context::Context;
@@ -12,6 +12,9 @@ use crate::drill::{self, DrillDone};
 use crate::error::OpsError;
 use crate::history;
 use crate::run::described;
+
+/// The fewest characters of a run's id that name its receipt.
+const PREFIX_CHARACTERS_MIN: usize = 4;
 
 /// One receipt in a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,12 +65,13 @@ pub struct FileVerified {
     pub writer: Option<WriterId>,
 }
 
-/// Lists the receipts of one source or of all, each with its signature and chain checked. Needs no key.
+/// Lists the receipts of one source or of all, each read from the vault now, with its signature and chain
+/// checked. Needs no key. The catalog's cache is never asked: this is what `receipts verify` believes.
 ///
 /// # Errors
 /// If there is no vault, or it cannot be read.
 pub fn list(ctx: &Context, source: Option<&SourceName>) -> Result<ReceiptsListed, OpsError> {
-    let all = history::receipts(ctx, source)?;
+    let all = history::receipts_now(ctx, source)?;
     let mut receipts: Vec<_> = all.receipts.iter().map(summary).collect();
     receipts.sort_by_key(|receipt| (receipt.finished_at, receipt.sequence));
     Ok(ReceiptsListed {
@@ -76,12 +80,15 @@ pub fn list(ctx: &Context, source: Option<&SourceName>) -> Result<ReceiptsListed
     })
 }
 
-/// Finds a receipt by the beginning of its run's id (at least four characters), its key, or `latest`.
+/// Finds a receipt by the beginning of its run's id (at least four characters), its key, or `latest`. It
+/// is read from the vault now, and its signature holds.
 ///
 /// # Errors
-/// [`OpsError::NoSuchReceipt`], [`OpsError::Ambiguous`].
+/// [`OpsError::NoSuchReceipt`], [`OpsError::AmbiguousReceipt`]; [`OpsError::BadReceipt`] if what lies in the
+/// vault under that name is forged.
 pub fn find(ctx: &Context, name: &str) -> Result<StoredReceipt, OpsError> {
-    let mut all = history::receipts(ctx, None)?.receipts;
+    let read = history::receipts_now(ctx, None)?;
+    let mut all = read.receipts;
     all.sort_by_key(|receipt| {
         let predicate = &receipt.statement.predicate;
         (predicate.finished_at, predicate.sequence)
@@ -92,16 +99,27 @@ pub fn find(ctx: &Context, name: &str) -> Result<StoredReceipt, OpsError> {
     if name == "latest" {
         return all.pop().ok_or_else(none);
     }
-    let fits = |receipt: &StoredReceipt| {
-        let run = receipt.statement.predicate.run.to_string();
-        receipt.key == name || name.len() >= 4 && run.starts_with(name)
+    // The run is the last part of the key, and a forged receipt has no other.
+    let is_named = |key: &str| {
+        let run = key.rsplit('/').next().unwrap_or(key);
+        key == name || name.len() >= PREFIX_CHARACTERS_MIN && run.starts_with(name)
     };
+    let forged = read
+        .findings
+        .into_iter()
+        .find(|finding| finding.kind == FindingKind::ReceiptForged && is_named(&finding.object));
+    if let Some(finding) = forged {
+        return Err(OpsError::BadReceipt {
+            message: finding.message,
+        });
+    }
+    let fits = |receipt: &StoredReceipt| is_named(&receipt.key);
     let mut found: Vec<_> = all.into_iter().filter(fits).collect();
     match found.len() {
         0 => Err(none()),
         1 => Ok(found.remove(0)),
-        _ => Err(OpsError::Ambiguous {
-            reference: name.to_owned(),
+        _ => Err(OpsError::AmbiguousReceipt {
+            name: name.to_owned(),
             candidates: found
                 .into_iter()
                 .map(|receipt| receipt.key)

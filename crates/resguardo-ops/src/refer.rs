@@ -6,8 +6,12 @@
 //! | `latest` | the newest, if the vault holds one source only |
 //! | `shop`, `shop:latest` | the newest of `shop` |
 //! | `shop@2026-11-20` | the newest of `shop` taken up to the end of that day |
-//! | `shop@2026-11-20T14:00` | the newest of `shop` taken up to that minute (or second) |
-//! | `shop@2026-11-20T14:00:00Z` | the same, with an offset of its own |
+//! | `shop@2026-11-20T14:00` | the newest of `shop` taken up to the end of that minute |
+//! | `shop@2026-11-20T14:00:30` | the newest of `shop` taken up to that second |
+//! | `shop@2026-11-20T14:00:30Z` | the same, with an offset of its own |
+//!
+//! The newest is the last that was signed, by the heads' sequence: a writer's clock may be wrong. Only what
+//! is named by a moment goes by the clock.
 //!
 //! Days and times without an offset are read in the zone of [`Context::zone`]. A backup with reason
 //! `safety` holds what a restore was about to overwrite; it is never the newest, and is named by its id.
@@ -19,8 +23,8 @@ use std::str::FromStr;
 use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp};
-use resguardo_model::{Reason, SourceName};
-use resguardo_vault::StoredHead;
+use resguardo_model::{Finding, Head, Reason, SourceName};
+use resguardo_vault::{Heads, StoredHead};
 
 use crate::context::Context;
 use crate::error::OpsError;
@@ -54,11 +58,18 @@ pub enum Reference {
 pub enum Moment {
     /// A day: its end is meant.
     Day(Date),
-    /// A local time.
+    /// A local time to the second.
     Local(DateTime),
-    /// A time with its own offset.
+    /// A local time without seconds: the end of the minute is meant.
+    Minute(DateTime),
+    /// A time with its own offset, to the second.
     Exact(Timestamp),
+    /// A time with its own offset and without seconds: the end of the minute is meant.
+    ExactMinute(Timestamp),
 }
+
+/// From the beginning of a minute to its last instant.
+const MINUTE_NANOSECONDS: i64 = 60_000_000_000 - 1;
 
 impl Moment {
     /// The last instant that it includes, in `zone`.
@@ -69,13 +80,30 @@ impl Moment {
                 let start = next.to_zoned(zone.clone()).ok()?.timestamp();
                 start.checked_sub(Span::new().nanoseconds(1)).ok()
             }
-            Self::Local(time) => time
-                .to_zoned(zone.clone())
-                .ok()
-                .map(|zoned| zoned.timestamp()),
+            Self::Local(time) => instant_of(*time, zone),
+            Self::Minute(time) => end_of_minute(instant_of(*time, zone)?),
             Self::Exact(instant) => Some(*instant),
+            Self::ExactMinute(instant) => end_of_minute(*instant),
         }
     }
+}
+
+fn instant_of(time: DateTime, zone: &TimeZone) -> Option<Timestamp> {
+    let zoned = time.to_zoned(zone.clone()).ok()?;
+    Some(zoned.timestamp())
+}
+
+fn end_of_minute(start: Timestamp) -> Option<Timestamp> {
+    let rest = Span::new().nanoseconds(MINUTE_NANOSECONDS);
+    start.checked_add(rest).ok()
+}
+
+/// Whether seconds are written: six digits of a time, before any fraction or offset.
+fn has_seconds(text: &str) -> bool {
+    let (_, time) = text.split_once(['T', 't', ' ']).unwrap_or(("", text));
+    let clock = time.split(['.', ',', 'Z', 'z', '+', '-', '[']).next();
+    let digits = clock.unwrap_or(time).bytes().filter(u8::is_ascii_digit);
+    digits.count() >= 6
 }
 
 impl FromStr for Moment {
@@ -83,7 +111,11 @@ impl FromStr for Moment {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         if let Ok(instant) = text.parse::<Timestamp>() {
-            return Ok(Self::Exact(instant));
+            return Ok(if has_seconds(text) {
+                Self::Exact(instant)
+            } else {
+                Self::ExactMinute(instant)
+            });
         }
         // A date parses as a date and time at midnight too; the day is meant then.
         if let Ok(day) = text.parse::<Date>()
@@ -91,8 +123,13 @@ impl FromStr for Moment {
         {
             return Ok(Self::Day(day));
         }
+        let of = if has_seconds(text) {
+            Self::Local
+        } else {
+            Self::Minute
+        };
         text.parse::<DateTime>()
-            .map(Self::Local)
+            .map(of)
             .map_err(|_| format!("{text:?} is no day or time like 2026-11-20 or 2026-11-20T14:00"))
     }
 }
@@ -101,8 +138,8 @@ impl fmt::Display for Moment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Day(day) => day.fmt(f),
-            Self::Local(time) => time.fmt(f),
-            Self::Exact(instant) => instant.fmt(f),
+            Self::Local(time) | Self::Minute(time) => time.fmt(f),
+            Self::Exact(instant) | Self::ExactMinute(instant) => instant.fmt(f),
         }
     }
 }
@@ -158,10 +195,28 @@ impl fmt::Display for Reference {
 ///
 /// # Errors
 /// [`OpsError::NoSuchBackup`], [`OpsError::NoSuchSource`] and [`OpsError::Ambiguous`] say what there
-/// is; [`OpsError::Vault`].
+/// is; [`OpsError::OnlyUntrusted`]; [`OpsError::Vault`].
 pub fn resolve(ctx: &Context, reference: &Reference) -> Result<StoredHead, OpsError> {
-    let heads = history::heads(ctx, None)?.heads;
-    choose(&heads, reference, &ctx.zone).cloned()
+    resolve_with_findings(ctx, reference).map(|(stored, _)| stored)
+}
+
+/// As [`resolve`]; also tells what is wrong with other heads of that source, where the backup was not
+/// named by its id: one of them may be what was meant.
+pub(crate) fn resolve_with_findings(
+    ctx: &Context,
+    reference: &Reference,
+) -> Result<(StoredHead, Vec<Finding>), OpsError> {
+    let Heads {
+        heads,
+        mut findings,
+    } = history::heads(ctx, None)?;
+    let stored = choose(&heads, reference, &ctx.zone)?.clone();
+    let by_id = match reference {
+        Reference::Word(word) => stored.head.source.as_str() != word,
+        Reference::Latest | Reference::LatestOf(_) | Reference::At { .. } => false,
+    };
+    findings.retain(|finding| !by_id && finding.source.as_ref() == Some(&stored.head.source));
+    Ok((stored, findings))
 }
 
 /// Chooses among all heads of a vault.
@@ -237,7 +292,16 @@ fn newest<'a>(
         .filter(|stored| stored.trusted)
         .filter(|stored| stored.head.source == *source && stored.head.reason != Reason::safety())
         .filter(|stored| until.is_none_or(|until| stored.head.taken_at <= until))
-        .max_by_key(|stored| (stored.head.taken_at, stored.head.sequence))
+        .max_by_key(|stored| {
+            let Head {
+                taken_at, sequence, ..
+            } = stored.head;
+            // What is equal in the one order is told apart by the other.
+            match until {
+                Some(_) => (taken_at.as_nanosecond(), i128::from(sequence)),
+                None => (i128::from(sequence), taken_at.as_nanosecond()),
+            }
+        })
 }
 
 fn by_prefix<'a>(
@@ -264,11 +328,19 @@ fn none(reference: &Reference, heads: &[StoredHead], source: Option<&SourceName>
     let there_is = match source {
         None => what_there_is(heads),
         Some(source) => {
-            let of_source = heads.iter().filter(|stored| stored.head.source == *source);
-            let trusted = of_source.filter(|stored| stored.trusted);
+            let of_source = || heads.iter().filter(|stored| stored.head.source == *source);
+            let trusted = of_source().filter(|stored| stored.trusted);
             match trusted.min_by_key(|stored| stored.head.taken_at) {
                 Some(oldest) => format!("the oldest of {source} is {}", named(oldest)),
-                None => format!("no backup of {source} is signed by a writer that is trusted here"),
+                None => {
+                    let writers: BTreeSet<_> = of_source()
+                        .map(|stored| stored.head.writer.to_string())
+                        .collect();
+                    return OpsError::OnlyUntrusted {
+                        source_name: source.clone(),
+                        writers: shortened(writers.into_iter().collect()),
+                    };
+                }
             }
         }
     };

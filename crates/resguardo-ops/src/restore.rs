@@ -91,7 +91,7 @@ pub fn inspect(
     let engine = ctx.engines.get(engine)?;
     let target = engine
         .open_target(to)
-        .map_err(OpsError::engine(format!("opening {to}")))?;
+        .map_err(OpsError::target(format!("opening {to}"), None))?;
     look_at(&*target, engine.kind(), sources)
 }
 
@@ -139,12 +139,13 @@ fn attempt(
     let selected = origin::select(ctx, &request.origin, request.sources)?;
     let backup = selected.head().map(|stored| stored.head.backup);
     run.is_about(selected.source(), backup);
+    selected.tell_findings(ctx);
     let reader = selected.open(ctx)?;
     let to = &request.to;
     let target = selected
         .engine
         .open_target(to)
-        .map_err(OpsError::engine(format!("opening {to}")))?;
+        .map_err(OpsError::target(format!("opening {to}"), None))?;
     let found = look_at(&*target, selected.kind(), request.sources)?;
     let occupied = matches!(found.state, TargetState::Occupied { .. });
     if let TargetState::Occupied { name, contents } = &found.state {
@@ -161,9 +162,11 @@ fn attempt(
         clean: request.clean,
         only: request.only.clone(),
         durable: true,
+        lock_timeout: limits(&selected, &found, request).map(|spec| spec.lock_timeout),
     };
     let outcome = Outcome {
         selected: &selected,
+        taken_at: selected.taken_at().or(reader.taken_at()),
         found: &found,
         request,
         safety_backup,
@@ -209,7 +212,7 @@ fn succeeded(
         origin: selected.describe(),
         backup: selected.head().map(|stored| stored.head.backup),
         source: selected.source().cloned(),
-        taken_at: selected.taken_at(),
+        taken_at: outcome.taken_at,
         target: outcome.found.place.clone(),
         tables: restored.tables,
         bytes: restored.bytes,
@@ -228,7 +231,7 @@ fn look_at(
     let place = target.describe();
     let state = target
         .state()
-        .map_err(OpsError::engine(format!("looking at {place}")))?;
+        .map_err(OpsError::target(format!("looking at {place}"), None))?;
     let is_source = sources
         .iter()
         .find(|spec| spec.engine == kind && target.is_same_as(&spec.location))
@@ -238,6 +241,19 @@ fn look_at(
         state,
         is_source,
     })
+}
+
+/// The configured source whose limits hold: the one that the target is, else the one whose data comes.
+fn limits<'a>(
+    selected: &Selected<'a>,
+    found: &Inspection,
+    request: &RestoreRequest<'a>,
+) -> Option<&'a SourceSpec> {
+    let target = request
+        .sources
+        .iter()
+        .find(|spec| Some(&spec.name) == found.is_source.as_ref());
+    target.or(selected.spec)
 }
 
 /// Whether what is there may be replaced: only if that was asked for, and its name was typed.

@@ -6,6 +6,7 @@ use std::io::{self, BufReader, Read, Write as _};
 use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
+use jiff::Timestamp;
 use resguardo_model::{CancelToken, FilePath, Sha256Digest, SourceFacts};
 use sha2::Digest as _;
 
@@ -71,6 +72,7 @@ pub(super) fn open_file(
     }
     Ok(FileBackup {
         description: place(file),
+        taken_at: meta.as_ref().map(|(_, meta)| meta.taken_at),
         facts: meta.map(|(_, meta)| meta.facts()),
         file: BackupFile {
             path: file_path(&names.database),
@@ -232,6 +234,7 @@ impl Image {
 /// A file as a backup.
 pub(super) struct FileBackup {
     description: String,
+    taken_at: Option<Timestamp>,
     facts: Option<SourceFacts>,
     file: BackupFile,
     path: PathBuf,
@@ -265,6 +268,10 @@ impl BackupReader for FileBackup {
 
     fn facts(&self) -> Option<&SourceFacts> {
         self.facts.as_ref()
+    }
+
+    fn taken_at(&self) -> Option<Timestamp> {
+        self.taken_at
     }
 
     fn files(&self) -> Vec<BackupFile> {

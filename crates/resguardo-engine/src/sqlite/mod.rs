@@ -68,6 +68,10 @@ impl Engine for SqliteEngine {
         probe::probe(subject, location)
     }
 
+    fn is_damaged(&self, location: &Location) -> bool {
+        probe::is_damaged(location)
+    }
+
     fn capture(
         &self,
         request: &CaptureRequest,

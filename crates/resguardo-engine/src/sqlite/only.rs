@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 
@@ -39,13 +40,15 @@ pub(super) fn tables(
     let wanted = find(&source, &options.only, target)?;
     let header = facts::header(&source, &image.path)?;
     drop(source);
+    let lock_timeout = options.lock_timeout.unwrap_or(LOCK_TIMEOUT);
     let mut notes = Vec::new();
     let bytes = if matches!(state, TargetState::Occupied { .. }) {
-        let connection = open::writing(target, std::time::Duration::ZERO)
+        let connection = open::writing(target, Duration::ZERO)
             .map_err(|error| super::failure::of_sqlite("opening", target, error))?;
         let copy = Copy {
             connection,
             place: target,
+            lock_timeout,
             run,
         };
         copy.replace(&image.path, &wanted)?;
@@ -56,6 +59,7 @@ pub(super) fn tables(
         let copy = Copy {
             connection,
             place: target,
+            lock_timeout,
             run,
         };
         notes.extend(copy.fill(&image.path, &wanted, header.wal)?);
@@ -67,7 +71,7 @@ pub(super) fn tables(
             image: &part,
             target,
             durable: options.durable,
-            lock_timeout: LOCK_TIMEOUT,
+            lock_timeout,
         };
         notes.extend(swap.run(run.cancel, &|_| {})?);
         bytes
@@ -154,6 +158,7 @@ fn new_database(
 struct Copy<'a> {
     connection: Connection,
     place: &'a Path,
+    lock_timeout: Duration,
     run: Run<'a>,
 }
 
@@ -163,7 +168,8 @@ impl Copy<'_> {
         let watch = Watch::over(&self.connection, self.run.cancel, None);
         let named = |error| self.named(&watch, error);
         self.prepare(image).map_err(named)?;
-        open::patiently(LOCK_TIMEOUT, self.run.cancel, self.place, "locking", || {
+        let patience = self.lock_timeout;
+        open::patiently(patience, self.run.cancel, self.place, "locking", || {
             self.connection.execute_batch("begin immediate")
         })?
         .map_err(named)?;

@@ -29,6 +29,11 @@ pub(super) fn probe(subject: &str, location: &Location) -> Vec<Diagnosis> {
     }]
 }
 
+/// Whether it is a database that is damaged.
+pub(super) fn is_damaged(location: &Location) -> bool {
+    matches!(look(location), Err(EngineError::Corrupt { .. }))
+}
+
 fn look(location: &Location) -> Result<String, EngineError> {
     let found = Found::at(&location::path_of(location)?)?;
     let connection = open::reading(&found.path, LOCK_TIMEOUT, &CancelToken::new())?;

@@ -18,7 +18,7 @@ use crate::port::{
     BackupFile, BackupReader, EngineError, ReadError, RestoreOptions, Restored, Run,
 };
 
-/// Longest wait for the lock of a database that is to be replaced.
+/// Longest wait for the lock of a database that is to be replaced, where nobody says another.
 pub(super) const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// An image in a folder of its own beside the target, removed with this value.
@@ -156,7 +156,7 @@ pub(super) fn whole(
         image: &image.path,
         target,
         durable: options.durable,
-        lock_timeout: LOCK_TIMEOUT,
+        lock_timeout: options.lock_timeout.unwrap_or(LOCK_TIMEOUT),
     }
     .run(run.cancel, after)?;
     Ok(Restored {

@@ -44,20 +44,8 @@ impl FileTarget {
         name.to_string_lossy().into_owned()
     }
 
-    fn occupied(&self, contents: String) -> TargetState {
-        TargetState::Occupied {
-            name: self.name(),
-            contents,
-        }
-    }
-}
-
-impl Target for FileTarget {
-    fn describe(&self) -> String {
-        place(&self.path)
-    }
-
-    fn state(&self) -> Result<TargetState, EngineError> {
+    /// What lies there; `lock_timeout` is the longest wait for a lock.
+    fn state_within(&self, lock_timeout: Duration) -> Result<TargetState, EngineError> {
         let path = self.real();
         let bytes = match path.metadata() {
             Ok(metadata) if metadata.is_file() => metadata.len(),
@@ -78,7 +66,7 @@ impl Target for FileTarget {
             return Ok(TargetState::Empty);
         }
         let size = ByteSize(bytes + log_bytes);
-        match contents(&path) {
+        match contents(&path, lock_timeout) {
             Ok((0, _, 0)) => Ok(TargetState::Empty),
             Ok((tables, rows, _)) => {
                 Ok(self.occupied(format!("{tables} tables, {rows} rows, {size}")))
@@ -91,6 +79,23 @@ impl Target for FileTarget {
             }
             Err(error) => Err(error),
         }
+    }
+
+    fn occupied(&self, contents: String) -> TargetState {
+        TargetState::Occupied {
+            name: self.name(),
+            contents,
+        }
+    }
+}
+
+impl Target for FileTarget {
+    fn describe(&self) -> String {
+        place(&self.path)
+    }
+
+    fn state(&self) -> Result<TargetState, EngineError> {
+        self.state_within(LOCK_TIMEOUT)
     }
 
     fn is_same_as(&self, location: &Location) -> bool {
@@ -110,7 +115,7 @@ impl Target for FileTarget {
         options: &RestoreOptions,
         run: Run<'_>,
     ) -> Result<Restored, EngineError> {
-        let state = self.state()?;
+        let state = self.state_within(options.lock_timeout.unwrap_or(LOCK_TIMEOUT))?;
         if let TargetState::Occupied { contents, .. } = &state
             && !options.clean
         {
@@ -162,8 +167,8 @@ impl Target for FileTarget {
 }
 
 /// Tables, rows, and objects of the schema.
-fn contents(path: &Path) -> Result<(usize, u64, i64), EngineError> {
-    let connection = open::reading(path, LOCK_TIMEOUT, &CancelToken::new())?;
+fn contents(path: &Path, lock_timeout: Duration) -> Result<(usize, u64, i64), EngineError> {
+    let connection = open::reading(path, lock_timeout, &CancelToken::new())?;
     let counted = || -> Result<(usize, u64, i64), rusqlite::Error> {
         let objects =
             connection.query_row("select count(*) from sqlite_schema", [], |row| row.get(0))?;

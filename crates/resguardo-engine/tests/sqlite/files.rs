@@ -69,6 +69,7 @@ fn every_ending_exports_and_opens() {
         let written = export(&shop, name).unwrap();
         let backup = open(&shop, &written[0]).unwrap();
         assert_eq!(backup.facts().unwrap().rows(), 273, "{name}");
+        assert!(backup.taken_at().is_some(), "{name}");
         let file = &backup.files()[0];
         assert_eq!(
             file.sha256,
@@ -214,7 +215,7 @@ fn a_foreign_file_restores_and_its_counts_are_skipped_not_passed() {
     gzip.write_all(&std::fs::read(&shop.path).unwrap()).unwrap();
     gzip.finish().unwrap();
     let backup = open(&shop, &path).unwrap();
-    assert!(backup.facts().is_none());
+    assert!(backup.facts().is_none() && backup.taken_at().is_none());
     let folder = shop.folder.path().join("sandbox");
     std::fs::create_dir(&folder).unwrap();
     let target = shop.engine.open_sandbox(&folder, None).unwrap();

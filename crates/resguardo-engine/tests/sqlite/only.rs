@@ -21,6 +21,7 @@ fn restore(
         clean: true,
         only: only.iter().map(|name| (*name).to_owned()).collect(),
         durable: true,
+        ..RestoreOptions::default()
     };
     with_run(|run| target.restore(backup, &options, run))
 }

@@ -102,6 +102,11 @@ fn what_is_damaged() {
     let short = Shop::new("delete", 300, 0);
     let bytes = std::fs::read(&short.path).unwrap();
     std::fs::write(&short.path, &bytes[..bytes.len() / 2]).unwrap();
+    for shop in [&schema, &short] {
+        assert!(shop.engine.is_damaged(&shop.location()));
+    }
+    let missing = Location::new("/nowhere/shop.sqlite");
+    assert!(!short.engine.is_damaged(&missing), "it is not there at all");
     for shop in [&schema, &short, &inside] {
         let error =
             capture(&shop.engine, &shop.location()).expect_err("a damaged database is no source");

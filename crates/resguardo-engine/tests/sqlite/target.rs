@@ -255,11 +255,16 @@ fn an_open_database_is_not_replaced() {
         holder.execute_batch(script).unwrap();
         let options = RestoreOptions {
             clean: true,
+            lock_timeout: Some(std::time::Duration::from_millis(100)),
             ..RestoreOptions::default()
         };
         let result = with_run(|run| target(&shop, &shop.path).restore(&backup, &options, run));
         let error = result.expect_err("somebody uses it");
         assert!(matches!(error, EngineError::Busy { .. }), "{mode}: {error}");
+        assert!(
+            error.to_string().contains("waited 0.1 s"),
+            "{mode}: {error}"
+        );
         drop(holder);
         assert_eq!(
             crate::shop::number(&shop.path, "select count(*) from customer"),

@@ -165,6 +165,22 @@ impl Catalog {
         })
     }
 
+    /// Forgets receipts that are not what they were.
+    pub(crate) fn forget_receipts<'a>(
+        &self,
+        vault: VaultId,
+        keys: impl Iterator<Item = &'a str>,
+    ) -> Result<(), CatalogError> {
+        self.in_transaction("removing receipts from", |connection| {
+            let mut statement =
+                connection.prepare_cached("delete from receipts where vault = ?1 and key = ?2")?;
+            for key in keys {
+                statement.execute(params![vault.to_string(), key])?;
+            }
+            Ok(())
+        })
+    }
+
     /// Forgets everything that the vault can tell again.
     pub(crate) fn forget_vault(&self, vault: VaultId) -> Result<(), CatalogError> {
         self.in_transaction("emptying", |connection| {

@@ -2,6 +2,7 @@
 //! one becomes a check's result, and the steps that needed it are said not to have run.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::time::Instant;
 
 use jiff::Timestamp;
@@ -34,6 +35,8 @@ pub(super) struct Rehearsal<'a> {
     pub(super) objectives: Objectives,
     pub(super) taken_at: Option<Timestamp>,
     pub(super) checks: Vec<CheckResult>,
+    /// Those of `checks` whose details are words of the user's scripts, commands and applications.
+    pub(super) of_others: Range<usize>,
     pub(super) subject: Vec<Subject>,
     pub(super) tools: BTreeMap<String, String>,
     pub(super) notes: Vec<String>,
@@ -51,6 +54,7 @@ impl<'a> Rehearsal<'a> {
             objectives: spec.map(|spec| spec.objectives).unwrap_or_default(),
             taken_at: selected.taken_at(),
             checks: Vec::new(),
+            of_others: 0..0,
             subject: selected
                 .head()
                 .map(receipt::subjects_of)
@@ -82,16 +86,19 @@ impl<'a> Rehearsal<'a> {
                 spec,
                 log: sandbox,
             };
+            let first = self.checks.len();
             let prepared = self
                 .provision(&restored, phases)
                 .and_then(|()| self.migrate(&restored, phases));
             phases.begin("checks");
-            match prepared {
-                Ok(()) => self.checks.extend(check::run_all(&restored)),
-                Err(why) => {
-                    self.checks.extend(check::skip_all(own, &why));
-                    return Some(stage);
-                }
+            let failed = prepared.is_err();
+            self.checks.extend(match prepared {
+                Ok(()) => check::run_all(&restored),
+                Err(why) => check::skip_all(own, &why),
+            });
+            self.of_others = first..self.checks.len();
+            if failed {
+                return Some(stage);
             }
         }
         phases.end();
@@ -157,6 +164,7 @@ impl<'a> Rehearsal<'a> {
     ) -> Result<(Box<dyn BackupReader>, Box<dyn Target>, String), OpsError> {
         let doing = || format!("restoring {}", self.selected.describe());
         let reader = self.selected.open(self.ctx)?;
+        self.taken_at = self.taken_at.or(reader.taken_at());
         let engine = &self.selected.engine;
         let target = engine
             .open_sandbox(&sandbox.data(), reader.facts())

@@ -75,8 +75,11 @@ const WHOLE: [(&str, &str); 23] = [
     ),
 ];
 
-/// What stands before and after a value, and the same in Spanish.
-const AROUND: [((&str, &str), (&str, &str)); 11] = [
+/// What stands before and after a value.
+type Around = (&'static str, &'static str);
+
+/// The same in both languages.
+const AROUND: [(Around, Around); 11] = [
     (("at least ", " rows"), ("al menos ", " filas")),
     (("more than ", " rows"), ("más de ", " filas")),
     (("at least ", ""), ("al menos ", "")),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use resguardo_engine::port::{BackupReader, EngineError, TargetState};
 use resguardo_model::receipt::Subject;
 use serde_json::Value;
@@ -17,6 +18,8 @@ use crate::run::OpenRun;
 /// What a restore comes to, for its receipt and its error.
 pub(super) struct Outcome<'a> {
     pub(super) selected: &'a Selected<'a>,
+    /// The instant whose data it is, where that is known.
+    pub(super) taken_at: Option<Timestamp>,
     pub(super) found: &'a Inspection,
     pub(super) request: &'a RestoreRequest<'a>,
     pub(super) safety_backup: Option<BackupDone>,
@@ -40,7 +43,10 @@ impl Outcome<'_> {
             state,
             source: Box::new(match error {
                 EngineError::Cancelled(cancelled) => OpsError::Cancelled(cancelled),
-                other => OpsError::engine(doing)(other),
+                other => {
+                    let limits = super::limits(self.selected, self.found, self.request);
+                    OpsError::target(doing, limits.map(|spec| &spec.name))(other)
+                }
             }),
         }
     }
@@ -67,7 +73,7 @@ impl Outcome<'_> {
                 value(self.selected.head().map(|stored| stored.head.backup)),
             ),
             ("origin", value(self.selected.describe())),
-            ("taken_at", value(self.selected.taken_at())),
+            ("taken_at", value(self.taken_at)),
             ("target", value(&self.found.place)),
             ("clean", value(self.request.clean)),
             ("only", value(&self.request.only)),

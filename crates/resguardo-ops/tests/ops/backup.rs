@@ -3,9 +3,10 @@
 use resguardo_model::receipt::RUN_TYPE;
 use resguardo_ops::backup;
 use resguardo_ops::catalog::RunState;
-use resguardo_ops::{ErrorKind, receipts, show, verify};
+use resguardo_ops::{ErrorKind, list, receipts, show, verify};
+use resguardo_store::{Condition, Store as _};
 
-use crate::world::{CUSTOMERS, ORDERS, World, take};
+use crate::world::{CUSTOMERS, ORDERS, World, run_drill, take};
 
 #[test]
 fn a_backup_is_committed_recorded_and_signed() {
@@ -170,4 +171,76 @@ fn an_export_needs_no_vault_and_bears_its_time() {
     assert_eq!(done.paths[0], world.path("shop-20261122T020000Z.sqlite.gz"));
     assert_eq!(done.paths.len(), 2, "the file and its meta.json");
     assert!(done.paths.iter().all(|path| path.exists()));
+}
+
+#[test]
+fn a_damaged_source_is_a_finding_and_an_absent_one_is_not() {
+    let world = World::new();
+    let ctx = world.context();
+    let file = std::fs::read(world.database()).unwrap();
+    std::fs::write(world.database(), &file[..file.len() / 2]).unwrap();
+    let error = take(&ctx, &world.shop()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Findings, "{error}");
+    world.assert_nothing_left();
+}
+
+#[test]
+fn what_is_tampered_with_in_the_vault_is_seen_although_a_good_one_was_cached() {
+    let world = World::new();
+    let ctx = world.context();
+    world.back_up_in(&ctx);
+    world.later(1);
+    let done = run_drill(&ctx, &world.shop()).unwrap();
+    let run = done.run.to_string();
+    let key = done.receipt.unwrap();
+    let good = receipts::find(&ctx, &run).unwrap().bytes;
+    let mut envelope: serde_json::Value = serde_json::from_slice(&good).unwrap();
+    let payload = envelope["payload"].as_str().unwrap().to_owned();
+    let at = payload.len() / 2;
+    let other = if payload.as_bytes()[at] == b'A' {
+        "B"
+    } else {
+        "A"
+    };
+    let changed = format!("{}{other}{}", &payload[..at], &payload[at + 1..]);
+    envelope["payload"] = changed.into();
+    let bytes = serde_json::to_vec(&envelope).unwrap();
+    let bytes = bytes::Bytes::from(bytes);
+    let parsed = key.parse().unwrap();
+    world.store.put(&parsed, bytes, Condition::Always).unwrap();
+
+    let listed = receipts::list(&ctx, None).unwrap();
+    assert_eq!(listed.receipts.len(), 1);
+    assert!(
+        listed.findings.iter().any(|finding| finding.object == key),
+        "{:?}",
+        listed.findings
+    );
+    let error = receipts::find(&ctx, &run[..12]).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Findings, "{error}");
+    assert!(error.hint().unwrap().contains("receipts verify"));
+    let backups = list::list(&ctx, None).unwrap().backups;
+    assert_eq!(
+        backups[0].proven_at, None,
+        "nothing is proven by it any more"
+    );
+}
+
+#[test]
+fn a_taken_name_is_no_place_for_an_export_and_the_hint_is_one_that_helps() {
+    let world = World::new();
+    let ctx = world.context();
+    let out = world.path("shop-copy.sqlite.gz");
+    backup::export(&ctx, &world.shop(), &out).unwrap();
+    for taken in [out, world.database()] {
+        let before = std::fs::read(&taken).unwrap();
+        let error = backup::export(&ctx, &world.shop(), &taken).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
+        let hint = error.hint().unwrap();
+        assert!(
+            hint.contains("<time>") && !hint.contains("--clean"),
+            "{hint}"
+        );
+        assert_eq!(std::fs::read(&taken).unwrap(), before);
+    }
 }

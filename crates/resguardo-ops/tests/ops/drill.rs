@@ -215,7 +215,13 @@ fn a_file_is_drilled_with_and_without_a_source() {
             },
         )
     };
+    world.later(2);
     let with = run(Some("shop")).unwrap();
+    assert_eq!(
+        with.rpo_seconds,
+        Some(2.0 * 3600.0),
+        "the file's meta.json tells its time"
+    );
     assert_eq!(with.verdict, Verdict::Passed, "{:#?}", with.checks);
     assert_eq!(outcome(&with, "orders"), CheckOutcome::Passed);
     assert!(with.receipt.is_some());

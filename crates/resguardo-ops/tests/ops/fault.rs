@@ -13,7 +13,7 @@ use resguardo_model::duration::Span;
 use resguardo_model::{CheckOutcome, CheckResult, Diagnosis, EngineKind, SourceFacts, Verdict};
 use resguardo_ops::drill::DrillDone;
 use resguardo_ops::source::HttpCheck;
-use resguardo_ops::{CheckKind, Context, Engines, SourceSpec, list, receipts};
+use resguardo_ops::{CheckKind, Context, Engines, ErrorKind, SourceSpec, list, receipts};
 use resguardo_store::{Condition, Store};
 use resguardo_vault::generate_identity;
 use rusqlite::Connection;
@@ -224,20 +224,99 @@ fn a_missing_pack() {
 }
 
 #[test]
-fn a_wrong_identity_and_none_at_all() {
+fn a_pack_whose_first_bytes_are_damaged() {
+    let world = World::new();
+    world.back_up();
+    let key = world.keys("/packs/")[0].parse().unwrap();
+    let mut pack = world.store.get(&key).unwrap().to_vec();
+    pack[..16].fill(0);
+    world
+        .store
+        .put(&key, Bytes::from(pack), Condition::Always)
+        .unwrap();
+    let ctx = world.context();
+    let done = run_drill(&ctx, &world.shop()).unwrap();
+    assert_caught(&world, &ctx, &done, Verdict::Failed);
+}
+
+#[test]
+fn a_wrong_identity() {
     let world = World::new();
     world.back_up();
     let (other, _) = generate_identity("2026-11-22T02:00:00Z".parse().unwrap());
-    for identity in [Some(other.as_str()), None] {
+    let mut ctx = world.context();
+    ctx.vault = Some(Arc::new(world.vault_with(true, Some(other.as_str()))));
+    let done = run_drill(&ctx, &world.shop()).unwrap();
+    assert_caught(&world, &ctx, &done, Verdict::Error);
+    let restore = result(&done, "restore");
+    assert_eq!(restore.outcome, CheckOutcome::Error);
+    assert!(restore.detail.contains("identity"), "{}", restore.detail);
+}
+
+#[test]
+fn without_an_identity_nothing_is_begun_and_nothing_is_said_of_the_backup() {
+    let world = World::new();
+    world.back_up();
+    let mut ctx = world.context();
+    let runs = ctx.catalog.runs(10).unwrap().len();
+    ctx.vault = Some(Arc::new(world.vault_with(true, None)));
+    let error = run_drill(&ctx, &world.shop()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::User, "{error}");
+    assert!(error.hint().unwrap().contains("--identity"));
+    let receipts = receipts::list(&ctx, None).unwrap().receipts;
+    assert_eq!(receipts.len(), 1, "the backup's alone");
+    assert_eq!(ctx.catalog.runs(10).unwrap().len(), runs);
+    assert!(
+        list::list(&ctx, None).unwrap().backups[0]
+            .last_drill
+            .is_none()
+    );
+}
+
+/// What others said is for the terminal and the report: the receipt is plain text in the vault.
+#[test]
+fn what_others_said_stays_out_of_the_receipt() {
+    const SECRET: &str = "s3cr3tpw";
+    let world = World::new();
+    world.back_up();
+    let ctx = world.context();
+    let print = format!("echo postgres://app:{SECRET}@db/shop");
+    let script = format!("insert into no_such_table_{SECRET} values (1)");
+    let mut commands = world.shop();
+    commands.drill.migrate = Some(print.clone());
+    let mut health = HttpCheck::get("http://127.0.0.1:${PORT}/health");
+    health.serve = Some(format!("{print}; exit 1"));
+    commands.checks = vec![
+        command_check("smoke", &format!("{print}; exit 3")),
+        check("health", CheckKind::Http(health)),
+        sql_check("orders", "select count(*) from orders", equals(301)),
+    ];
+    let mut migration = world.shop();
+    migration.drill.migrate = Some(format!("{print} >&2; exit 2"));
+    migration.checks = commands.checks.clone();
+    let mut provision = world.shop();
+    std::fs::write(world.path("roles.sql"), script).unwrap();
+    provision.drill.provision = vec!["roles.sql".into()];
+    for shop in [commands, migration, provision] {
         world.later(1);
-        let mut ctx = world.context();
-        ctx.vault = Some(Arc::new(world.vault_with(true, identity)));
-        let done = run_drill(&ctx, &world.shop()).unwrap();
-        assert_caught(&world, &ctx, &done, Verdict::Error);
-        let restore = result(&done, "restore");
-        assert_eq!(restore.outcome, CheckOutcome::Error);
-        assert!(restore.detail.contains("identity"), "{}", restore.detail);
+        let done = run_drill(&ctx, &shop).unwrap();
+        let said = done.checks.iter().find(|one| one.detail.contains(SECRET));
+        let said = said.expect("the words are kept here");
+        let receipt = receipts::find(&ctx, &done.run.to_string()).unwrap();
+        let text = serde_json::to_string(&receipt.statement).unwrap();
+        assert!(!text.contains(SECRET), "{text}");
+        let digest = resguardo_model::Sha256Digest::of(said.detail.as_bytes());
+        assert!(text.contains(&digest.to_string()), "{text}");
+        let again = receipts::drill_of(&receipt.statement).unwrap();
+        for (kept, ours) in again.checks.iter().zip(&done.checks) {
+            assert_eq!(
+                (&kept.name, kept.outcome, &kept.expected, &kept.actual),
+                (&ours.name, ours.outcome, &ours.expected, &ours.actual)
+            );
+        }
     }
+    let smoke = receipts::find(&ctx, "latest").unwrap();
+    assert_eq!(smoke.statement.predicate.outcome, "failed");
 }
 
 #[test]

@@ -357,3 +357,56 @@ fn the_chain_of_receipts_runs_on_through_a_safety_backup() {
         "it leaves a hole"
     );
 }
+
+#[test]
+fn a_place_that_cannot_be_restored_to_has_a_hint_that_helps() {
+    let world = World::new();
+    world.back_up();
+    let ctx = world.context();
+    for (to, kind, words) in [
+        ("nodir/new.db", ErrorKind::Unreachable, "--create"),
+        ("scratch", ErrorKind::User, "--to"),
+    ] {
+        let error = bring_back(&ctx, &world, &world.path(to), &PLAIN).unwrap_err();
+        assert_eq!(error.kind(), kind, "{to}: {error}");
+        let hint = error.hint().unwrap();
+        assert!(hint.contains(words), "{to}: {hint}");
+    }
+}
+
+#[test]
+fn a_lock_on_the_source_is_waited_for_as_long_as_the_source_says() {
+    let world = World::new();
+    world.back_up();
+    let ctx = world.context();
+    let holder = Connection::open(world.database()).unwrap();
+    holder.execute_batch("begin immediate").unwrap();
+    let mut shop = world.shop();
+    shop.lock_timeout = std::time::Duration::from_millis(100);
+    let sources = [shop];
+    let how = Try {
+        clean: true,
+        name: Some("shop.sqlite"),
+        safety: false,
+    };
+    let to = world.database();
+    let error = restore::restore(&ctx, &request(&sources, &to, &how)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Locked, "{error}");
+    let hint = error.hint().unwrap();
+    assert!(hint.contains("lock_timeout of the source shop"), "{hint}");
+    let cause = in_full(&error);
+    assert!(cause.contains("waited 0.1 s"), "{cause}");
+    drop(holder);
+    assert_eq!(orders(&to), ORDERS);
+}
+
+/// An error with its causes.
+fn in_full(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
