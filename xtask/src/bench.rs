@@ -25,7 +25,7 @@ use plan::{Part, Plan};
 use product::Product;
 use scratch::Scratch;
 
-pub(crate) const USAGE: &str = "bench [pg|sqlite|memory|list|all] [--runs N] [--size small] [--no-install]\n                                            \
+pub(crate) const USAGE: &str = "bench [pg|sqlite|memory|list|all] [--runs N] [--size small] [--built] [--no-install]\n                                            \
     speed, bytes and memory against the peers, into docs/benchmarks.md";
 
 pub(crate) fn run(words: &[String]) -> Result<(), Failure> {
@@ -37,7 +37,11 @@ pub(crate) fn run(words: &[String]) -> Result<(), Failure> {
         Install::Missing
     };
     Tools::of(&root).ensure(User::Benchmarks, install)?;
-    let product = Product::build(&root)?;
+    let product = if plan.built {
+        Product::built(&root)?
+    } else {
+        Product::build(&root)?
+    };
     let scratch = Scratch::below(&root, plan.size)?;
     for part in &plan.parts {
         let figures = match part {
@@ -46,7 +50,10 @@ pub(crate) fn run(words: &[String]) -> Result<(), Failure> {
             Part::Memory => memory::run(&plan, &product, &scratch),
             Part::List => listing::run(&plan, &product, &scratch),
         }?;
-        let block = format!("{figures}\n{}\n", machine::line(&plan, *part)?);
+        let block = format!(
+            "{figures}\n{}\n",
+            machine::line(&plan, *part, product.commit())?
+        );
         println!("\n{block}");
         if plan.size == plan::Size::Full {
             page::write(&root, *part, &block)?;

@@ -14,12 +14,15 @@ mod snapshots;
 
 use std::path::Path;
 
+use place::LEVEL;
+
 /// Whatever went wrong; `main` shows it and the measurement ends.
 type Anything = Box<dyn std::error::Error + Send + Sync>;
 
 const USAGE: &str = "bench_worker
   keys <vault> <keys>                       make a vault and its keys
-  backup <vault> <keys> <data folder>       take a backup of a PostgreSQL data folder at rest
+  backup <vault> <keys> <data folder> [zstd level]
+                                            take a backup of a PostgreSQL data folder at rest
   restore <vault> <keys> <empty folder>     bring the newest one back, durable, digests compared
   snapshots <vault> <keys> <sources> <each> take many backups of a few bytes, with receipts";
 
@@ -29,15 +32,19 @@ fn main() -> Result<(), Anything> {
     match words[..] {
         ["keys", vault, keys] => place::make(Path::new(vault), Path::new(keys)),
         ["backup", vault, keys, data] => {
-            let vault = place::open(Path::new(vault), Path::new(keys))?;
+            let vault = place::open(Path::new(vault), Path::new(keys), LEVEL)?;
+            pages::back_up(&vault, Path::new(data))
+        }
+        ["backup", vault, keys, data, level] => {
+            let vault = place::open(Path::new(vault), Path::new(keys), level.parse()?)?;
             pages::back_up(&vault, Path::new(data))
         }
         ["restore", vault, keys, to] => {
-            let vault = place::open(Path::new(vault), Path::new(keys))?;
+            let vault = place::open(Path::new(vault), Path::new(keys), LEVEL)?;
             pages::restore(&vault, Path::new(to))
         }
         ["snapshots", vault, keys, sources, each] => {
-            let vault = place::open(Path::new(vault), Path::new(keys))?;
+            let vault = place::open(Path::new(vault), Path::new(keys), LEVEL)?;
             snapshots::take(&vault, sources.parse()?, each.parse()?)
         }
         _ => Err(USAGE.into()),

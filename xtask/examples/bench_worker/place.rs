@@ -17,8 +17,8 @@ use crate::Anything;
 
 /// Threads for compressing, and files that are read at once: what the peer is given too.
 pub(crate) const THREADS: usize = 2;
-/// zstd, as the peer's.
-const LEVEL: i32 = 3;
+/// zstd, as the peer's and as the product's own default.
+pub(crate) const LEVEL: i32 = 3;
 
 pub(crate) fn make(vault: &Path, keys: &Path) -> Result<(), Anything> {
     let now = SystemClock.now();
@@ -40,7 +40,7 @@ pub(crate) fn make(vault: &Path, keys: &Path) -> Result<(), Anything> {
     Ok(())
 }
 
-pub(crate) fn open(vault: &Path, keys: &Path) -> Result<Vault, Anything> {
+pub(crate) fn open(vault: &Path, keys: &Path, compression_level: i32) -> Result<Vault, Anything> {
     let store: Arc<dyn Store> = Arc::new(FolderStore::open(vault)?);
     let key = WriteKey::from_json(&std::fs::read_to_string(keys.join("write-key.json"))?)?;
     let identities = Identities::parse(&std::fs::read(keys.join("identity.txt"))?, None)?;
@@ -53,7 +53,7 @@ pub(crate) fn open(vault: &Path, keys: &Path) -> Result<Vault, Anything> {
         clock: Arc::new(SystemClock),
         cache: keys.join("cache"),
         threads: THREADS,
-        compression_level: LEVEL,
+        compression_level,
     };
     Ok(Vault::open(store, access, settings)?)
 }

@@ -8,10 +8,8 @@ use crate::failure::Failure;
 use crate::step;
 
 /// One paragraph below a part's figures.
-pub(super) fn line(plan: &Plan, part: Part) -> Result<String, Failure> {
+pub(super) fn line(plan: &Plan, part: Part, commit: &str) -> Result<String, Failure> {
     let date = step::output(Command::new("date").args(["-u", "+%Y-%m-%d %H:%M UTC"]))?;
-    let mut git = Command::new("git");
-    let commit = step::output(git.args(["describe", "--always", "--dirty", "--exclude=*"]))?;
     let kernel = step::output(Command::new("uname").arg("-r"))?;
     let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let meminfo = fs::read_to_string("/proc/meminfo").unwrap_or_default();
@@ -27,7 +25,7 @@ pub(super) fn line(plan: &Plan, part: Part) -> Result<String, Failure> {
          Again: `cargo xtask bench {} --runs {}`.",
         plan.runs,
         date.trim(),
-        commit.trim(),
+        commit,
         cores,
         field(&cpuinfo, "model name", ':'),
         field(&meminfo, "MemTotal", ':')

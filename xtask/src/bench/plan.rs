@@ -46,6 +46,8 @@ pub(super) struct Plan {
     pub(super) runs: usize,
     pub(super) size: Size,
     pub(super) no_install: bool,
+    /// Measure the binaries that an earlier run built, though the sources may have changed since.
+    pub(super) built: bool,
 }
 
 impl Plan {
@@ -59,6 +61,7 @@ impl Plan {
             runs: 3,
             size: Size::Full,
             no_install: false,
+            built: false,
         };
         let mut words = words.iter().map(String::as_str);
         while let Some(word) = words.next() {
@@ -69,6 +72,7 @@ impl Plan {
             match word {
                 "all" => plan.parts = Part::ALL.to_vec(),
                 "--no-install" => plan.no_install = true,
+                "--built" => plan.built = true,
                 "--size" => match words.next() {
                     Some("small") => plan.size = Size::Small,
                     other => return Err(unknown(&format!("--size {}", other.unwrap_or_default()))),
@@ -110,9 +114,9 @@ mod tests {
 
     #[test]
     fn parts_are_named_and_measured_once() {
-        let plan = parse("list pg list --runs 5 --size small").expect("known words");
+        let plan = parse("list pg list --runs 5 --size small --built").expect("known words");
         assert_eq!(plan.parts, [Part::List, Part::Postgres]);
-        assert_eq!((plan.runs, plan.size), (5, Size::Small));
+        assert_eq!((plan.runs, plan.size, plan.built), (5, Size::Small, true));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::scratch;
 use crate::failure::Failure;
 use crate::step;
 
@@ -10,7 +11,11 @@ use crate::step;
 pub(super) struct Product {
     binary: PathBuf,
     worker: PathBuf,
+    commit: String,
 }
+
+/// Beside the binaries: the commit that they were built from.
+const COMMIT: &str = "bench-commit";
 
 impl Product {
     /// Builds both as they are released.
@@ -25,11 +30,30 @@ impl Product {
         };
         build(&["--package", "resguardo"])?;
         build(&["--package", "xtask", "--example", "bench_worker"])?;
+        let mut git = Command::new("git");
+        git.current_dir(root)
+            .args(["describe", "--always", "--dirty", "--exclude=*"]);
+        let commit = step::output(&mut git)?;
+        scratch::write(&root.join("target/release").join(COMMIT), commit.trim())?;
+        Self::built(root)
+    }
+
+    /// What an earlier run built.
+    pub(super) fn built(root: &Path) -> Result<Self, Failure> {
         let release = root.join("target/release");
+        let path = release.join(COMMIT);
+        let commit =
+            std::fs::read_to_string(&path).map_err(|source| Failure::Read { path, source })?;
         Ok(Self {
             binary: release.join("resguardo"),
             worker: release.join("examples/bench_worker"),
+            commit,
         })
+    }
+
+    /// The commit that they were built from.
+    pub(super) fn commit(&self) -> &str {
+        &self.commit
     }
 
     /// The worker with these words.

@@ -67,8 +67,7 @@ pub(super) fn run(plan: &Plan, product: &Product, scratch: &Scratch) -> Result<S
         &added_text,
         added <= ADDED_BYTES_MAX,
     );
-    let bytes = scratch::bytes_in(&live)?
-        .max(std::fs::metadata(&live).map_or(0, |metadata| metadata.len()));
+    let bytes = std::fs::metadata(&live).map_or(0, |metadata| metadata.len());
     text += &format!(
         "\nThe data: {} MB; between the backups {} random rows were changed.\n\n",
         contest::megabytes(bytes),

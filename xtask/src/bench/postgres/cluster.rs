@@ -18,7 +18,7 @@ pub(super) struct States {
 }
 
 /// `pgbench` fills its rows with blanks. This gives them words and hexadecimal digits, so that they compress
-/// about five to one, as an application's rows do.
+/// about six to one, as an application's rows do.
 const FILL: &str = "alter table pgbench_accounts alter filler type char(84) using \
     left(md5(aid::text), 20) || ' ' || \
     (array['pendiente', 'pagado', 'enviado', 'devuelto', 'en reparto', 'anulado', 'entregado', 'en aduana']) \
