@@ -109,7 +109,7 @@ fn check_name(opened: &Opened, name: &SourceName) -> Result<(), Failure> {
         .hint("see the sources with `resguardo config show`"));
     }
     let failure = Failure::user(format!(
-        "there is no source {name}; there is {}",
+        "there is no source {name}; known here: {}",
         names.join(", ")
     ));
     Err(match nearest(name.as_str(), names.iter().copied()) {

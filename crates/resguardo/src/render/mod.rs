@@ -20,7 +20,7 @@ pub struct Output {
     pub json: bool,
     /// Only what was asked for, and errors.
     pub quiet: bool,
-    /// Nothing at all on standard output.
+    /// Nothing at all but errors: somebody else tells what was done.
     pub silent: bool,
     /// Standard output may be coloured.
     pub color_stdout: bool,
@@ -73,7 +73,7 @@ impl Output {
 
     /// Something that a person should know beside the answer; not with `--json` or `--quiet`.
     pub fn note(&self, line: &str) {
-        if !self.json && !self.quiet {
+        if !self.json && !self.quiet && !self.silent {
             self.error_line(&format!("note: {line}"));
         }
     }
@@ -81,7 +81,7 @@ impl Output {
     /// Something that a person must know; said with `--quiet` as well, and not with `--json`, whose
     /// answer carries it.
     pub fn warn(&self, line: &str) {
-        if !self.json {
+        if !self.json && !self.silent {
             let word = painted(self.color_stderr, "33;1", "warning:");
             self.error_line(&format!("{word} {line}"));
         }

@@ -9,6 +9,8 @@ use serde_json::{Value, json};
 const CLOCK_SECONDS_MAX: i64 = 60;
 /// Less free space than this is worth a word.
 const FREE_BYTES_MIN: u64 = 1_000_000_000;
+/// With less than this free, the next backup fails.
+const FREE_BYTES_NONE: u64 = 10_000_000;
 
 /// One line.
 #[must_use]
@@ -30,7 +32,9 @@ pub fn in_words(seen: &Probe) -> String {
     if let Some(free) = seen.facts.free_bytes {
         parts.push(format!("{} free", ByteSize(free)));
     }
-    parts.push(format!("clock {:+.1} s", seen.clock_ahead.as_secs_f64()));
+    // Adding zero makes zero of what rounds to minus zero.
+    let ahead = (seen.clock_ahead.as_secs_f64() * 10.0).round() / 10.0 + 0.0;
+    parts.push(format!("clock {ahead:+.1} s"));
     parts.join(", ")
 }
 
@@ -72,15 +76,15 @@ pub fn diagnose(seen: &Probe) -> Vec<Diagnosis> {
             "set the clocks, like with `timedatectl set-ntp true`",
         ));
     }
-    if seen
-        .facts
-        .free_bytes
-        .is_some_and(|free| free < FREE_BYTES_MIN)
-    {
+    if let Some(free) = seen.facts.free_bytes.filter(|free| *free < FREE_BYTES_MIN) {
         found.push(Diagnosis::not_ok(
-            Severity::Warning,
+            if free < FREE_BYTES_NONE {
+                Severity::Problem
+            } else {
+                Severity::Warning
+            },
             "store",
-            format!("{} are free", ByteSize(seen.facts.free_bytes.unwrap_or(0))),
+            format!("only {} free", ByteSize(free)),
             "make space, or move the vault to a larger disk",
         ));
     }
@@ -88,4 +92,42 @@ pub fn diagnose(seen: &Probe) -> Vec<Diagnosis> {
         found.push(Diagnosis::ok("store", in_words(seen)));
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use resguardo_store::PlaceFacts;
+
+    use super::*;
+
+    fn seen(free_bytes: u64, ahead_milliseconds: i64) -> Probe {
+        Probe {
+            absent_refuses: Some(true),
+            matches_refuses: Some(true),
+            may_delete: true,
+            clock_ahead: jiff::SignedDuration::from_millis(ahead_milliseconds),
+            facts: PlaceFacts {
+                free_bytes: Some(free_bytes),
+                ..PlaceFacts::default()
+            },
+        }
+    }
+
+    #[test]
+    fn a_place_that_is_full_is_a_problem() {
+        for (free_bytes, severity) in [
+            (332_000, Severity::Problem),
+            (100_000_000, Severity::Warning),
+            (2_000_000_000, Severity::Ok),
+        ] {
+            let found = diagnose(&seen(free_bytes, 0));
+            assert_eq!(found[0].severity, severity, "{free_bytes}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn a_clock_is_never_minus_nothing() {
+        assert!(in_words(&seen(0, -1)).ends_with("clock +0.0 s"));
+        assert!(in_words(&seen(0, -1_200)).ends_with("clock -1.2 s"));
+    }
 }

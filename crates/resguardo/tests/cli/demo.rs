@@ -39,7 +39,9 @@ fn kept_and_as_json() {
         let folder = folder.to_str().unwrap().to_owned();
         world.with("TMPDIR", &folder)
     };
-    let answer = world.run(&["demo", "--keep", "--json"]).exits(0).json();
+    let ran = world.run(&["demo", "--keep", "--json"]).exits(0);
+    assert_eq!(ran.stderr, "", "JSON is the whole answer");
+    let answer = ran.json();
     assert_eq!(answer["whole_again"], true);
     let folder = answer["folder"].as_str().unwrap();
     assert!(std::path::Path::new(folder).join("drill.html").is_file());

@@ -92,14 +92,14 @@ fn a_source_that_is_not_there() {
         .exits(0)
         .prints(&["no backup of shop yet", "resguardo backup shop"]);
     world.run(&["list", "shp"]).exits(1).complains(&[
-        "there is no source shp; there is shop",
+        "there is no source shp; known here: shop",
         "hint: did you mean shop?",
     ]);
     world.backup();
     world
         .run(&["list", "blog"])
         .exits(1)
-        .complains(&["there is no source blog; there is shop", "hint: "]);
+        .complains(&["there is no source blog; known here: shop", "hint: "]);
     // What the vault holds can be listed where no config knows it.
     std::fs::write(world.path("empty.toml"), "[vault]\nurl = \"./vault\"\n").unwrap();
     world
