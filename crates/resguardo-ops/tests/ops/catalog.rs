@@ -222,6 +222,7 @@ fn the_doctor_speaks_of_runs_of_this_vault_alone_and_of_no_mistyped_name() {
     assert_eq!(of(&world, &ctx), [Severity::Ok]);
     assert_eq!(of(&other, &theirs), [Severity::Warning]);
 
+    world.later(1);
     let request = DrillRequest {
         origin: Origin::Backup("shp:latest".parse().unwrap()),
         sources: &[],
