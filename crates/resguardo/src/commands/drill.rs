@@ -259,6 +259,21 @@ fn tell(out: &Output, done: &DrillDone, opened: &Opened) {
         .map(|phase| format!("{} {}", phase.name, time::length(phase.seconds)))
         .collect();
     out.say(&format!("  phases: {}", phases.join(", ")));
+    tell_checks(out, done, told);
+    if let Some(folder) = &done.kept_at {
+        out.say(&format!("  sandbox kept: {}", folder.display()));
+    }
+    match &done.receipt {
+        Some(receipt) => out.say(&format!("  receipt: {receipt}")),
+        None => out.note("no receipt was signed: that takes a write key and a source"),
+    }
+    for note in &done.notes {
+        out.note(note);
+    }
+}
+
+/// With `--quiet` only the checks that did not pass.
+fn tell_checks(out: &Output, done: &DrillDone, told: fn(&Output, &str)) {
     let rows = done
         .checks
         .iter()
@@ -282,16 +297,6 @@ fn tell(out: &Output, done: &DrillDone, opened: &Opened) {
                 check.detail.trim().replace('\n', "\n    ")
             ),
         );
-    }
-    if let Some(folder) = &done.kept_at {
-        out.say(&format!("  sandbox kept: {}", folder.display()));
-    }
-    match &done.receipt {
-        Some(receipt) => out.say(&format!("  receipt: {receipt}")),
-        None => out.note("no receipt was signed: that takes a write key and a source"),
-    }
-    for note in &done.notes {
-        out.note(note);
     }
 }
 
