@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -80,13 +80,14 @@ pub(super) fn write_files(
     clippy::disallowed_methods,
     reason = "written by position, and synced when asked for"
 )]
-/// Makes a new file of the full size; it must not exist.
+/// Makes a new file of the full size, for our eyes only; it must not exist.
 fn create<'a>(entry: &'a FileEntry, path: &'a Path) -> Result<Output<'a>, VaultError> {
     let open = || -> io::Result<File> {
         let file = OpenOptions::new()
             .read(true)
             .write(true)
             .create_new(true)
+            .mode(0o600)
             .open(path)?;
         file.set_len(entry.size)?;
         Ok(file)
