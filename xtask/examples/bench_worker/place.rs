@@ -17,8 +17,8 @@ use crate::Anything;
 
 /// Threads for compressing, and files that are read at once: what the peer is given too.
 pub(crate) const THREADS: usize = 2;
-/// zstd, as the peer's and as the product's own default.
-pub(crate) const LEVEL: i32 = 3;
+/// zstd, as the product's own default.
+pub(crate) const LEVEL: i32 = 1;
 
 pub(crate) fn make(vault: &Path, keys: &Path) -> Result<(), Anything> {
     let now = SystemClock.now();
