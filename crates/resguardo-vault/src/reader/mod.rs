@@ -104,13 +104,7 @@ pub(crate) const SEALED_BYTES_MAX: u64 = 1 << 30;
 fn read_manifest(vault: &Vault, stored: &StoredHead) -> Result<Manifest, VaultError> {
     let head = &stored.head;
     let key = layout::manifest(&head.source, head.backup);
-    let with_backup = |error: VaultError| match error {
-        VaultError::Damaged(mut finding) => {
-            finding.backups_hit = vec![head.backup];
-            VaultError::Damaged(finding)
-        }
-        other => other,
-    };
+    let with_backup = |error| scatter::name_backup(error, head.backup);
     let damaged = |kind, what: &dyn std::fmt::Display| with_backup(seal::damaged(&key, kind, what));
     let identities = vault.identities(&key)?;
     if head.manifest.bytes > SEALED_BYTES_MAX {
