@@ -3,7 +3,7 @@
 
 mod memory;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use resguardo_model::{CancelToken, CheckOutcome, CheckResult, NoProgress, SystemClock};
@@ -11,8 +11,9 @@ use resguardo_model::{CancelToken, CheckOutcome, CheckResult, NoProgress, System
 pub use self::memory::{MemoryBackup, MemorySink, Refused};
 use crate::port::{
     BackupReader, CaptureRequest, Captured, Engine, EngineError, Location, RestoreOptions, Run,
-    Target, TargetState,
+    SandboxSite, Target, TargetState,
 };
+use crate::process::{GroupLog, ProcessMark, User};
 
 /// What the suite needs of an engine's own test.
 pub struct Case<'a> {
@@ -60,9 +61,36 @@ pub fn with_run<T>(work: impl FnOnce(Run<'_>) -> T) -> T {
 #[must_use]
 pub fn request(location: &Location) -> CaptureRequest {
     CaptureRequest {
-        location: location.clone(),
         check_integrity: true,
-        lock_timeout: TIMEOUT,
+        ..CaptureRequest::new(location.clone())
+    }
+}
+
+/// A folder as the site of a sandbox. It removes nothing, and does not end what is started for it.
+#[derive(Clone, Debug)]
+pub struct FolderSite(pub PathBuf);
+
+impl GroupLog for FolderSite {
+    fn started(&self, _group: &ProcessMark) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl SandboxSite for FolderSite {
+    fn name(&self) -> String {
+        let words = self.0.file_name().unwrap_or_default().to_string_lossy();
+        words.chars().filter(char::is_ascii_alphanumeric).collect()
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.0.clone()
+    }
+
+    fn folder_of(&self, user: User) -> std::io::Result<PathBuf> {
+        let folder = self.0.join("of-another-user");
+        std::fs::create_dir_all(&folder)?;
+        std::os::unix::fs::chown(&folder, Some(user.uid), Some(user.gid))?;
+        Ok(folder)
     }
 }
 
@@ -83,9 +111,8 @@ pub fn capture(
 fn sandbox(case: &Case<'_>, name: &str, backup: &dyn BackupReader) -> Box<dyn Target> {
     let folder = case.folder.join(name);
     std::fs::create_dir_all(&folder).expect("the folder of the case can be written");
-    let target = case
-        .engine
-        .open_sandbox(&folder, backup.facts())
+    let site = FolderSite(folder);
+    let target = with_run(|run| case.engine.open_sandbox(&site, backup.facts(), run))
         .expect("a sandbox can be made");
     with_run(|run| target.restore(backup, &RestoreOptions::default(), run))
         .expect("a backup restores into a new sandbox");

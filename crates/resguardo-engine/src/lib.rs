@@ -4,4 +4,5 @@
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
 pub mod port;
+pub mod process;
 pub mod sqlite;

@@ -10,6 +10,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::process::{GroupLog, User};
 use jiff::Timestamp;
 use resguardo_model::{
     CancelToken, Cancelled, CheckResult, Clock, Diagnosis, EngineKind, FileKind, FilePath,
@@ -125,7 +126,28 @@ pub struct CaptureRequest {
     pub check_integrity: bool,
     /// Longest wait for a lock that somebody else holds.
     pub lock_timeout: Duration,
+    /// Longest silence of a connection or tool from which data should flow.
+    pub silence_timeout: Duration,
+    /// Streams that are read at once; the engine's own number if `None`.
+    pub jobs: Option<usize>,
 }
+
+impl CaptureRequest {
+    /// A request with nothing but defaults: no check of integrity, 30 s for locks, five minutes of silence.
+    #[must_use]
+    pub fn new(location: Location) -> Self {
+        Self {
+            location,
+            check_integrity: false,
+            lock_timeout: Duration::from_secs(30),
+            silence_timeout: SILENCE_TIMEOUT,
+            jobs: None,
+        }
+    }
+}
+
+/// Longest silence where nothing else is configured.
+pub const SILENCE_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// What a capture tells when all its files are finished.
 #[derive(Clone, Debug)]
@@ -271,15 +293,37 @@ pub trait Engine: Send + Sync {
     /// If the location makes no sense for this engine.
     fn open_target(&self, location: &Location) -> Result<Box<dyn Target>, EngineError>;
 
-    /// A new, empty target inside the private `folder`, as like the source of `facts` as it can be.
+    /// A new, empty target at `site`, as like the source of `facts` as it can be.
     ///
     /// # Errors
     /// If a tool for it is missing.
     fn open_sandbox(
         &self,
-        folder: &Path,
+        site: &dyn SandboxSite,
         facts: Option<&SourceFacts>,
+        run: Run<'_>,
     ) -> Result<Box<dyn Target>, EngineError>;
+}
+
+/// The place of one drill's throwaway target. Whatever lies in its folders, and every process group that
+/// is written down with it, is gone when the drill ends, and if this process dies, when the next begins.
+pub trait SandboxSite: GroupLog {
+    /// A name that no other sandbox has, of lower-case letters and digits.
+    fn name(&self) -> String;
+
+    /// A private folder.
+    fn folder(&self) -> PathBuf;
+
+    /// A folder that an unprivileged `user` owns and can reach: the private one where that is so already.
+    ///
+    /// # Errors
+    /// If it cannot be made, or not be written down for its removal.
+    fn folder_of(&self, user: User) -> std::io::Result<PathBuf>;
+
+    /// The server on which the target is to be made, if not on a throwaway one of its own.
+    fn server(&self) -> Option<Location> {
+        None
+    }
 }
 
 /// What lies at a target before a restore.
@@ -309,6 +353,30 @@ pub struct RestoreOptions {
     pub durable: bool,
     /// Longest wait for a lock that somebody else holds on the target; the engine's own limit if `None`.
     pub lock_timeout: Option<Duration>,
+    /// Make the target first where it is missing.
+    pub create: bool,
+    /// Structure, data, or both.
+    pub part: RestorePart,
+    /// Leave out who owns what: everything will be the restoring role's.
+    pub no_owner: bool,
+    /// Leave out grants.
+    pub no_acl: bool,
+    /// Streams that are written at once; the engine's own number if `None`.
+    pub jobs: Option<usize>,
+    /// Longest silence of a connection or tool from which data should flow; the default if `None`.
+    pub silence_timeout: Option<Duration>,
+}
+
+/// Which part of a backup is restored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum RestorePart {
+    /// All of it.
+    #[default]
+    All,
+    /// Tables and all that belongs to them, without a row.
+    Structure,
+    /// Rows, sequences and large objects, into tables that are there already.
+    Data,
 }
 
 /// What a restore did.
@@ -490,6 +558,26 @@ pub enum EngineError {
         table: String,
         /// The first of those that there are.
         has: String,
+    },
+    /// A tool or server program that this work needs is not installed, or is too old.
+    #[error("{tool} is missing: {why}")]
+    ToolMissing {
+        /// The program.
+        tool: String,
+        /// What there is instead, and what is needed.
+        why: String,
+        /// The package to install.
+        package: String,
+    },
+    /// What is asked for cannot be done with this source or target.
+    #[error("{place}: {why}")]
+    Unsupported {
+        /// The path or URL.
+        place: String,
+        /// Why.
+        why: String,
+        /// What to do instead.
+        next: String,
     },
     /// A statement failed.
     #[error("{statement}: {message}")]

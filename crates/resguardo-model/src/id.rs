@@ -197,12 +197,15 @@ text_serde!(WriterId);
 pub enum EngineKind {
     /// A SQLite database file.
     Sqlite,
+    /// A PostgreSQL database, by its rows.
+    Postgres,
 }
 
 impl fmt::Display for EngineKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Sqlite => f.write_str("sqlite"),
+            Self::Postgres => f.write_str("postgres"),
         }
     }
 }

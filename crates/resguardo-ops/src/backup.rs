@@ -130,9 +130,8 @@ fn capture(
     let captured = engine
         .capture(
             &CaptureRequest {
-                location: source.location.clone(),
                 check_integrity: source.check_integrity || request.check_integrity,
-                lock_timeout: source.lock_timeout,
+                ..source.capture_request()
             },
             &VaultSink(&writer),
             ctx.run(),
@@ -285,11 +284,7 @@ pub fn export(ctx: &Context, source: &SourceSpec, out: &Path) -> Result<ExportDo
     ready(engine.as_ref(), source)?;
     ctx.progress.phase("export");
     let out = with_time(out, ctx.clock.now());
-    let request = CaptureRequest {
-        location: source.location.clone(),
-        check_integrity: source.check_integrity,
-        lock_timeout: source.lock_timeout,
-    };
+    let request = source.capture_request();
     let paths = engine
         .export(&request, &out, ctx.run())
         .map_err(|error| match error {

@@ -14,7 +14,7 @@ use resguardo_model::{BackupId, RunId, SourceName, VaultId};
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Row, params};
 use serde::{Deserialize, Serialize};
 
-use crate::process::ProcessMark;
+use resguardo_engine::process::ProcessMark;
 
 mod cache;
 mod rebuild;

@@ -7,8 +7,8 @@ use resguardo_engine::port::Target;
 use resguardo_model::{CheckOutcome, CheckResult};
 
 use crate::context::Context;
-use crate::process::GroupLog;
 use crate::source::{CheckKind, CheckSpec, SourceSpec};
+use resguardo_engine::process::GroupLog;
 
 mod application;
 mod command;

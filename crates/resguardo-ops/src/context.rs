@@ -70,6 +70,8 @@ pub struct Context {
     pub version: String,
     /// Private folder for what runs leave while they run; sandboxes are made below `sandboxes/`.
     pub state: PathBuf,
+    /// Where root puts what throwaway servers hold, which do not run as root: every user can traverse it.
+    pub annexes: PathBuf,
 }
 
 impl Context {

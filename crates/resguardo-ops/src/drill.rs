@@ -116,7 +116,7 @@ pub fn drill(ctx: &Context, request: &DrillRequest<'_>) -> Result<DrillDone, Ops
     run.is_about(selected.source(), backup);
     selected.tell_findings(ctx);
     let mut rehearsal = Rehearsal::new(ctx, &selected, run.started_at());
-    let sandbox = match Sandbox::create(&ctx.state, run.id()) {
+    let sandbox = match Sandbox::create(&ctx.state, &ctx.annexes, run.id()) {
         Ok(sandbox) => {
             let stage = rehearsal.run(&sandbox, &mut phases);
             Some((sandbox, stage))

@@ -356,6 +356,8 @@ fn engine_kind(error: &EngineError) -> ErrorKind {
         EngineError::NotThatKind { .. }
         | EngineError::UnknownFormat { .. }
         | EngineError::NoSuchTable { .. }
+        | EngineError::ToolMissing { .. }
+        | EngineError::Unsupported { .. }
         | EngineError::Sql { .. }
         | EngineError::Sink(_)
         | EngineError::Read(ReadError::NoSuchFile(_) | ReadError::Source(_))
@@ -368,6 +370,12 @@ fn engine_hint(error: &EngineError) -> Option<String> {
         return vault_hint(cause);
     }
     some(match error {
+        EngineError::ToolMissing { package, .. } => {
+            return Some(format!(
+                "install {package}, then run the same command again"
+            ));
+        }
+        EngineError::Unsupported { next, .. } => next,
         EngineError::Missing { .. }
         | EngineError::Denied { .. }
         | EngineError::Unreachable { .. }

@@ -39,7 +39,6 @@ mod history;
 pub mod list;
 pub mod origin;
 pub mod phase;
-pub mod process;
 mod reader;
 mod receipt;
 pub mod receipts;

@@ -158,11 +158,15 @@ fn attempt(
     };
     ctx.cancel.check()?;
     ctx.progress.phase("restore");
+    let limits = limits(&selected, &found, request);
     let options = RestoreOptions {
         clean: request.clean,
         only: request.only.clone(),
         durable: true,
-        lock_timeout: limits(&selected, &found, request).map(|spec| spec.lock_timeout),
+        lock_timeout: limits.map(|spec| spec.lock_timeout),
+        silence_timeout: limits.map(|spec| spec.silence_timeout),
+        jobs: limits.and_then(|spec| spec.jobs),
+        ..RestoreOptions::default()
     };
     let outcome = Outcome {
         selected: &selected,

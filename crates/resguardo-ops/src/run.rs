@@ -9,7 +9,7 @@ use resguardo_model::{BackupId, RunId, SourceName};
 use crate::catalog::{RunRow, RunState};
 use crate::context::Context;
 use crate::error::{ErrorKind, OpsError};
-use crate::process::ProcessMark;
+use resguardo_engine::process::ProcessMark;
 
 /// An open run. Dropped without [`OpenRun::end`], it is written down as failed.
 pub(crate) struct OpenRun<'a> {

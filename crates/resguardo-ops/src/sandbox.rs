@@ -5,6 +5,10 @@
 //! lock, and the next start finds a marker without a lock: it ends the process groups that the marker
 //! names, if they are still the same processes, and removes the folder. `<state>/sandboxes/lock` is held
 //! while a sandbox is made and while they are swept, so that one half made is never taken for a dead one.
+//!
+//! A server that refuses root runs as somebody else, who cannot reach the state folder of root. Its data
+//! lies in the sandbox's *annex*, `<annexes>/<run>/`, which is that user's own and goes with the sandbox:
+//! the marker names it before it is made.
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
@@ -15,7 +19,8 @@ use std::sync::{Mutex, PoisonError};
 use resguardo_model::RunId;
 use serde::{Deserialize, Serialize};
 
-use crate::process::{GroupLog, ProcessMark};
+use resguardo_engine::port::{Location, SandboxSite};
+use resguardo_engine::process::{GroupLog, ProcessMark, User};
 
 const MARKER: &str = "sandbox.json";
 /// Version of the marker.
@@ -32,6 +37,9 @@ struct Marker {
     kept: bool,
     /// Leaders of the process groups that were started for it.
     groups: Vec<ProcessMark>,
+    /// The folder outside of it that goes with it.
+    #[serde(default)]
+    annex: Option<PathBuf>,
 }
 
 /// A sandbox could not be made, written or removed.
@@ -58,7 +66,10 @@ fn failed(operation: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -
 /// A sandbox of this process. Dropping it destroys it.
 #[derive(Debug)]
 pub struct Sandbox {
+    run: RunId,
     folder: PathBuf,
+    annexes: PathBuf,
+    server: Option<Location>,
     open: Option<Mutex<OpenMarker>>,
 }
 
@@ -79,23 +90,30 @@ impl OpenMarker {
 }
 
 impl Sandbox {
-    /// Makes a sandbox for `run` below `state`.
+    /// Makes a sandbox for `run` below `state`. What another user has to reach is made below `annexes`.
     ///
     /// # Errors
     /// [`SandboxError`]; nothing is left behind.
-    pub fn create(state: &Path, run: RunId) -> Result<Self, SandboxError> {
+    pub fn create(state: &Path, annexes: &Path, run: RunId) -> Result<Self, SandboxError> {
         let all = state.join("sandboxes");
         make_private(&all, true).map_err(failed("making", &all))?;
         let _creating = lock_all(&all)?;
         let folder = all.join(run.to_string());
         make_private(&folder, false).map_err(failed("making", &folder))?;
-        Self::fill(&folder, run).inspect_err(|_| {
+        Self::fill(&folder, annexes, run).inspect_err(|_| {
             // What cannot be removed now is swept at the next start.
             let _ = std::fs::remove_dir_all(&folder);
         })
     }
 
-    fn fill(folder: &Path, run: RunId) -> Result<Self, SandboxError> {
+    /// The same, for a target on this server and not on one of its own.
+    #[must_use]
+    pub fn on_server(mut self, server: Option<Location>) -> Self {
+        self.server = server;
+        self
+    }
+
+    fn fill(folder: &Path, annexes: &Path, run: RunId) -> Result<Self, SandboxError> {
         let path = folder.join(MARKER);
         let mut options = OpenOptions::new();
         options.read(true).write(true).create_new(true).mode(0o600);
@@ -106,13 +124,17 @@ impl Sandbox {
             run,
             kept: false,
             groups: Vec::new(),
+            annex: None,
         };
         let mut open = OpenMarker { file, marker };
         open.write().map_err(failed("writing", &path))?;
         let data = folder.join("data");
         make_private(&data, false).map_err(failed("making", &data))?;
         Ok(Self {
+            run,
             folder: folder.to_owned(),
+            annexes: annexes.to_owned(),
+            server: None,
             open: Some(Mutex::new(open)),
         })
     }
@@ -155,7 +177,47 @@ impl Sandbox {
         for group in &open.marker.groups {
             group.end_group();
         }
-        remove_all(&self.folder)
+        let annex = open.marker.annex.as_deref().map_or(Ok(()), remove_all);
+        annex.and(remove_all(&self.folder))
+    }
+
+    /// Makes the annex, which `user` owns.
+    fn annex(&self, user: User) -> std::io::Result<PathBuf> {
+        let annex = self.annexes.join(self.run.to_string());
+        if let Some(open) = &self.open {
+            let mut open = open.lock().unwrap_or_else(PoisonError::into_inner);
+            open.marker.annex = Some(annex.clone());
+            open.write()?;
+        }
+        DirBuilder::new()
+            .mode(0o711)
+            .recursive(true)
+            .create(&self.annexes)?;
+        make_private(&annex, false)?;
+        std::os::unix::fs::chown(&annex, Some(user.uid), Some(user.gid))?;
+        Ok(annex)
+    }
+}
+
+impl SandboxSite for Sandbox {
+    fn name(&self) -> String {
+        self.run.to_string()
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.data()
+    }
+
+    fn folder_of(&self, user: User) -> std::io::Result<PathBuf> {
+        if rustix::process::geteuid().as_raw() == user.uid {
+            Ok(self.data())
+        } else {
+            self.annex(user)
+        }
+    }
+
+    fn server(&self) -> Option<Location> {
+        self.server.clone()
     }
 }
 
@@ -261,6 +323,9 @@ fn is_dead(folder: &Path) -> Result<bool, SandboxError> {
     for group in &marker.groups {
         group.end_group();
     }
+    if let Some(annex) = &marker.annex {
+        remove_all(annex)?;
+    }
     Ok(true)
 }
 
@@ -311,7 +376,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
-    use crate::process::{Command, Process};
+    use resguardo_engine::process::{Command, Process};
 
     fn run_id() -> RunId {
         "01jd8kq2v3m4n5p6q7r8s9t0vw".parse().unwrap()
@@ -320,7 +385,8 @@ mod tests {
     #[test]
     fn it_is_private_and_gone_when_dropped() {
         let state = tempfile::tempdir().unwrap();
-        let sandbox = Sandbox::create(state.path(), run_id()).unwrap();
+        let sandbox =
+            Sandbox::create(state.path(), &state.path().join("annexes"), run_id()).unwrap();
         let folder = sandbox.folder.clone();
         let mode = std::fs::metadata(&folder).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o700);
@@ -332,7 +398,8 @@ mod tests {
     #[test]
     fn a_living_or_kept_one_is_not_swept_and_a_dead_one_is() {
         let state = tempfile::tempdir().unwrap();
-        let sandbox = Sandbox::create(state.path(), run_id()).unwrap();
+        let sandbox =
+            Sandbox::create(state.path(), &state.path().join("annexes"), run_id()).unwrap();
         assert!(sweep(state.path()).0.is_empty(), "it lives");
 
         // A crash: the lock goes, the folder stays.
@@ -344,7 +411,7 @@ mod tests {
         assert_eq!(sweep(state.path()).0, std::slice::from_ref(&folder));
         assert!(!folder.exists());
 
-        let kept = Sandbox::create(state.path(), run_id())
+        let kept = Sandbox::create(state.path(), &state.path().join("annexes"), run_id())
             .unwrap()
             .keep()
             .unwrap();
@@ -394,7 +461,8 @@ mod tests {
     #[test]
     fn one_that_was_swept_already_is_gone() {
         let state = tempfile::tempdir().unwrap();
-        let sandbox = Sandbox::create(state.path(), run_id()).unwrap();
+        let sandbox =
+            Sandbox::create(state.path(), &state.path().join("annexes"), run_id()).unwrap();
         std::fs::remove_dir_all(&sandbox.folder).unwrap();
         sandbox.destroy().unwrap();
     }
@@ -402,12 +470,9 @@ mod tests {
     #[test]
     fn a_crash_leaves_processes_that_the_sweep_ends() {
         let state = tempfile::tempdir().unwrap();
-        let mut sandbox = Sandbox::create(state.path(), run_id()).unwrap();
-        let command = Command {
-            line: "sleep 1000".to_owned(),
-            folder: sandbox.data(),
-            variables: Vec::new(),
-        };
+        let mut sandbox =
+            Sandbox::create(state.path(), &state.path().join("annexes"), run_id()).unwrap();
+        let command = Command::shell("sleep 1000", sandbox.data());
         let process = Process::start(&command, &sandbox).unwrap();
         let mark = {
             let open = sandbox.open.as_ref().unwrap().lock().unwrap();

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use regex::Regex;
-use resguardo_engine::port::Location;
+use resguardo_engine::port::{CaptureRequest, Location, SILENCE_TIMEOUT};
 use resguardo_model::{EngineKind, Objectives, Sha256Digest, SourceName};
 
 /// One source: where it is, what is promised for it, and how a drill proves it.
@@ -25,6 +25,10 @@ pub struct SourceSpec {
     pub check_integrity: bool,
     /// Longest wait for a lock that somebody else holds.
     pub lock_timeout: Duration,
+    /// Longest silence of a connection or tool from which data should flow.
+    pub silence_timeout: Duration,
+    /// Streams that are read or written at once; the engine's own number if `None`.
+    pub jobs: Option<usize>,
     /// How it is drilled.
     pub drill: DrillSpec,
     /// Its own checks, in the order in which they run.
@@ -48,10 +52,24 @@ impl SourceSpec {
             objectives: Objectives::default(),
             check_integrity: false,
             lock_timeout: Duration::from_secs(30),
+            silence_timeout: SILENCE_TIMEOUT,
+            jobs: None,
             drill: DrillSpec::default(),
             checks: Vec::new(),
             folder: PathBuf::from("."),
             config_sha256: None,
+        }
+    }
+
+    /// What is asked of the engine for a capture of this source.
+    #[must_use]
+    pub(crate) fn capture_request(&self) -> CaptureRequest {
+        CaptureRequest {
+            location: self.location.clone(),
+            check_integrity: self.check_integrity,
+            lock_timeout: self.lock_timeout,
+            silence_timeout: self.silence_timeout,
+            jobs: self.jobs,
         }
     }
 }

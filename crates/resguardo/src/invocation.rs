@@ -268,6 +268,7 @@ impl Invocation {
             operator: self.ambient.operator.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             state: PathBuf::from(state),
+            annexes: PathBuf::from(wire::ANNEXES),
         })
     }
 }

@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
+use resguardo_engine::process::{self, Command, GroupLog, ProcessMark};
 use resguardo_model::CancelToken;
-use resguardo_ops::process::{self, Command, GroupLog, ProcessMark};
 use secrecy::SecretString;
 
 use crate::config::interpolate::SecretRef;
@@ -50,11 +50,7 @@ pub fn read(
 }
 
 fn run(line: &str, folder: &Path, cancel: &CancelToken) -> Result<String, Failure> {
-    let command = Command {
-        line: line.to_owned(),
-        folder: folder.to_path_buf(),
-        variables: Vec::new(),
-    };
+    let command = Command::shell(line, folder);
     let ended = process::run(&command, TIMEOUT, cancel, &NoLog)
         .map_err(|error| Failure::user(format!("the secret of cmd:{line}")).because(&error))?;
     if ended.status.success() {

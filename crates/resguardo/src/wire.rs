@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use resguardo_engine::process::ProcessMark;
 use resguardo_engine::sqlite::SqliteEngine;
 use resguardo_model::CancelToken;
 use resguardo_ops::Engines;
-use resguardo_ops::process::ProcessMark;
 use resguardo_store::location::S3Place;
 use resguardo_store::s3::{S3Credentials, S3Options, S3Store};
 use resguardo_store::wrap::{Retry, RetryPolicy, SystemPacing};
@@ -16,6 +16,9 @@ use secrecy::ExposeSecret as _;
 use crate::config::VaultSettings;
 use crate::error::Failure;
 use crate::secret;
+
+/// Where root puts what throwaway servers hold, which refuse to run as root.
+pub const ANNEXES: &str = "/var/lib/resguardo/sandboxes";
 
 /// Every engine of this version. Private copies of databases go below `state`, into a folder of this
 /// process alone; those of processes that died are removed.

@@ -34,7 +34,7 @@ use resguardo_model::{Diagnosis, EngineKind, SourceFacts};
 
 use crate::port::{
     BackupReader, CaptureRequest, CaptureSink, Captured, Engine, EngineError, Location,
-    RestoreOptions, Restored, Run, Target,
+    RestoreOptions, Restored, Run, SandboxSite, Target,
 };
 pub use swap::Step;
 use target::FileTarget;
@@ -100,10 +100,11 @@ impl Engine for SqliteEngine {
 
     fn open_sandbox(
         &self,
-        folder: &Path,
+        site: &dyn SandboxSite,
         _facts: Option<&SourceFacts>,
+        _run: Run<'_>,
     ) -> Result<Box<dyn Target>, EngineError> {
-        Ok(Box::new(FileTarget::at(&folder.join(SANDBOX_FILE))?))
+        Ok(Box::new(FileTarget::at(&site.folder().join(SANDBOX_FILE))?))
     }
 }
 

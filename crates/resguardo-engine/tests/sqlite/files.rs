@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use resguardo_engine::contract::{request, with_run};
+use resguardo_engine::contract::{FolderSite, request, with_run};
 use resguardo_engine::port::{
     BackupReader, Engine as _, EngineError, ReadError, RestoreOptions, TargetState,
 };
@@ -218,7 +218,7 @@ fn a_foreign_file_restores_and_its_counts_are_skipped_not_passed() {
     assert!(backup.facts().is_none() && backup.taken_at().is_none());
     let folder = shop.folder.path().join("sandbox");
     std::fs::create_dir(&folder).unwrap();
-    let target = shop.engine.open_sandbox(&folder, None).unwrap();
+    let target = with_run(|run| shop.engine.open_sandbox(&FolderSite(folder), None, run)).unwrap();
     with_run(|run| target.restore(backup.as_ref(), &RestoreOptions::default(), run)).unwrap();
     assert!(matches!(
         target.state().unwrap(),
@@ -243,7 +243,7 @@ fn a_file_that_changes_after_it_was_opened_does_not_restore() {
     std::fs::write(&path, bytes).unwrap();
     let folder = shop.folder.path().join("sandbox");
     std::fs::create_dir(&folder).unwrap();
-    let target = shop.engine.open_sandbox(&folder, None).unwrap();
+    let target = with_run(|run| shop.engine.open_sandbox(&FolderSite(folder.clone()), None, run)).unwrap();
     let result = with_run(|run| target.restore(backup.as_ref(), &RestoreOptions::default(), run));
     let error = result.expect_err("it changed");
     let named = matches!(error, EngineError::Read(ReadError::DigestMismatch { .. }));

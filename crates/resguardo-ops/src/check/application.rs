@@ -6,8 +6,8 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use super::Restored;
-use crate::process::{Command, Process};
 use crate::run::described;
+use resguardo_engine::process::{Command, Process};
 
 /// How often a port is tried.
 const POLL: Duration = Duration::from_millis(25);
@@ -60,11 +60,7 @@ fn start(restored: &Restored<'_>, line: &str) -> Result<Application, String> {
     let port = free_port().map_err(|error| format!("no port is free: {error}"))?;
     let mut variables = restored.target.environment();
     variables.push(("PORT".to_owned(), port.to_string()));
-    let command = Command {
-        line: line.to_owned(),
-        folder: restored.spec.folder.clone(),
-        variables,
-    };
+    let command = Command::shell(line, &restored.spec.folder).with_variables(variables);
     let process = Process::start(&command, restored.log).map_err(|error| described(&error))?;
     let mut application = Application { process, port };
     match wait_until_ready(restored, &application) {

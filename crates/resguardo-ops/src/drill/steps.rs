@@ -16,11 +16,11 @@ use crate::context::Context;
 use crate::error::{ErrorKind, OpsError};
 use crate::origin::Selected;
 use crate::phase::Phases;
-use crate::process::{self, Command};
 use crate::receipt;
 use crate::run::described;
 use crate::sandbox::Sandbox;
 use crate::source::SourceSpec;
+use resguardo_engine::process::{self, Command};
 
 /// What is restored and still open.
 pub(super) struct Stage {
@@ -167,7 +167,7 @@ impl<'a> Rehearsal<'a> {
         self.taken_at = self.taken_at.or(reader.taken_at());
         let engine = &self.selected.engine;
         let target = engine
-            .open_sandbox(&sandbox.data(), reader.facts())
+            .open_sandbox(sandbox, reader.facts(), self.ctx.run())
             .map_err(OpsError::engine(doing()))?;
         let options = RestoreOptions::default();
         let restored = target
@@ -240,11 +240,8 @@ impl<'a> Rehearsal<'a> {
             return Ok(());
         };
         phases.begin("migrate");
-        let command = Command {
-            line: line.clone(),
-            folder: spec.folder.clone(),
-            variables: restored.target.environment(),
-        };
+        let command =
+            Command::shell(line, &spec.folder).with_variables(restored.target.environment());
         let expected = "exit code 0";
         let result = check::timed(|| {
             let timeout = spec.drill.step_timeout;

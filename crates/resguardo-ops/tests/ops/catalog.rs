@@ -1,10 +1,10 @@
 //! The catalog is a cache and a history: it may be lost, and what died is found.
 
+use resguardo_engine::process::ProcessMark;
 use resguardo_model::Severity;
 use resguardo_ops::catalog::{self, Catalog, CatalogError, RunRow, RunState};
 use resguardo_ops::doctor::{self, DoctorRequest};
 use resguardo_ops::drill::{self, DrillRequest};
-use resguardo_ops::process::ProcessMark;
 use resguardo_ops::{Origin, list, recover};
 use rusqlite::Connection;
 

@@ -144,7 +144,7 @@ fn an_application_is_started_once_for_all_its_checks_and_ended() {
     let pids: Vec<u32> = pids.lines().map(|line| line.parse().unwrap()).collect();
     assert_eq!(pids.len(), 1);
     assert!(
-        !resguardo_ops::process::ProcessMark {
+        !resguardo_engine::process::ProcessMark {
             pid: pids[0],
             started: String::new()
         }

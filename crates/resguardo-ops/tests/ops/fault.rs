@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use resguardo_engine::port::{
     BackupReader, CaptureRequest, CaptureSink, Captured, Engine, EngineError, Location,
-    RestoreOptions, Restored, Rows, Run, Target, TargetState,
+    RestoreOptions, Restored, Rows, Run, SandboxSite, Target, TargetState,
 };
 use resguardo_model::duration::Span;
 use resguardo_model::{CheckOutcome, CheckResult, Diagnosis, EngineKind, SourceFacts, Verdict};
@@ -68,10 +68,11 @@ impl Engine for Tampering {
 
     fn open_sandbox(
         &self,
-        folder: &Path,
+        site: &dyn SandboxSite,
         facts: Option<&SourceFacts>,
+        run: Run<'_>,
     ) -> Result<Box<dyn Target>, EngineError> {
-        let inner = self.inner.open_sandbox(folder, facts)?;
+        let inner = self.inner.open_sandbox(site, facts, run)?;
         Ok(Box::new(TamperedTarget {
             inner,
             sql: self.sql,
@@ -520,7 +521,7 @@ fn checks_that_hang() {
         .trim()
         .parse()
         .unwrap();
-    let mark = resguardo_ops::process::ProcessMark {
+    let mark = resguardo_engine::process::ProcessMark {
         pid,
         started: String::new(),
     };

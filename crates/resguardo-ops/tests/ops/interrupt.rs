@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use resguardo_engine::process::ProcessMark;
 use resguardo_ops::catalog::RunState;
-use resguardo_ops::process::ProcessMark;
 use resguardo_ops::restore::{self, RestoreRequest};
 use resguardo_ops::source::HttpCheck;
 use resguardo_ops::{CheckKind, Context, ErrorKind, SourceSpec, receipts};

@@ -118,6 +118,7 @@ impl World {
             operator: "ana".to_owned(),
             version: "0.1.0".to_owned(),
             state: self.path("state"),
+            annexes: self.path("annexes"),
         }
     }
 

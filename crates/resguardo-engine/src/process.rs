@@ -1,17 +1,20 @@
-//! The one place that starts processes: migrations, check commands and the applications that checks
-//! ask.
+//! The one place that starts processes: the tools of a database, throwaway servers, migrations, check
+//! commands and the applications that checks ask.
 //!
-//! Every child leads a process group of its own, reads nothing, has its output kept in bounded tails,
-//! and is ended with its whole group: at its deadline, when the caller cancels, when its handle is
+//! Every child leads a process group of its own, reads nothing that it is not fed, has its output kept in
+//! bounded tails, and is ended with its whole group: at its deadline, when the caller cancels, when its handle is
 //! dropped, and when it ends by itself but leaves others of its group behind. A group is ended before
 //! its leader is reaped, so that its number cannot have been given to somebody else meanwhile.
+//!
+//! [`run`] lets a child work by itself, [`read_from`] takes its standard output as it comes, [`write_to`]
+//! feeds its standard input; these two end a child that neither says nor takes anything for too long.
 //!
 //! If this process is killed, its children live on. Their groups are therefore written down by
 //! [`GroupLog`] (the sandbox's marker), and the next start ends them.
 
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
-use std::path::PathBuf;
-use std::process::{Child, ExitStatus, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use resguardo_model::{CancelToken, Cancelled};
@@ -20,10 +23,12 @@ use rustix::process::{
 };
 
 mod mark;
+mod stream;
 mod tail;
 
 pub use mark::ProcessMark;
 use mark::as_pid;
+pub use stream::{StreamError, read_from, write_to};
 use tail::Tail;
 
 /// Bytes of each output that are kept: the last ones.
@@ -38,24 +43,136 @@ const DRAIN: Duration = Duration::from_millis(500);
 /// What is to be started.
 #[derive(Clone, Debug)]
 pub struct Command {
+    program: Program,
+    folder: PathBuf,
+    variables: Vec<(String, String)>,
+    without: Vec<String>,
+    user: Option<User>,
+}
+
+#[derive(Clone, Debug)]
+enum Program {
     /// A command line for `sh -c`.
-    pub line: String,
-    /// The working directory.
-    pub folder: PathBuf,
-    /// Variables in addition to ours.
-    pub variables: Vec<(String, String)>,
+    Shell(String),
+    /// A program with its arguments, which everybody on this machine can see.
+    File(PathBuf, Vec<String>),
+}
+
+/// Whom a process runs as, if not as us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct User {
+    /// Its number.
+    pub uid: u32,
+    /// The number of its group.
+    pub gid: u32,
 }
 
 impl Command {
+    /// A command line for `sh -c`, run in `folder`.
+    pub fn shell(line: impl Into<String>, folder: impl Into<PathBuf>) -> Self {
+        Self::new(Program::Shell(line.into()), folder.into())
+    }
+
+    /// A program and its arguments, run in `folder`. Everybody on this machine can see arguments: a secret
+    /// goes into a variable.
+    pub fn program(
+        file: impl Into<PathBuf>,
+        arguments: impl IntoIterator<Item = impl Into<String>>,
+        folder: impl Into<PathBuf>,
+    ) -> Self {
+        let arguments = arguments.into_iter().map(Into::into).collect();
+        Self::new(Program::File(file.into(), arguments), folder.into())
+    }
+
+    fn new(program: Program, folder: PathBuf) -> Self {
+        Self {
+            program,
+            folder,
+            variables: Vec::new(),
+            without: Vec::new(),
+            user: None,
+        }
+    }
+
+    /// With these variables in addition to ours.
+    #[must_use]
+    pub fn with_variables(mut self, variables: impl IntoIterator<Item = (String, String)>) -> Self {
+        self.variables.extend(variables);
+        self
+    }
+
+    /// Without these variables of ours; what [`Command::with_variables`] names is set all the same.
+    #[must_use]
+    pub fn without_variables(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.without.extend(names.into_iter().map(Into::into));
+        self
+    }
+
+    /// Run as another user; only root can. Supplementary groups are dropped.
+    #[must_use]
+    pub fn run_as(mut self, user: Option<User>) -> Self {
+        self.user = user;
+        self
+    }
+
     /// The program that it begins with. Errors name no more than this: they go into receipts, and what
     /// follows may hold a secret.
     #[must_use]
     pub fn name(&self) -> String {
-        let words = self.line.split_whitespace();
-        let program = words
-            .filter(|word| !word.contains('='))
-            .find(|word| *word != "exec");
-        program.unwrap_or("a command").to_owned()
+        match &self.program {
+            Program::Shell(line) => {
+                let words = line.split_whitespace();
+                let program = words
+                    .filter(|word| !word.contains('='))
+                    .find(|word| *word != "exec");
+                program.unwrap_or("a command").to_owned()
+            }
+            Program::File(file, _) => file
+                .file_name()
+                .unwrap_or(file.as_os_str())
+                .to_string_lossy()
+                .into_owned(),
+        }
+    }
+
+    /// The working directory.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that starts processes"
+    )]
+    fn prepared(&self) -> std::process::Command {
+        let mut prepared = match &self.program {
+            Program::Shell(line) => {
+                let mut shell = std::process::Command::new("/bin/sh");
+                shell.arg("-c").arg(line);
+                shell
+            }
+            Program::File(file, arguments) => {
+                let mut program = std::process::Command::new(file);
+                program.args(arguments);
+                program
+            }
+        };
+        // Whoever checks restored data needs no key to the vault.
+        for name in ["RESGUARDO_PASSPHRASE", "RESGUARDO_IDENTITY"] {
+            prepared.env_remove(name);
+        }
+        for name in &self.without {
+            prepared.env_remove(name);
+        }
+        prepared
+            .current_dir(&self.folder)
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
+            .process_group(0);
+        if let Some(user) = self.user {
+            prepared.uid(user.uid).gid(user.gid);
+        }
+        prepared
     }
 }
 
@@ -94,6 +211,16 @@ pub enum ProcessError {
     /// It took too long and was ended.
     #[error("{name} took longer than {seconds} s and was ended")]
     Timeout {
+        /// The program.
+        name: String,
+        /// The limit in seconds.
+        seconds: u64,
+        /// What it said.
+        output: Output,
+    },
+    /// It neither said nor took anything for too long and was ended.
+    #[error("{name} was silent for {seconds} s and was ended")]
+    Silent {
         /// The program.
         name: String,
         /// The limit in seconds.
@@ -180,6 +307,12 @@ pub fn run(
     }
 }
 
+/// The ends of a child's pipes that are ours.
+struct Pipes {
+    stdin: Option<ChildStdin>,
+    stdout: Option<ChildStdout>,
+}
+
 /// A running process. Dropping it ends its group.
 pub struct Process {
     name: String,
@@ -191,47 +324,56 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts a command and writes its group down.
+    /// Starts a command that reads nothing, and writes its group down.
     ///
     /// # Errors
     /// [`ProcessError::Start`].
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the one place that starts processes"
-    )]
     pub fn start(command: &Command, log: &dyn GroupLog) -> Result<Self, ProcessError> {
+        let (mut process, pipes) = Self::start_piped(command, Stdio::null(), log)?;
+        process.stdout = Tail::of(pipes.stdout);
+        Ok(process)
+    }
+
+    /// Starts a command and hands its pipes out.
+    fn start_piped(
+        command: &Command,
+        stdin: Stdio,
+        log: &dyn GroupLog,
+    ) -> Result<(Self, Pipes), ProcessError> {
         let failed = |source| ProcessError::Start {
             name: command.name(),
             folder: command.folder.clone(),
             source,
         };
-        let mut child = std::process::Command::new("/bin/sh")
-            .arg("-c")
-            .arg(&command.line)
-            .current_dir(&command.folder)
-            // Whoever checks restored data needs no key to the vault.
-            .env_remove("RESGUARDO_PASSPHRASE")
-            .env_remove("RESGUARDO_IDENTITY")
-            .envs(command.variables.iter().map(|(name, value)| (name, value)))
-            .stdin(Stdio::null())
+        let mut child = command
+            .prepared()
+            .stdin(stdin)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            .process_group(0)
             .spawn()
             .map_err(failed)?;
-        let stdout = Tail::of(child.stdout.take());
+        let pipes = Pipes {
+            stdin: child.stdin.take(),
+            stdout: child.stdout.take(),
+        };
         let stderr = Tail::of(child.stderr.take());
         let process = Self {
             name: command.name(),
             group: as_pid(child.id()).expect("the kernel gives positive process numbers"),
             child,
-            stdout,
+            stdout: Tail::of(None::<ChildStdout>),
             stderr,
             reaped: false,
         };
         log.started(&ProcessMark::of(process.child.id()))
             .map_err(failed)?;
-        Ok(process)
+        Ok((process, pipes))
+    }
+
+    /// Its number, which is its group's as well.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Whether its leader has ended. It is not reaped by this.
@@ -325,11 +467,7 @@ mod tests {
     use super::*;
 
     fn command(line: &str) -> Command {
-        Command {
-            line: line.to_owned(),
-            folder: PathBuf::from("/"),
-            variables: vec![("WORD".to_owned(), "hola".to_owned())],
-        }
+        Command::shell(line, "/").with_variables([("WORD".to_owned(), "hola".to_owned())])
     }
 
     fn run_for(line: &str, timeout: Duration) -> Result<Ended, ProcessError> {

@@ -38,7 +38,7 @@ impl ProcessMark {
     }
 
     /// Ends the group that the process leads, if it is still that process.
-    pub(crate) fn end_group(&self) {
+    pub fn end_group(&self) {
         if self.is_alive()
             && let Some(pid) = as_pid(self.pid)
         {
