@@ -11,10 +11,12 @@
 )]
 
 pub mod clock;
+pub mod postgres;
 pub mod proxy;
 pub mod servers;
 pub mod tools;
 
 pub use clock::FakeClock;
+pub use postgres::{PgBouncer, PgServer, PgServerOptions, PgVersion, PoolMode};
 pub use proxy::{Proxy, ProxyFault};
 pub use servers::S3Server;

@@ -18,10 +18,16 @@ pub fn folder() -> PathBuf {
 /// If it is in neither; the message names the command that installs it.
 #[must_use]
 pub fn find(name: &str, below: &str) -> PathBuf {
+    find_also(name, below, &[])
+}
+
+/// The same; last in `folders`, for what is installed where only root's `PATH` leads.
+pub(crate) fn find_also(name: &str, below: &str, folders: &[&str]) -> PathBuf {
     let own = folder().join(below).join(name);
     let on_path = env::var_os("PATH").unwrap_or_default();
     std::iter::once(own)
         .chain(env::split_paths(&on_path).map(|folder| folder.join(name)))
+        .chain(folders.iter().map(|folder| Path::new(folder).join(name)))
         .find(|path| path.is_file())
         .unwrap_or_else(|| {
             panic!(

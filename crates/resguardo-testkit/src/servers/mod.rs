@@ -6,10 +6,13 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
+use crate::postgres::account::{Account, become_words};
 pub use s3::S3Server;
 
 /// How long a server may take until it listens.
@@ -27,19 +30,27 @@ impl Server {
     /// Starts the command that `command` makes for a free port of the loopback interface, and waits
     /// until it listens there. Its output goes to `server.log` in `folder`.
     pub(crate) fn start(folder: &Path, command: impl Fn(u16) -> Command) -> Self {
+        Self::start_as(None, folder, command)
+    }
+
+    /// The same as another user.
+    pub(crate) fn start_as(
+        account: Option<Account>,
+        folder: &Path,
+        command: impl Fn(u16) -> Command,
+    ) -> Self {
         // Somebody else may take the port before the server does.
         for _ in 0..5 {
             let port = free_port();
             let log = std::fs::File::create(folder.join("server.log")).unwrap();
-            let mut command = dying_with_us(&command(port));
-            let child = command
+            let mut command = dying_with_us(&command(port), account);
+            command
                 .current_dir(folder)
                 .stdin(Stdio::null())
                 .stdout(log.try_clone().unwrap())
                 .stderr(log)
-                .process_group(0)
-                .spawn()
-                .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+                .process_group(0);
+            let child = spawn(command);
             let address = SocketAddr::from(([127, 0, 0, 1], port));
             let mut server = Self { child, address };
             if server.is_ready() {
@@ -75,11 +86,12 @@ impl Drop for Server {
     }
 }
 
-/// The same command, killed by the kernel if the thread that starts it dies: a test that is killed
-/// leaves no server behind.
-fn dying_with_us(command: &Command) -> Command {
+/// The same command, run as `account`, killed by the kernel when we end ([`spawn`] sees to that): a test
+/// that is killed leaves no server behind.
+pub(crate) fn dying_with_us(command: &Command, account: Option<Account>) -> Command {
     let mut dying = Command::new("setpriv");
     dying
+        .args(become_words(account))
         .args(["--pdeathsig", "KILL", "--"])
         .arg(command.get_program())
         .args(command.get_args());
@@ -90,6 +102,28 @@ fn dying_with_us(command: &Command) -> Command {
         };
     }
     dying
+}
+
+/// Starts a command from a thread that never ends: the kernel sends `--pdeathsig` when the thread that
+/// started a process ends, and the caller's may end before the server is to.
+pub(crate) fn spawn(command: Command) -> Child {
+    type Order = (Command, Sender<std::io::Result<Child>>);
+    static STARTER: LazyLock<Mutex<Sender<Order>>> = LazyLock::new(|| {
+        let (sender, orders) = channel::<Order>();
+        std::thread::spawn(move || {
+            for (mut command, answer) in orders {
+                let _ = answer.send(command.spawn());
+            }
+        });
+        Mutex::new(sender)
+    });
+    let shown = format!("{command:?}");
+    let (answer, started) = channel();
+    STARTER.lock().unwrap().send((command, answer)).unwrap();
+    started
+        .recv()
+        .unwrap()
+        .unwrap_or_else(|error| panic!("{shown}: {error}"))
 }
 
 /// A port of the loopback interface on which nobody listens at this moment.
