@@ -4,5 +4,6 @@
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
 pub mod port;
+pub mod postgres;
 pub mod process;
 pub mod sqlite;

@@ -467,12 +467,14 @@ pub enum EngineError {
         place: String,
     },
     /// This user may not read or write it.
-    #[error("{operation} {place}: permission denied")]
+    #[error("{operation} {place}: {why}")]
     Denied {
         /// What was tried.
         operation: &'static str,
         /// The path or URL.
         place: String,
+        /// The system's or server's word.
+        why: String,
     },
     /// It cannot be reached.
     #[error("{place} cannot be reached")]
@@ -586,6 +588,8 @@ pub enum EngineError {
         statement: String,
         /// The database's own words.
         message: String,
+        /// Its SQLSTATE, where it has one.
+        state: Option<String>,
     },
     /// Something took longer than it may.
     #[error("{what} took longer than {seconds} s")]

@@ -41,9 +41,11 @@ pub(super) fn of_system(
     let place = place(path);
     match source.kind() {
         ErrorKind::NotFound => EngineError::Missing { place },
-        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
-            EngineError::Denied { operation, place }
-        }
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => EngineError::Denied {
+            operation,
+            place,
+            why: "permission denied".to_owned(),
+        },
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => EngineError::Full { operation, place },
         _ => EngineError::Other {
             operation,
@@ -89,9 +91,11 @@ pub(super) fn of_sqlite(
             why: error.to_string(),
         },
         Some(ErrorCode::DiskFull) => EngineError::Full { operation, place },
-        Some(ErrorCode::PermissionDenied | ErrorCode::ReadOnly) => {
-            EngineError::Denied { operation, place }
-        }
+        Some(ErrorCode::PermissionDenied | ErrorCode::ReadOnly) => EngineError::Denied {
+            operation,
+            place,
+            why: "permission denied".to_owned(),
+        },
         Some(ErrorCode::CannotOpen) if !path.exists() => EngineError::Missing { place },
         Some(ErrorCode::OperationInterrupted) => EngineError::Cancelled(Cancelled),
         _ => EngineError::Other {

@@ -232,6 +232,7 @@ impl Copy<'_> {
         EngineError::Sql {
             statement: format!("restoring tables to {}", place(self.place)),
             message: why,
+            state: None,
         }
     }
 

@@ -37,6 +37,7 @@ pub(super) fn ask(
         return Err(EngineError::Sql {
             statement: shortened(sql),
             message: "a check may only read".to_owned(),
+            state: None,
         });
     }
     let mut printer = Printer::new(&connection).map_err(failed)?;
@@ -83,10 +84,12 @@ fn named(sql: &str, path: &Path, error: rusqlite::Error, watch: &Watch) -> Engin
         EngineError::Other { source, .. } => EngineError::Sql {
             statement: shortened(sql),
             message: source.to_string(),
+            state: None,
         },
         EngineError::Denied { .. } => EngineError::Sql {
             statement: shortened(sql),
             message: format!("{} may not be written to here", place(path)),
+            state: None,
         },
         other => other,
     }

@@ -243,7 +243,11 @@ fn a_file_that_changes_after_it_was_opened_does_not_restore() {
     std::fs::write(&path, bytes).unwrap();
     let folder = shop.folder.path().join("sandbox");
     std::fs::create_dir(&folder).unwrap();
-    let target = with_run(|run| shop.engine.open_sandbox(&FolderSite(folder.clone()), None, run)).unwrap();
+    let target = with_run(|run| {
+        shop.engine
+            .open_sandbox(&FolderSite(folder.clone()), None, run)
+    })
+    .unwrap();
     let result = with_run(|run| target.restore(backup.as_ref(), &RestoreOptions::default(), run));
     let error = result.expect_err("it changed");
     let named = matches!(error, EngineError::Read(ReadError::DigestMismatch { .. }));

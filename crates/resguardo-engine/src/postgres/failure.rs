@@ -1,0 +1,107 @@
+//! What a server or a connection says, as the port's errors: by SQLSTATE, never by the words of a language.
+//! <https://www.postgresql.org/docs/current/errcodes-appendix.html>
+
+use tokio_postgres::Error;
+use tokio_postgres::error::{DbError, SqlState};
+
+use crate::port::{BoxError, EngineError};
+
+/// Characters of a statement that an error shows.
+const STATEMENT_CHARACTERS_MAX: usize = 120;
+
+/// Names an error. `doing` is what was tried, `place` where, `statement` the SQL, if there was one.
+pub(super) fn of(doing: &'static str, place: &str, statement: &str, error: Error) -> EngineError {
+    match error.as_db_error() {
+        Some(told) => by_state(doing, place, statement, told),
+        None => unreachable(place, Box::new(error)),
+    }
+}
+
+/// Whether a statement failed because of this.
+pub(super) fn is_sql_state(error: &EngineError, state: &SqlState) -> bool {
+    matches!(error, EngineError::Sql { state: found, .. } if found.as_deref() == Some(state.code()))
+}
+
+pub(super) fn unreachable(place: &str, source: BoxError) -> EngineError {
+    EngineError::Unreachable {
+        place: place.to_owned(),
+        source,
+    }
+}
+
+fn by_state(doing: &'static str, place: &str, statement: &str, told: &DbError) -> EngineError {
+    let place = place.to_owned();
+    let message = words(told);
+    let code = told.code().code();
+    match (&code[..2], code) {
+        (_, "3D000") => EngineError::Missing { place },
+        (_, "28P01") | ("28", _) => EngineError::Denied {
+            operation: "logging in to",
+            place,
+            why: message,
+        },
+        (_, "42501") => EngineError::Denied {
+            operation: doing,
+            place,
+            why: message,
+        },
+        ("08", _) | (_, "57P01" | "57P02" | "57P03" | "57P04" | "57P05" | "53300") => {
+            unreachable(&place, message.into())
+        }
+        (_, "55P03" | "40P01" | "55006") => EngineError::Busy {
+            place,
+            held: message,
+        },
+        (_, "53100") => EngineError::Full {
+            operation: doing,
+            place: format!("{place} ({message})"),
+        },
+        (_, "XX001" | "XX002") => EngineError::Corrupt {
+            place,
+            why: message,
+        },
+        _ => EngineError::Sql {
+            statement: shortened(statement),
+            message,
+            state: Some(code.to_owned()),
+        },
+    }
+}
+
+/// The server's message and hint. Its detail too, but not where that would quote data (classes 22 and 23):
+/// errors are kept in receipts, which are plain text.
+fn words(told: &DbError) -> String {
+    let mut words = told.message().to_owned();
+    let quotes_data = matches!(&told.code().code()[..2], "22" | "23");
+    if let (Some(detail), false) = (told.detail(), quotes_data) {
+        words.push_str("; ");
+        words.push_str(detail.trim_end_matches('.'));
+    }
+    if let Some(hint) = told.hint() {
+        words.push_str("; ");
+        words.push_str(hint.trim_end_matches('.'));
+    }
+    words
+}
+
+/// The beginning of a statement, on one line.
+pub(super) fn shortened(statement: &str) -> String {
+    let line = statement.split_whitespace().collect::<Vec<_>>().join(" ");
+    if line.chars().count() <= STATEMENT_CHARACTERS_MAX {
+        return line;
+    }
+    let start: String = line.chars().take(STATEMENT_CHARACTERS_MAX).collect();
+    format!("{start}…")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statements_are_shown_on_one_line() {
+        assert_eq!(shortened("select 1\n  from x"), "select 1 from x");
+        let long = shortened(&"a".repeat(500));
+        assert_eq!(long.chars().count(), STATEMENT_CHARACTERS_MAX + 1);
+    }
+}

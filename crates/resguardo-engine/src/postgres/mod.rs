@@ -1,0 +1,111 @@
+//! The engine for PostgreSQL databases, by their rows: one exported snapshot, the structure by `pg_dump`, the
+//! rows by parallel `COPY`, each table counted and digested as it streams past.
+//!
+//! What it never does: write to a source; leave a table out without saying so; put a secret on a command
+//! line; take the word of a tool's exit status alone.
+
+mod failure;
+mod inventory;
+mod name;
+mod session;
+mod settings;
+mod tls;
+mod tools;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use resguardo_model::{Diagnosis, EngineKind, SourceFacts};
+
+use crate::port::{
+    BackupReader, CaptureRequest, CaptureSink, Captured, Engine, EngineError, Location, Run,
+    SandboxSite, Target,
+};
+use crate::process::User;
+pub use settings::LibpqEnvironment;
+
+/// What the engine finds around it; the binary hands it down.
+#[derive(Clone, Debug, Default)]
+pub struct Surroundings {
+    /// A private folder for small files of running work; made when it is needed.
+    pub scratch: PathBuf,
+    /// What libpq would find.
+    pub libpq: LibpqEnvironment,
+    /// Folders in which the server's programs are looked for first: those of `PATH`.
+    pub tool_folders: Vec<PathBuf>,
+    /// Who runs throwaway servers, where we are root: they refuse root.
+    pub server_user: Option<User>,
+}
+
+/// The engine.
+#[derive(Clone, Debug)]
+pub struct PostgresEngine {
+    around: Arc<Surroundings>,
+}
+
+impl PostgresEngine {
+    /// An engine with what it finds around it.
+    #[must_use]
+    pub fn new(around: Surroundings) -> Self {
+        Self {
+            around: Arc::new(around),
+        }
+    }
+}
+
+/// What one owner has not landed yet.
+fn not_yet(place: &Location) -> EngineError {
+    EngineError::Unsupported {
+        place: place.to_string(),
+        why: "this cannot be done with PostgreSQL yet".to_owned(),
+        next: "use pg_dump".to_owned(),
+    }
+}
+
+impl Engine for PostgresEngine {
+    fn kind(&self) -> EngineKind {
+        EngineKind::Postgres
+    }
+
+    fn probe(&self, _subject: &str, _location: &Location) -> Vec<Diagnosis> {
+        Vec::new()
+    }
+
+    fn capture(
+        &self,
+        request: &CaptureRequest,
+        _sink: &dyn CaptureSink,
+        _run: Run<'_>,
+    ) -> Result<Captured, EngineError> {
+        Err(not_yet(&request.location))
+    }
+
+    fn export(
+        &self,
+        request: &CaptureRequest,
+        _out: &Path,
+        _run: Run<'_>,
+    ) -> Result<Vec<PathBuf>, EngineError> {
+        Err(not_yet(&request.location))
+    }
+
+    fn open_file(&self, file: &Path, _run: Run<'_>) -> Result<Box<dyn BackupReader>, EngineError> {
+        Err(EngineError::UnknownFormat {
+            file: file.display().to_string(),
+            known: "none yet",
+        })
+    }
+
+    fn open_target(&self, location: &Location) -> Result<Box<dyn Target>, EngineError> {
+        Err(not_yet(location))
+    }
+
+    fn open_sandbox(
+        &self,
+        _site: &dyn SandboxSite,
+        _facts: Option<&SourceFacts>,
+        _run: Run<'_>,
+    ) -> Result<Box<dyn Target>, EngineError> {
+        Err(not_yet(&Location::new("a sandbox")))
+    }
+}
