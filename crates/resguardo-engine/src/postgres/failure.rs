@@ -1,6 +1,8 @@
 //! What a server or a connection says, as the port's errors: by SQLSTATE, never by the words of a language.
 //! <https://www.postgresql.org/docs/current/errcodes-appendix.html>
 
+use std::error::Error as _;
+
 use tokio_postgres::Error;
 use tokio_postgres::error::{DbError, SqlState};
 
@@ -15,6 +17,23 @@ pub(super) fn of(doing: &'static str, place: &str, statement: &str, error: Error
         Some(told) => by_state(doing, place, statement, told),
         None => unreachable(place, Box::new(error)),
     }
+}
+
+/// Names an error of connecting.
+pub(super) fn of_connecting(place: &str, error: Error) -> EngineError {
+    // The client's own words: it has no other sign for it.
+    let asked = error
+        .source()
+        .is_some_and(|cause| cause.to_string() == "password missing");
+    if asked {
+        return EngineError::Denied {
+            operation: "logging in to",
+            place: place.to_owned(),
+            why: "the server asks for a password, and there is none in the URL, PGPASSWORD or ~/.pgpass"
+                .to_owned(),
+        };
+    }
+    of("connecting to", place, "", error)
 }
 
 /// Whether a statement failed because of this.

@@ -3,6 +3,8 @@
 //! cancelled on the server too.
 
 mod copy;
+#[cfg(test)]
+mod tests;
 
 use std::future::Future;
 use std::str::FromStr;
@@ -124,7 +126,7 @@ impl Session {
         let connected = until(&runtime, cancel, Some(timeout), connecting)
             .map_err(|stopped| stopped.named(&place, "connecting"))?;
         let (client, connection) =
-            connected.map_err(|error| failure::of("connecting to", &place, "", error))?;
+            connected.map_err(|error| failure::of_connecting(&place, error))?;
         let encoding = connection
             .parameter("server_encoding")
             .unwrap_or("UTF8")
