@@ -4,13 +4,17 @@
 //! What it never does: write to a source; leave a table out without saying so; put a secret on a command
 //! line; take the word of a tool's exit status alone.
 
+mod digest;
 mod failure;
 mod inventory;
 mod name;
+mod normal;
+mod rows;
 mod session;
 mod settings;
 mod tls;
 mod tools;
+mod work;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

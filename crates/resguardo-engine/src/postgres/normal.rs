@@ -1,0 +1,272 @@
+//! The structure of a database as text, made comparable: what `pg_dump` prints, in blocks of one object
+//! each, without what differs between two dumps of the same thing (versions, settings of the session,
+//! `\restrict`, the order of objects and of grants).
+
+use std::collections::BTreeMap;
+
+use resguardo_model::Sha256Digest;
+use sha2::Digest as _;
+
+/// Begins the line that names an object.
+const HEADER: &str = "-- Name: ";
+/// Sets the access method of the tables after it.
+const ACCESS_METHOD: &str = "SET default_table_access_method = ";
+
+/// A structure in blocks, sorted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Normal {
+    /// By the object's type, schema and name; one object may have several.
+    blocks: BTreeMap<String, Vec<String>>,
+}
+
+impl Normal {
+    /// Reads the text of `pg_dump` or `pg_restore -f -`.
+    pub(super) fn parse(text: &str) -> Self {
+        let lines: Vec<&str> = text.lines().collect();
+        let is_header = |at: usize| {
+            lines[at].starts_with(HEADER)
+                && at > 0
+                && lines[at - 1] == "--"
+                && lines.get(at + 1) == Some(&"--")
+        };
+        let starts: Vec<usize> = (0..lines.len()).filter(|at| is_header(*at)).collect();
+        let mut normal = Self::default();
+        let mut method = "heap";
+        let first = starts.first().copied().unwrap_or(lines.len());
+        method = last_method(&lines[..first]).unwrap_or(method);
+        for (position, start) in starts.iter().enumerate() {
+            // The next block begins one line before its header.
+            let end = starts
+                .get(position + 1)
+                .map_or(lines.len(), |next| next - 1);
+            let (body, settings) = body(&lines[start + 2..end]);
+            normal.add(lines[*start], body, method);
+            method = last_method(settings).unwrap_or(method);
+        }
+        for texts in normal.blocks.values_mut() {
+            texts.sort();
+        }
+        normal
+    }
+
+    fn add(&mut self, header: &str, body: &[&str], method: &str) {
+        let fields = Fields::of(header);
+        let mut lines = body.to_vec();
+        if fields.kind.ends_with("ACL") {
+            lines.sort_unstable();
+        }
+        let mut text = fields.rest;
+        if matches!(fields.kind, "TABLE" | "MATERIALIZED VIEW") && method != "heap" {
+            text.push_str("; Method: ");
+            text.push_str(method);
+        }
+        text.push('\n');
+        text.push_str(&lines.join("\n"));
+        let key = match fields.schema {
+            "-" | "" => format!("{} {}", fields.kind, fields.name),
+            schema => format!("{} {schema}.{}", fields.kind, fields.name),
+        };
+        self.blocks.entry(key).or_default().push(text);
+    }
+
+    /// SHA-256 over all blocks in their order.
+    pub(super) fn digest(&self) -> Sha256Digest {
+        let mut hasher = sha2::Sha256::new();
+        for (key, texts) in &self.blocks {
+            for text in texts {
+                for part in [key, text] {
+                    hasher.update((part.len() as u64).to_le_bytes());
+                    hasher.update(part);
+                }
+            }
+        }
+        Sha256Digest::from(hasher)
+    }
+
+    /// The objects that differ from those of `other`: `INDEX public.orders_at is missing`, `… is new`,
+    /// `… differs`, in the order of their names. Empty if the two are equal.
+    pub(super) fn difference(&self, other: &Self) -> Vec<String> {
+        let mut found = Vec::new();
+        for (key, texts) in &self.blocks {
+            match other.blocks.get(key) {
+                None => found.push(format!("{key} is missing")),
+                Some(others) if others != texts => found.push(format!("{key} differs")),
+                Some(_) => {}
+            }
+        }
+        let new = other
+            .blocks
+            .keys()
+            .filter(|key| !self.blocks.contains_key(*key));
+        found.extend(new.map(|key| format!("{key} is new")));
+        found
+    }
+
+    /// Without the objects that `keep` refuses by type, schema and name: `EXTENSION vector`.
+    #[must_use]
+    pub(super) fn filtered(mut self, keep: impl Fn(&str) -> bool) -> Self {
+        self.blocks.retain(|key, _| keep(key));
+        self
+    }
+}
+
+/// The lines of a block that belong to its object, and those after it that set the session for the next.
+fn body<'a, 'b>(lines: &'b [&'a str]) -> (&'b [&'a str], &'b [&'a str]) {
+    let is_session = |line: &str| {
+        line.is_empty()
+            || line == "--"
+            || line.starts_with("-- PostgreSQL database dump")
+            || line.starts_with("\\unrestrict ")
+            || (line.starts_with("SET ") && line.ends_with(';'))
+    };
+    let mut end = lines.len();
+    while end > 0 && is_session(lines[end - 1]) {
+        end -= 1;
+    }
+    let start = lines[..end].iter().position(|line| !line.is_empty());
+    (&lines[start.unwrap_or(end)..end], &lines[end..])
+}
+
+fn last_method<'a>(lines: &[&'a str]) -> Option<&'a str> {
+    let mut methods = lines
+        .iter()
+        .rev()
+        .filter_map(|line| line.strip_prefix(ACCESS_METHOD));
+    methods.next().map(|method| method.trim_end_matches(';'))
+}
+
+/// What a header tells: `-- Name: orders; Type: TABLE; Schema: public; Owner: app; Tablespace: fast`. A name
+/// may hold what separates the fields; they are therefore looked for from the end.
+struct Fields<'a> {
+    name: &'a str,
+    kind: &'a str,
+    schema: &'a str,
+    /// Owner, and tablespace if there is one.
+    rest: String,
+}
+
+impl<'a> Fields<'a> {
+    fn of(header: &'a str) -> Self {
+        let text = header.strip_prefix(HEADER).unwrap_or(header);
+        let (text, rest) = split(text, "; Owner: ");
+        let (text, schema) = split(text, "; Schema: ");
+        let (name, kind) = split(text, "; Type: ");
+        Self {
+            name,
+            kind,
+            schema,
+            rest: format!("Owner: {rest}"),
+        }
+    }
+}
+
+fn split<'a>(text: &'a str, at: &str) -> (&'a str, &'a str) {
+    text.rsplit_once(at).unwrap_or((text, ""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DUMP: &str = "\
+--
+-- PostgreSQL database dump
+--
+
+\\restrict abc
+-- Dumped from database version 15.4
+
+SET statement_timeout = 0;
+SET default_table_access_method = heap;
+
+--
+-- Name: orders; Type: TABLE; Schema: public; Owner: app
+--
+
+CREATE TABLE public.orders (
+    id integer
+);
+
+
+ALTER TABLE public.orders OWNER TO app;
+
+SET default_tablespace = '';
+
+--
+-- Name: f(); Type: FUNCTION; Schema: public; Owner: app
+--
+
+CREATE FUNCTION public.f() RETURNS void AS $$
+-- a comment
+SET x = 1;
+$$;
+
+
+--
+-- Name: TABLE orders; Type: ACL; Schema: public; Owner: app
+--
+
+GRANT SELECT ON TABLE public.orders TO a;
+GRANT SELECT ON TABLE public.orders TO b;
+
+
+--
+-- PostgreSQL database dump complete
+--
+
+\\unrestrict abc
+";
+
+    #[test]
+    fn what_two_dumps_of_one_thing_differ_in_does_not_matter() {
+        let right = Normal::parse(DUMP);
+        assert_eq!(right.blocks.len(), 3);
+        let same = DUMP
+            .replace("restrict abc", "restrict xyz")
+            .replace("15.4", "15.5")
+            .replace("SET statement_timeout = 0;\n", "")
+            .replace("TO a;", "TO c;")
+            .replace("TO b;", "TO a;")
+            .replace("TO c;", "TO b;");
+        assert_eq!(right.digest(), Normal::parse(&same).digest());
+        let (head, tail) = DUMP.split_once("--\n-- Name: TABLE orders").unwrap();
+        let (start, middle) = head.split_once("--\n-- Name: orders").unwrap();
+        let (grants, end) = tail.split_once("\n\n\n").unwrap();
+        let turned = format!(
+            "{start}--\n-- Name: TABLE orders{grants}\n\n\n--\n-- Name: orders{middle}{end}"
+        );
+        assert_eq!(right, Normal::parse(&turned));
+    }
+
+    #[test]
+    fn objects_that_differ_are_named() {
+        let right = Normal::parse(DUMP);
+        for (from, to, told) in [
+            ("id integer", "id bigint", "TABLE public.orders differs"),
+            ("-- a comment", "-- another", "FUNCTION public.f() differs"),
+            ("SET x = 1;\n", "", "FUNCTION public.f() differs"),
+            (
+                "Type: TABLE; Schema: public; Owner: app",
+                "Type: TABLE; Schema: public; Owner: ana",
+                "TABLE public.orders differs",
+            ),
+            (
+                "method = heap",
+                "method = zheap",
+                "TABLE public.orders differs",
+            ),
+        ] {
+            let other = Normal::parse(&DUMP.replace(from, to));
+            assert_eq!(right.difference(&other), [told], "{from}");
+            assert_ne!(right.digest(), other.digest());
+        }
+        let without = right.clone().filtered(|key| !key.starts_with("ACL"));
+        let gone = ["ACL public.TABLE orders is missing"];
+        assert_eq!(right.difference(&without), gone);
+        assert_eq!(
+            without.difference(&right),
+            ["ACL public.TABLE orders is new"]
+        );
+        assert!(right.difference(&right).is_empty());
+    }
+}
