@@ -3,6 +3,8 @@
 
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
+mod durable;
+mod folder;
 pub mod port;
 pub mod postgres;
 pub mod process;

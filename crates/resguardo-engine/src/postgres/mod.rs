@@ -4,14 +4,20 @@
 //! What it never does: write to a source; leave a table out without saying so; put a secret on a command
 //! line; take the word of a tool's exit status alone.
 
+mod check;
+mod contents;
 mod digest;
 mod failure;
+mod identity;
 mod inventory;
 mod name;
 mod normal;
+mod restore;
 mod rows;
 mod session;
 mod settings;
+mod statement;
+mod target;
 mod tls;
 mod tools;
 mod work;
@@ -27,6 +33,7 @@ use crate::port::{
 };
 use crate::process::User;
 pub use settings::LibpqEnvironment;
+use target::DatabaseTarget;
 
 /// What the engine finds around it; the binary hands it down.
 #[derive(Clone, Debug, Default)]
@@ -101,7 +108,7 @@ impl Engine for PostgresEngine {
     }
 
     fn open_target(&self, location: &Location) -> Result<Box<dyn Target>, EngineError> {
-        Err(not_yet(location))
+        Ok(Box::new(DatabaseTarget::at(location, &self.around)?))
     }
 
     fn open_sandbox(

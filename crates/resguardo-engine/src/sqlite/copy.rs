@@ -15,11 +15,11 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 
 use super::capture::begin;
-use super::durable;
 use super::failure::{of_sqlite, of_system};
-use super::folder::PrivateFolder;
 use super::open::Found;
 use super::pages::{self, Shape};
+use crate::durable;
+use crate::folder::PrivateFolder;
 use crate::port::{CaptureRequest, EngineError, Run};
 
 /// Bytes that one step copies.

@@ -16,10 +16,10 @@ use resguardo_model::{FileKind, FilePath, Sha256Digest};
 use sha2::Digest as _;
 
 use super::capture;
-use super::durable;
 use super::failure::{of_system, place};
 use super::meta::{FORMAT, KNOWN, Meta, Names};
 use super::restore::folder_beside;
+use crate::durable;
 use crate::port::{
     CaptureRequest, CaptureSink, Captured, EngineError, FileDigest, FileSink, Run, SinkError,
 };

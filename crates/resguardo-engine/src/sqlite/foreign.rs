@@ -11,12 +11,12 @@ use resguardo_model::{CancelToken, FilePath, Sha256Digest, SourceFacts};
 use sha2::Digest as _;
 
 use super::copy::private_folder;
-use super::durable;
 use super::failure::{self, of_system, other, place};
-use super::folder::PrivateFolder;
 use super::header::{HEADER_BYTES, Header, HeaderError};
 use super::meta::{self, Beside, KNOWN, Names};
 use super::open::wal_bytes;
+use crate::durable;
+use crate::folder::PrivateFolder;
 use crate::port::{BackupFile, BackupReader, EngineError, ReadError, Run};
 
 const BLOCK_BYTES: usize = 1 << 20;

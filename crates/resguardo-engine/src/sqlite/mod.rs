@@ -8,11 +8,9 @@
 mod capture;
 mod check;
 mod copy;
-mod durable;
 mod export;
 mod facts;
 mod failure;
-mod folder;
 mod foreign;
 mod header;
 mod integrity;

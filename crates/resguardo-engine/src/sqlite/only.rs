@@ -14,10 +14,11 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 use super::facts::{self, quoted};
 use super::failure::{other, place};
 use super::integrity::{self, Orphan};
+use super::open;
 use super::restore::{Image, LOCK_TIMEOUT};
 use super::swap::Swap;
 use super::watch::Watch;
-use super::{durable, open};
+use crate::durable;
 use crate::port::{BackupReader, EngineError, RestoreOptions, Restored, Run, TargetState};
 
 /// Tables that an error lists.

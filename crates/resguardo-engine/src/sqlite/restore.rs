@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
-use super::durable::folder_of;
 use super::failure::{SQLITE_DATABASE, of_sqlite, of_system, place};
-use super::folder::PrivateFolder;
 use super::header::{HEADER_BYTES, Header};
 use super::swap::{Step, Swap};
 use super::{facts, open};
+use crate::durable::folder_of;
+use crate::folder::PrivateFolder;
 use crate::port::{
     BackupFile, BackupReader, EngineError, ReadError, RestoreOptions, Restored, Run,
 };

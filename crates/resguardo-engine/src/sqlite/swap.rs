@@ -22,9 +22,9 @@ use resguardo_model::CancelToken;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode};
 
-use super::durable;
 use super::failure::{self, of_sqlite, of_system, place};
 use super::open::{self, side_file};
+use crate::durable;
 use crate::port::EngineError;
 
 /// What SQLite keeps beside a database.

@@ -34,7 +34,7 @@ impl FileTarget {
     fn real(&self) -> PathBuf {
         let resolved = self.path.canonicalize();
         resolved.unwrap_or_else(|_| match std::fs::read_link(&self.path) {
-            Ok(to) => super::durable::folder_of(&self.path).join(to),
+            Ok(to) => crate::durable::folder_of(&self.path).join(to),
             Err(_) => self.path.clone(),
         })
     }

@@ -13,7 +13,7 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
     clippy::disallowed_methods,
     reason = "the one place of this engine that creates files; callers flush with `flush`"
 )]
-pub(super) fn create_private(path: &Path) -> io::Result<File> {
+pub(crate) fn create_private(path: &Path) -> io::Result<File> {
     OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -22,17 +22,17 @@ pub(super) fn create_private(path: &Path) -> io::Result<File> {
 }
 
 /// Flushes a file that somebody else has written.
-pub(super) fn flush(path: &Path) -> io::Result<()> {
+pub(crate) fn flush(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
 /// Flushes the folder that `path` lies in, so that names made or removed in it survive.
-pub(super) fn flush_folder_of(path: &Path) -> io::Result<()> {
+pub(crate) fn flush_folder_of(path: &Path) -> io::Result<()> {
     File::open(folder_of(path))?.sync_all()
 }
 
 /// The folder that `path` lies in.
-pub(super) fn folder_of(path: &Path) -> &Path {
+pub(crate) fn folder_of(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
@@ -44,13 +44,13 @@ pub(super) fn folder_of(path: &Path) -> &Path {
     clippy::disallowed_methods,
     reason = "the one place of this engine that renames; callers flush the folder"
 )]
-pub(super) fn replace(from: &Path, to: &Path) -> io::Result<()> {
+pub(crate) fn replace(from: &Path, to: &Path) -> io::Result<()> {
     std::fs::rename(from, to)
 }
 
 /// Renames to a name that must be free; the caller flushes the folder. Where the file system cannot
 /// rename like that, a second name is made and the first removed, which refuses as well.
-pub(super) fn rename_to_free(from: &Path, to: &Path) -> io::Result<()> {
+pub(crate) fn rename_to_free(from: &Path, to: &Path) -> io::Result<()> {
     match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
         Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {
             keep_second_name(from, to)?;
@@ -65,7 +65,7 @@ pub(super) fn rename_to_free(from: &Path, to: &Path) -> io::Result<()> {
     clippy::disallowed_methods,
     reason = "the one place of this engine that links; callers flush the folder"
 )]
-pub(super) fn keep_second_name(file: &Path, second: &Path) -> io::Result<()> {
+pub(crate) fn keep_second_name(file: &Path, second: &Path) -> io::Result<()> {
     std::fs::hard_link(file, second)
 }
 

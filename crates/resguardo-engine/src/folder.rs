@@ -11,12 +11,12 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use super::durable;
+use crate::durable;
 
 const LOCK: &str = "lock";
 
 /// A folder that is removed with this value.
-pub(super) struct PrivateFolder {
+pub(crate) struct PrivateFolder {
     // Dropped first: what is removed is still locked.
     folder: TempDir,
     _lock: File,
@@ -24,7 +24,7 @@ pub(super) struct PrivateFolder {
 
 impl PrivateFolder {
     /// Makes one in `parent`, whose name begins with `prefix`, and removes those of crashed processes.
-    pub(super) fn new(parent: &Path, prefix: &str) -> io::Result<Self> {
+    pub(crate) fn new(parent: &Path, prefix: &str) -> io::Result<Self> {
         sweep(parent, prefix);
         // From its creation on: whoever looks in meanwhile, or after a crash, must not see an image.
         let only_ours = std::fs::Permissions::from_mode(0o700);
@@ -48,7 +48,7 @@ impl PrivateFolder {
     }
 
     /// The path of a file in it.
-    pub(super) fn file(&self, name: &str) -> PathBuf {
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 }

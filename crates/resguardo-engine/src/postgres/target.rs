@@ -1,0 +1,106 @@
+//! A database as the place of a restore: one of the user's, or a sandbox of a drill.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use resguardo_model::{CancelToken, CheckResult};
+
+use super::session::{Limits, Session};
+use super::settings::Settings;
+use super::{Surroundings, check, contents, identity, restore, statement};
+use crate::port::{
+    BackupReader, EngineError, Location, RestoreOptions, Restored, Rows, Run, SILENCE_TIMEOUT,
+    Target, TargetState,
+};
+
+/// Longest wait for a lock of somebody else's, where nobody says another.
+pub(super) const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A database that need not exist.
+pub(super) struct DatabaseTarget {
+    pub(super) settings: Settings,
+    pub(super) around: Arc<Surroundings>,
+    /// A throwaway one: nothing in it has to survive a loss of power, and everything in it may be replaced.
+    pub(super) sandbox: bool,
+}
+
+impl DatabaseTarget {
+    /// A target at `location`.
+    ///
+    /// # Errors
+    /// If the location is no URL of PostgreSQL's.
+    pub(super) fn at(location: &Location, around: &Arc<Surroundings>) -> Result<Self, EngineError> {
+        Ok(Self {
+            settings: Settings::resolve(location, &around.libpq)?,
+            around: Arc::clone(around),
+            sandbox: false,
+        })
+    }
+
+    /// The target of one drill.
+    pub(super) fn sandbox(settings: Settings, around: &Arc<Surroundings>) -> Self {
+        Self {
+            settings,
+            around: Arc::clone(around),
+            sandbox: true,
+        }
+    }
+}
+
+impl Target for DatabaseTarget {
+    fn describe(&self) -> String {
+        self.settings.describe()
+    }
+
+    fn state(&self) -> Result<TargetState, EngineError> {
+        let limits = Limits {
+            lock: LOCK_TIMEOUT,
+            silence: Some(SILENCE_TIMEOUT),
+        };
+        match Session::connect(&self.settings, limits, &CancelToken::new()) {
+            Ok(session) => contents::state(&session),
+            Err(EngineError::Missing { .. }) => Ok(TargetState::Missing),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn is_same_as(&self, location: &Location) -> bool {
+        let other = Settings::resolve(location, &self.around.libpq);
+        other.is_ok_and(|other| identity::is_same(&self.settings, &other))
+    }
+
+    fn restore(
+        &self,
+        backup: &dyn BackupReader,
+        options: &RestoreOptions,
+        run: Run<'_>,
+    ) -> Result<Restored, EngineError> {
+        restore::restore(self, backup, options, run)
+    }
+
+    fn check(&self, backup: &dyn BackupReader, run: Run<'_>) -> Vec<CheckResult> {
+        check::all(&self.settings, &self.around, backup, run)
+    }
+
+    fn execute(&self, script: &str, timeout: Duration, run: Run<'_>) -> Result<(), EngineError> {
+        statement::execute(&self.settings, script, timeout, run)
+    }
+
+    fn query(
+        &self,
+        sql: &str,
+        rows_max: usize,
+        timeout: Duration,
+        run: Run<'_>,
+    ) -> Result<Rows, EngineError> {
+        statement::ask(&self.settings, sql, rows_max, timeout, run)
+    }
+
+    fn environment(&self) -> Vec<(String, String)> {
+        statement::environment(&self.settings)
+    }
+
+    fn close(self: Box<Self>) -> Result<(), EngineError> {
+        Ok(())
+    }
+}
