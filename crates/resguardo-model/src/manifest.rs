@@ -94,7 +94,10 @@ impl Manifest {
     /// The file at `path`.
     #[must_use]
     pub fn file(&self, path: &str) -> Option<&FileEntry> {
-        self.files.iter().find(|file| file.path.as_str() == path)
+        let found = self
+            .files
+            .binary_search_by(|file| file.path.as_str().cmp(path));
+        Some(&self.files[found.ok()?])
     }
 
     /// Size of all files together, in bytes.

@@ -4,6 +4,7 @@
 //! each age chunk is authenticated, and a file is compared with its SHA-256 before anybody is told that it
 //! is restored.
 
+mod kept;
 mod pack_source;
 mod scatter;
 mod stream;
@@ -22,6 +23,7 @@ use crate::manifest::{self, ManifestError};
 use crate::seal;
 use crate::vault::Vault;
 
+use self::kept::KeptFrames;
 pub(crate) use self::pack_source::{OpenedPack, fetch_whole};
 pub(crate) use self::scatter::PACKS_OPEN_MAX;
 
@@ -30,6 +32,7 @@ pub struct Snapshot {
     vault: Vault,
     head: StoredHead,
     manifest: Manifest,
+    kept: KeptFrames,
 }
 
 impl Snapshot {
@@ -39,6 +42,7 @@ impl Snapshot {
             vault,
             head: head.clone(),
             manifest,
+            kept: KeptFrames::default(),
         })
     }
 

@@ -23,10 +23,14 @@ struct RangedObject {
     position: u64,
     window: Bytes,
     window_at: u64,
+    window_bytes: u64,
 }
 
-/// Four of age's sealed chunks: small enough not to waste, large enough not to chat.
+/// First window: four of age's sealed chunks, small enough not to waste.
 const WINDOW_BYTES: u64 = 256 << 10;
+/// Last window: whoever reads on and on has each one twice as large, so that a far store is not asked for
+/// every frame.
+const WINDOW_BYTES_MAX: u64 = 4 << 20;
 
 impl RangedObject {
     fn new(store: Arc<dyn Store>, key: Key, bytes: u64) -> Self {
@@ -37,6 +41,7 @@ impl RangedObject {
             position: 0,
             window: Bytes::new(),
             window_at: 0,
+            window_bytes: WINDOW_BYTES,
         }
     }
 }
@@ -48,7 +53,13 @@ impl Read for RangedObject {
         }
         let held = self.window_at..self.window_at + self.window.len() as u64;
         if !held.contains(&self.position) {
-            let end = (self.position + WINDOW_BYTES).min(self.bytes);
+            let reads_on = !self.window.is_empty() && self.position == held.end;
+            self.window_bytes = if reads_on {
+                (self.window_bytes * 2).min(WINDOW_BYTES_MAX)
+            } else {
+                WINDOW_BYTES
+            };
+            let end = (self.position + self.window_bytes).min(self.bytes);
             self.window = self
                 .store
                 .get_range(&self.key, self.position..end)

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use resguardo_model::{Extent, FileEntry, FindingKind, Sha256Digest};
 use sha2::{Digest as _, Sha256};
@@ -124,11 +124,28 @@ fn fill_from_pack(
     let hit = |error| name_backup(error, head.backup);
     let object = &snapshot.manifest.header.packs[number as usize];
     let wanted = extents.iter().map(|(extent, _)| extent.length).sum();
-    let mut pack =
-        OpenedPack::fetch(snapshot.vault(), &head.source, object, wanted).map_err(hit)?;
+    let mut opened = None;
     extents.sort_unstable_by_key(|(extent, _)| extent.frame);
     for same_frame in extents.chunk_by(|(a, _), (b, _)| a.frame == b.frame) {
-        let raw = pack.decode(same_frame[0].0.frame).map_err(hit)?;
+        let frame = same_frame[0].0.frame;
+        let raw = match snapshot.kept.get(number, frame) {
+            Some(raw) => raw,
+            None => {
+                let pack = match &mut opened {
+                    Some(pack) => pack,
+                    None => opened.insert(
+                        OpenedPack::fetch(snapshot.vault(), &head.source, object, wanted)
+                            .map_err(hit)?,
+                    ),
+                };
+                let raw = Arc::new(pack.decode(frame).map_err(hit)?);
+                let used: u64 = same_frame.iter().map(|(extent, _)| extent.length).sum();
+                if used < raw.len() as u64 {
+                    snapshot.kept.keep(number, frame, &raw);
+                }
+                raw
+            }
+        };
         let mut window = window.lock().expect("nothing panics under this lock");
         for (extent, at) in same_frame {
             let from = extent.frame_offset as usize;
