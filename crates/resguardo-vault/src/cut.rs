@@ -4,7 +4,7 @@
 use fastcdc::v2020::{FastCDC, Normalization};
 
 /// Stream offsets from which an average holds. Cutting never looks across them.
-const TIERS: [(u64, u32); 3] = [(0, 8 << 10), (16 << 20, 32 << 10), (1 << 30, 128 << 10)];
+const TIERS: [(u64, u32); 3] = [(0, 4 << 10), (16 << 20, 32 << 10), (1 << 30, 128 << 10)];
 
 /// Cuts pieces off the front of a growing buffer.
 pub(crate) struct Cutter {
@@ -171,12 +171,12 @@ mod tests {
 
     #[test]
     fn pieces_grow_with_the_stream() {
-        assert_eq!(tier(0), (8 << 10, 16 << 20));
-        assert_eq!(tier((16 << 20) - 1), (8 << 10, 16 << 20));
+        assert_eq!(tier(0), (4 << 10, 16 << 20));
+        assert_eq!(tier((16 << 20) - 1), (4 << 10, 16 << 20));
         assert_eq!(tier(16 << 20), (32 << 10, 1 << 30));
         assert_eq!(tier(1 << 40), (128 << 10, u64::MAX));
         let average = |data: &[u8]| data.len() / pieces(data, &[]).len();
         let small = average(&noise(1, 8 << 20));
-        assert!((5_000..14_000).contains(&small), "{small}");
+        assert!((2_500..7_000).contains(&small), "{small}");
     }
 }
