@@ -6,6 +6,15 @@ use fastcdc::v2020::{FastCDC, Normalization};
 /// Stream offsets from which an average holds. Cutting never looks across them.
 const TIERS: [(u64, u32); 3] = [(0, 4 << 10), (16 << 20, 32 << 10), (1 << 30, 128 << 10)];
 
+/// Pieces back to back.
+#[derive(Debug, Default)]
+pub(crate) struct Block {
+    /// The bytes of all of them.
+    pub(crate) bytes: Vec<u8>,
+    /// Their lengths.
+    pub(crate) lengths: Vec<u32>,
+}
+
 /// Cuts pieces off the front of a growing buffer.
 pub(crate) struct Cutter {
     seed: u64,
@@ -13,23 +22,24 @@ pub(crate) struct Cutter {
     buffer: Vec<u8>,
 }
 
-/// Cutting waits for this many bytes, so that no cut depends on how the writer portioned its bytes.
-const BATCH_BYTES: usize = 2 << 20;
+/// Cutting waits for this many bytes, so that no cut depends on how the writer portioned its bytes. More
+/// than the longest piece.
+const BATCH_BYTES: usize = 1 << 20;
 
 impl Cutter {
     pub(crate) fn new(seed: u64) -> Self {
         Self {
             seed,
             offset: 0,
-            buffer: Vec::with_capacity(BATCH_BYTES),
+            buffer: Vec::new(),
         }
     }
 
-    /// Takes bytes of the stream and hands out whole pieces through `piece`.
+    /// Takes bytes of the stream and hands out whole pieces through `take`, a block at a time.
     pub(crate) fn write<E>(
         &mut self,
         mut bytes: &[u8],
-        piece: &mut impl FnMut(&[u8]) -> Result<(), E>,
+        take: &mut impl FnMut(Block) -> Result<(), E>,
     ) -> Result<(), E> {
         while !bytes.is_empty() {
             let room = BATCH_BYTES - self.buffer.len();
@@ -37,7 +47,7 @@ impl Cutter {
             self.buffer.extend_from_slice(now);
             bytes = later;
             if self.buffer.len() == BATCH_BYTES {
-                self.cut(false, piece)?;
+                take(self.cut(false))?;
             }
         }
         Ok(())
@@ -46,17 +56,18 @@ impl Cutter {
     /// Hands out what is left.
     pub(crate) fn finish<E>(
         mut self,
-        piece: &mut impl FnMut(&[u8]) -> Result<(), E>,
+        take: &mut impl FnMut(Block) -> Result<(), E>,
     ) -> Result<(), E> {
-        self.cut(true, piece)
+        match self.cut(true) {
+            none if none.lengths.is_empty() => Ok(()),
+            last => take(last),
+        }
     }
 
-    fn cut<E>(
-        &mut self,
-        last: bool,
-        piece: &mut impl FnMut(&[u8]) -> Result<(), E>,
-    ) -> Result<(), E> {
+    /// Every piece that can be told by now; the bytes after them stay for the next time.
+    fn cut(&mut self, last: bool) -> Block {
         let mut start = 0;
+        let mut lengths = Vec::new();
         while start < self.buffer.len() {
             let (average, tier_end) = tier(self.offset);
             let rest = &self.buffer[start..];
@@ -69,12 +80,18 @@ impl Cutter {
             }
             let window = &rest[..rest.len().min(window).min(to_tier_end)];
             let length = first_cut(window, average, self.seed);
-            piece(&window[..length])?;
+            lengths.push(u32::try_from(length).expect("a piece has at most 512 KiB"));
             start += length;
             self.offset += length as u64;
         }
-        self.buffer.drain(..start);
-        Ok(())
+        let mut rest = Vec::new();
+        if !last {
+            rest.reserve_exact(BATCH_BYTES);
+            rest.extend_from_slice(&self.buffer[start..]);
+        }
+        let mut bytes = std::mem::replace(&mut self.buffer, rest);
+        bytes.truncate(start);
+        Block { bytes, lengths }
     }
 }
 
@@ -115,8 +132,14 @@ mod tests {
     fn pieces(data: &[u8], portions: &[usize]) -> Vec<Vec<u8>> {
         let mut cutter = Cutter::new(7);
         let mut pieces = Vec::new();
-        let mut keep = |piece: &[u8]| -> Result<(), Infallible> {
-            pieces.push(piece.to_vec());
+        let mut keep = |block: Block| -> Result<(), Infallible> {
+            let mut rest = &block.bytes[..];
+            for length in block.lengths {
+                let (piece, later) = rest.split_at(length as usize);
+                pieces.push(piece.to_vec());
+                rest = later;
+            }
+            assert!(rest.is_empty());
             Ok(())
         };
         let mut rest = data;

@@ -5,29 +5,21 @@ use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, bounded};
 
-use super::file::{BLOCK_BYTES, StreamPiece, WrittenBody, in_flight_max, moved};
+use super::file::{StreamPiece, WrittenBody, in_flight_max, moved};
 use super::gather::{At, Gather};
 use super::hasher::FileHasher;
 use super::{Pipeline, SnapshotWriter};
-use crate::cut::Cutter;
+use crate::cut::{Block, Cutter};
 use crate::error::VaultError;
 use crate::piece::PieceId;
 
 /// A stream while it is written.
 pub(super) struct Stream {
     cutter: Cutter,
-    batch: Batch,
     in_flight: VecDeque<Receiver<NamedPieces>>,
     gather: Gather,
     gathered_from: usize,
     pieces: Vec<StreamPiece>,
-}
-
-/// Pieces of a stream back to back.
-#[derive(Default)]
-struct Batch {
-    bytes: Vec<u8>,
-    lengths: Vec<u32>,
 }
 
 struct NamedPieces {
@@ -40,7 +32,6 @@ impl Stream {
     pub(super) fn new(owner: &SnapshotWriter) -> Self {
         Self {
             cutter: Cutter::new(owner.pipeline.work.chunk_key.gear_seed()),
-            batch: Batch::default(),
             in_flight: VecDeque::new(),
             gather: Gather::default(),
             gathered_from: 0,
@@ -54,32 +45,20 @@ impl Stream {
         hasher: &mut FileHasher,
         pipeline: &Pipeline,
     ) -> Result<(), VaultError> {
-        // The cutter is taken out so that its pieces can be handed to `self`.
+        // The cutter is taken out so that its blocks can be handed to `self`.
         let mut cutter = std::mem::replace(&mut self.cutter, Cutter::new(0));
-        let result = cutter.write(bytes, &mut |piece| self.take(piece, hasher, pipeline));
+        let result = cutter.write(bytes, &mut |block| self.submit(block, hasher, pipeline));
         self.cutter = cutter;
         result
     }
 
-    fn take(
+    fn submit(
         &mut self,
-        piece: &[u8],
+        block: Block,
         hasher: &mut FileHasher,
         pipeline: &Pipeline,
     ) -> Result<(), VaultError> {
-        self.batch.bytes.extend_from_slice(piece);
-        self.batch
-            .lengths
-            .push(u32::try_from(piece.len()).expect("a piece has at most 512 KiB"));
-        if self.batch.bytes.len() >= BLOCK_BYTES {
-            self.submit(hasher, pipeline)
-        } else {
-            Ok(())
-        }
-    }
-
-    fn submit(&mut self, hasher: &mut FileHasher, pipeline: &Pipeline) -> Result<(), VaultError> {
-        let Batch { bytes, lengths } = std::mem::take(&mut self.batch);
+        let Block { bytes, lengths } = block;
         let bytes = Arc::new(bytes);
         hasher.update(&bytes);
         let (done, receiver) = bounded(1);
@@ -173,10 +152,7 @@ impl Stream {
     ) -> Result<WrittenBody, VaultError> {
         let pipeline = &owner.pipeline;
         let cutter = std::mem::replace(&mut self.cutter, Cutter::new(0));
-        cutter.finish(&mut |piece| self.take(piece, hasher, pipeline))?;
-        if !self.batch.bytes.is_empty() {
-            self.submit(hasher, pipeline)?;
-        }
+        cutter.finish(&mut |block| self.submit(block, hasher, pipeline))?;
         while !self.in_flight.is_empty() {
             self.settle_one(pipeline);
         }
