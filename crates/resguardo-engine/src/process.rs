@@ -403,8 +403,17 @@ impl Process {
 
     /// Ends the group: SIGTERM, some time to end by itself, SIGKILL. Returns what it has said.
     pub fn end(&mut self) -> Output {
+        self.end_by(Signal::TERM)
+    }
+
+    /// The same, asked by SIGQUIT: a PostgreSQL server waits for nobody then, and ends its children.
+    pub fn quit(&mut self) -> Output {
+        self.end_by(Signal::QUIT)
+    }
+
+    fn end_by(&mut self, signal: Signal) -> Output {
         if !self.reaped {
-            let _ = kill_process_group(self.group, Signal::TERM);
+            let _ = kill_process_group(self.group, signal);
             let begun = Instant::now();
             while begun.elapsed() < GRACE && matches!(self.has_exited(), Ok(false)) {
                 std::thread::sleep(POLL);
@@ -555,6 +564,21 @@ mod tests {
         assert!(run(&command("sleep 1000"), LONG, &CancelToken::new(), &log).is_err());
         let mark = log.0.lock().expect("one thread").take().expect("started");
         assert!(!mark.is_alive());
+    }
+
+    #[test]
+    fn a_child_that_leads_a_group_of_its_own_is_ended_too() {
+        let mut process =
+            Process::start(&command("setsid sleep 1000 & echo $!; wait"), &NoLog).expect("starts");
+        let child = loop {
+            if let Ok(pid) = process.output().stdout.trim().parse::<u32>() {
+                break pid;
+            }
+            std::thread::yield_now();
+        };
+        ProcessMark::of(process.id()).end_group();
+        assert_ends(child);
+        process.end();
     }
 
     #[test]

@@ -1,10 +1,13 @@
 //! `inventory.json` of a backup: what a restore and the checks after it need to know, taken in the very
 //! snapshot that was dumped. `docs/format.md`, "A PostgreSQL backup".
 
+use std::io::Read as _;
+
 use resguardo_model::FilePath;
 use serde::{Deserialize, Serialize};
 
 use super::name;
+use crate::port::{BackupReader, EngineError};
 
 /// Path of the inventory in a backup.
 pub(super) const INVENTORY: &str = "inventory.json";
@@ -188,6 +191,48 @@ pub(super) struct Migration {
     pub(super) version: String,
     /// How many are applied.
     pub(super) applied: u64,
+}
+
+impl Inventory {
+    /// The inventory of a backup; `None` of a file that somebody else wrote, which has none.
+    ///
+    /// # Errors
+    /// If it cannot be read, makes no sense, or is of a newer format.
+    pub(super) fn read(backup: &dyn BackupReader) -> Result<Option<Self>, EngineError> {
+        #[derive(Deserialize)]
+        struct Version {
+            format: u32,
+        }
+        let files = backup.files();
+        let Some(file) = files.iter().find(|file| file.path.as_str() == INVENTORY) else {
+            return Ok(None);
+        };
+        let refused = |source: crate::port::BoxError| EngineError::Other {
+            operation: "reading the inventory of",
+            place: backup.describe(),
+            source,
+        };
+        let mut text = Vec::new();
+        let mut stream = backup.open_stream(&file.path)?;
+        stream
+            .read_to_end(&mut text)
+            .map_err(|error| refused(error.into()))?;
+        let version: Version =
+            serde_json::from_slice(&text).map_err(|error| refused(error.into()))?;
+        if version.format > FORMAT {
+            return Err(EngineError::Unsupported {
+                place: backup.describe(),
+                why: format!(
+                    "its inventory has format {}, this version of Resguardo knows {FORMAT}",
+                    version.format
+                ),
+                next: "use the version of Resguardo that took it, or a newer one".to_owned(),
+            });
+        }
+        serde_json::from_slice(&text)
+            .map(Some)
+            .map_err(|error| refused(error.into()))
+    }
 }
 
 impl Table {

@@ -14,6 +14,7 @@ mod name;
 mod normal;
 mod restore;
 mod rows;
+mod sandbox;
 mod session;
 mod settings;
 mod statement;
@@ -113,10 +114,10 @@ impl Engine for PostgresEngine {
 
     fn open_sandbox(
         &self,
-        _site: &dyn SandboxSite,
-        _facts: Option<&SourceFacts>,
-        _run: Run<'_>,
+        site: &dyn SandboxSite,
+        facts: Option<&SourceFacts>,
+        run: Run<'_>,
     ) -> Result<Box<dyn Target>, EngineError> {
-        Err(not_yet(&Location::new("a sandbox")))
+        sandbox::open(site, facts, &self.around, run)
     }
 }

@@ -53,6 +53,20 @@ impl Tools {
         })
     }
 
+    /// The newest server that there is.
+    ///
+    /// # Errors
+    /// [`EngineError::ToolMissing`].
+    pub(super) fn newest_server(folders: &[PathBuf]) -> Result<Self, EngineError> {
+        let all = all("postgres", folders);
+        let newest = all.into_iter().max_by_key(|tools| tools.major);
+        newest.ok_or_else(|| EngineError::ToolMissing {
+            tool: "postgres".to_owned(),
+            why: "a throwaway server needs it, and none was found".to_owned(),
+            package: "postgresql".to_owned(),
+        })
+    }
+
     /// The path of one of its programs.
     pub(super) fn program(&self, name: &str) -> PathBuf {
         self.folder.join(name)
@@ -108,6 +122,19 @@ fn best(program: &str, major: u32, folders: &[PathBuf]) -> Result<Tools, Vec<u32
             Err(majors)
         }
     }
+}
+
+/// All versions of a program, each folder once.
+fn all(program: &str, folders: &[PathBuf]) -> Vec<Tools> {
+    let mut seen = Vec::new();
+    for folder in folders.iter().cloned().chain(versioned()) {
+        if !seen.contains(&folder) {
+            seen.push(folder);
+        }
+    }
+    seen.into_iter()
+        .filter_map(|folder| look(program, folder))
+        .collect()
 }
 
 /// `bin` folders below [`VERSIONED`].

@@ -1,6 +1,6 @@
 //! Which process is meant: its number alone is given to another one some day.
 
-use rustix::process::{Pid, Signal, kill_process_group, test_kill_process};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group, test_kill_process};
 use serde::{Deserialize, Serialize};
 
 /// A process and when it started, so that another one with the same number is not taken for it.
@@ -37,15 +37,39 @@ impl ProcessMark {
         started(self.pid).is_some_and(|started| started == self.started)
     }
 
-    /// Ends the group that the process leads, if it is still that process.
+    /// Ends the group that the process leads, if it is still that process, and its children that left the
+    /// group: each process of a PostgreSQL server leads a group of its own.
     pub fn end_group(&self) {
         if self.is_alive()
             && let Some(pid) = as_pid(self.pid)
         {
-            // It may have ended between the two lines; there is nothing left to do then.
+            // It may have ended between the two lines; there is nothing left to do then. Stopped first, it
+            // starts no more children.
+            let _ = kill_process_group(pid, Signal::STOP);
+            let children = children_of(self.pid);
             let _ = kill_process_group(pid, Signal::KILL);
+            for child in children {
+                let _ = kill_process(child, Signal::KILL);
+            }
         }
     }
+}
+
+/// The children of a process, where the system has `/proc`. In `/proc/PID/stat` the fourth field is the parent.
+fn children_of(parent: u32) -> Vec<Pid> {
+    let Ok(processes) = std::fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    let numbers = processes
+        .filter_map(Result::ok)
+        .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let is_child = |pid: &u32| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+        let found = after_name.split_ascii_whitespace().nth(1);
+        found.is_some_and(|found| found.parse() == Ok(parent))
+    };
+    numbers.filter(is_child).filter_map(as_pid).collect()
 }
 
 pub(super) fn as_pid(pid: u32) -> Option<Pid> {

@@ -1,0 +1,256 @@
+//! The throwaway targets of drills: a database on a throwaway server of its own (`instance`), or a new database
+//! on a server that the config names (`database`).
+//!
+//! INVARIANT: whatever is made for one is gone when it is closed or dropped, or when the process that made it
+//! died and the next begins (`tests/postgres/sandbox.rs`): the server and its folder by the site's
+//! marker, a database on a named server by [`temporary::sweep`].
+
+mod cluster;
+mod likeness;
+mod socket;
+mod temporary;
+mod tuning;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use resguardo_model::{CheckResult, SourceFacts};
+
+use super::Surroundings;
+use super::inventory::Inventory;
+use super::name;
+use super::session::{Limits, Session};
+use super::target::{DatabaseTarget, LOCK_TIMEOUT};
+use super::tools::Tools;
+use crate::port::{
+    BackupReader, EngineError, Location, RestoreOptions, Restored, Rows, Run, SILENCE_TIMEOUT,
+    SandboxSite, Target, TargetState,
+};
+use cluster::Cluster;
+use likeness::Likeness;
+use temporary::Temporary;
+
+/// The database of a throwaway server that nobody restores into.
+const MAINTENANCE: &str = "template1";
+/// What a sandbox's sessions wait for at most.
+const LIMITS: Limits = Limits {
+    lock: LOCK_TIMEOUT,
+    silence: Some(SILENCE_TIMEOUT),
+};
+
+/// A new, empty database at `site`.
+///
+/// # Errors
+/// [`EngineError::ToolMissing`], [`EngineError::Full`], or what the programs or the server said.
+pub(super) fn open(
+    site: &dyn SandboxSite,
+    facts: Option<&SourceFacts>,
+    around: &Arc<Surroundings>,
+    run: Run<'_>,
+) -> Result<Box<dyn Target>, EngineError> {
+    let likeness = Likeness::of(facts);
+    let mut notes = Vec::new();
+    let (place, inner) = match site.server() {
+        Some(server) => {
+            let temporary = Temporary::make(&server, &likeness, around, site, &mut notes, run)?;
+            let settings = temporary.settings().clone();
+            (Place::Database(temporary), settings)
+        }
+        None => {
+            let tools = server_tools(facts, around, &mut notes)?;
+            let tables = facts.map_or(0, |facts| facts.tables.len());
+            let cluster = Cluster::start(&tools, tables, around, site, run)?;
+            let session = Session::connect(&cluster.settings(MAINTENANCE), LIMITS, run.cancel)?;
+            let database = likeness.database();
+            if database == "postgres" {
+                // The one that a new server has is not like the source's.
+                session.batch("drop database postgres")?;
+            }
+            notes.extend(likeness.create(&session, &database)?);
+            let settings = cluster.settings(&database);
+            (Place::Instance(cluster), settings)
+        }
+    };
+    Ok(Box::new(SandboxTarget {
+        inner: DatabaseTarget::sandbox(inner, around),
+        place,
+        notes,
+    }))
+}
+
+/// The programs of the source's major, else of the next newer one; of the newest where the source's is not
+/// known, since a dump may hold what an older one does not know.
+fn server_tools(
+    facts: Option<&SourceFacts>,
+    around: &Surroundings,
+    notes: &mut Vec<String>,
+) -> Result<Tools, EngineError> {
+    let folders = &around.tool_folders;
+    let Some(facts) = facts else {
+        return Tools::newest_server(folders);
+    };
+    let digits = facts.server_version.split(|c: char| !c.is_ascii_digit());
+    let major = digits
+        .into_iter()
+        .find_map(|part| part.parse().ok())
+        .unwrap_or(0);
+    let tools = Tools::server(major, folders)?;
+    if tools.major() != major {
+        notes.push(format!(
+            "the sandbox is PostgreSQL {}; the source is {}, which is not installed here",
+            tools.version(),
+            facts.server_version
+        ));
+    }
+    Ok(tools)
+}
+
+/// Where a sandbox's database is.
+enum Place {
+    Instance(Cluster),
+    Database(Temporary),
+}
+
+/// A throwaway target.
+struct SandboxTarget {
+    // Dropped before the server that it is on.
+    inner: DatabaseTarget,
+    place: Place,
+    /// What the first restore tells.
+    notes: Vec<String>,
+}
+
+impl SandboxTarget {
+    /// A lost connection is explained by the server's last words, if it has ended.
+    fn explained(&self, error: EngineError) -> EngineError {
+        let Place::Instance(cluster) = &self.place else {
+            return error;
+        };
+        match cluster.last_words() {
+            Some(words) => EngineError::Other {
+                operation: "working on a throwaway server, which ended:",
+                place: self.inner.describe(),
+                source: if words.is_empty() {
+                    Box::new(error)
+                } else {
+                    words.into()
+                },
+            },
+            None => error,
+        }
+    }
+}
+
+impl SandboxTarget {
+    /// Gives the database to the role that owns the source's, now that the restore has made that role: who
+    /// owns the database owns its schema `public`. Tells if that is not ours to do.
+    fn settle(&self, inventory: &Inventory, run: Run<'_>) -> Result<Option<String>, EngineError> {
+        let settings = &self.inner.settings;
+        if let Place::Database(temporary) = &self.place {
+            let roles: Vec<_> = inventory
+                .roles
+                .iter()
+                .map(|role| role.name.clone())
+                .collect();
+            temporary.mark_roles(&roles, run)?;
+        }
+        let session = Session::connect(settings, LIMITS, run.cancel)?;
+        let owner = &inventory.owner;
+        let exists = session.rows(&format!(
+            "select from pg_catalog.pg_roles where rolname = {}",
+            name::literal(owner)
+        ))?;
+        if exists.is_empty() {
+            return Ok(None);
+        }
+        let given = session.batch(&format!(
+            "alter database {} owner to {}",
+            name::identifier(settings.database()),
+            name::identifier(owner)
+        ));
+        match given {
+            Ok(()) => Ok(None),
+            Err(EngineError::Denied { why, .. }) => Ok(Some(format!(
+                "the sandbox is not owned by {owner}, as the source is: {why}"
+            ))),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl Target for SandboxTarget {
+    fn describe(&self) -> String {
+        match &self.place {
+            Place::Instance(cluster) => {
+                format!("a throwaway server in {}", cluster.data().display())
+            }
+            Place::Database(_) => self.inner.describe(),
+        }
+    }
+
+    fn state(&self) -> Result<TargetState, EngineError> {
+        self.inner.state().map_err(|error| self.explained(error))
+    }
+
+    fn is_same_as(&self, location: &Location) -> bool {
+        match &self.place {
+            // Nobody else knows of it.
+            Place::Instance(_) => false,
+            Place::Database(_) => self.inner.is_same_as(location),
+        }
+    }
+
+    fn restore(
+        &self,
+        backup: &dyn BackupReader,
+        options: &RestoreOptions,
+        run: Run<'_>,
+    ) -> Result<Restored, EngineError> {
+        let restored = self.inner.restore(backup, options, run);
+        let mut restored = restored.map_err(|error| self.explained(error))?;
+        let mut notes = self.notes.clone();
+        if let Some(inventory) = Inventory::read(backup)? {
+            notes.extend(self.settle(&inventory, run)?);
+        }
+        notes.append(&mut restored.notes);
+        Ok(Restored { notes, ..restored })
+    }
+
+    fn check(&self, backup: &dyn BackupReader, run: Run<'_>) -> Vec<CheckResult> {
+        self.inner.check(backup, run)
+    }
+
+    fn execute(&self, script: &str, timeout: Duration, run: Run<'_>) -> Result<(), EngineError> {
+        self.inner
+            .execute(script, timeout, run)
+            .map_err(|error| self.explained(error))
+    }
+
+    fn query(
+        &self,
+        sql: &str,
+        rows_max: usize,
+        timeout: Duration,
+        run: Run<'_>,
+    ) -> Result<Rows, EngineError> {
+        self.inner
+            .query(sql, rows_max, timeout, run)
+            .map_err(|error| self.explained(error))
+    }
+
+    fn environment(&self) -> Vec<(String, String)> {
+        self.inner.environment()
+    }
+
+    fn close(self: Box<Self>) -> Result<(), EngineError> {
+        let Self { inner, place, .. } = *self;
+        Box::new(inner).close()?;
+        match place {
+            Place::Instance(mut cluster) => {
+                cluster.stop();
+                Ok(())
+            }
+            Place::Database(temporary) => temporary.drop_now(),
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! The PostgreSQL engine from outside, against real servers of several majors.
+
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "test: files, processes and servers of its own"
+)]
+
+mod sandbox;
+mod world;
