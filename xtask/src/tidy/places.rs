@@ -5,11 +5,12 @@ use super::remark::Remark;
 use super::source::{Source, words};
 
 /// An adapter and the crate that it lives in.
-const ADAPTERS: [(&str, &str); 4] = [
+const ADAPTERS: [(&str, &str); 5] = [
     ("FolderStore", "resguardo-store"),
     ("S3Store", "resguardo-store"),
     ("MemoryStore", "resguardo-store"),
     ("SqliteEngine", "resguardo-engine"),
+    ("PostgresEngine", "resguardo-engine"),
 ];
 
 const WIRE: &str = "crates/resguardo/src/wire.rs";
