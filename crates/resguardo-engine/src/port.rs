@@ -57,17 +57,46 @@ impl fmt::Display for Location {
         let Some((scheme, rest)) = self.0.split_once("://") else {
             return f.write_str(&self.0);
         };
-        let authority_end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-        match rest[..authority_end].rsplit_once('@') {
+        let (authority, tail) = rest.split_at(authority_end(rest));
+        let tail = without_secrets(tail);
+        match authority.rsplit_once('@') {
             Some((user, host)) => {
                 let user = user
                     .split_once(':')
                     .map_or(user.to_owned(), |(name, _)| format!("{name}:***"));
-                write!(f, "{scheme}://{user}@{host}{}", &rest[authority_end..])
+                write!(f, "{scheme}://{user}@{host}{tail}")
             }
-            None => f.write_str(&self.0),
+            None => write!(f, "{scheme}://{authority}{tail}"),
         }
     }
+}
+
+/// Where user, password, hosts and ports end. A password with a slash in it, which should have been
+/// written as `%2F`, is recognised by what follows the colon being no port.
+fn authority_end(rest: &str) -> usize {
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let cut = !rest[..end].contains('@')
+        && rest[..end]
+            .rsplit_once(':')
+            .is_some_and(|(_, port)| !port.bytes().all(|byte| byte.is_ascii_digit()));
+    match rest.rfind('@').filter(|_| cut) {
+        Some(at) => rest[at..]
+            .find(['/', '?', '#'])
+            .map_or(rest.len(), |end| at + end),
+        None => end,
+    }
+}
+
+/// Path and parameters with `***` in the place of a password among them.
+fn without_secrets(tail: &str) -> String {
+    let Some((path, parameters)) = tail.split_once('?') else {
+        return tail.to_owned();
+    };
+    let shown = parameters.split('&').map(|one| match one.split_once('=') {
+        Some((name, _)) if name.to_lowercase().contains("password") => format!("{name}=***"),
+        _ => one.to_owned(),
+    });
+    format!("{path}?{}", shown.collect::<Vec<_>>().join("&"))
 }
 
 impl fmt::Debug for Location {
@@ -475,6 +504,15 @@ mod tests {
             ),
             ("postgres://ana:a@b@db/shop", "postgres://ana:***@db/shop"),
             ("postgres://db/shop", "postgres://db/shop"),
+            (
+                "postgres://ana:s3/cret@db:1/shop",
+                "postgres://ana:***@db:1/shop",
+            ),
+            ("postgres://db:5432/a@b", "postgres://db:5432/a@b"),
+            (
+                "postgres:///shop?user=a&password=s3cret&sslpassword=s3cret&x=1",
+                "postgres:///shop?user=a&password=***&sslpassword=***&x=1",
+            ),
         ] {
             assert_eq!(Location::new(text).to_string(), shown);
             assert!(!format!("{:?}", Location::new(text)).contains("s3cret"));

@@ -18,6 +18,11 @@ use crate::sink::VaultSink;
 use crate::source::SourceSpec;
 use crate::{history, recover};
 
+/// The detail of a backup's facts and receipt that names the application's commit.
+pub const COMMIT: &str = "commit";
+/// The detail that names the newest migration: `{"table", "version"}`.
+pub const MIGRATION: &str = "migration";
+
 /// What is asked of a backup.
 #[derive(Clone, Debug)]
 pub struct BackupRequest<'a> {
@@ -27,6 +32,8 @@ pub struct BackupRequest<'a> {
     pub reason: Reason,
     /// A free word kept with it; may be empty.
     pub note: String,
+    /// The commit of the application that ran on the data, kept with it; may be empty.
+    pub commit: String,
     /// Check the source's integrity first, whatever its configuration says.
     pub check_integrity: bool,
 }
@@ -99,6 +106,7 @@ pub(crate) fn take(ctx: &Context, request: &BackupRequest<'_>) -> Result<BackupD
 
 /// The facts of a capture that outlive the snapshot's description.
 struct Kept {
+    migration: Option<serde_json::Value>,
     tables: u64,
     rows: u64,
     tools: BTreeMap<String, String>,
@@ -127,7 +135,7 @@ fn capture(
     let writer = vault
         .begin_snapshot(lease, ctx.new_backup_id()?, &ctx.cancel)
         .map_err(OpsError::vault(doing()))?;
-    let captured = engine
+    let mut captured = engine
         .capture(
             &CaptureRequest {
                 check_integrity: source.check_integrity || request.check_integrity,
@@ -138,7 +146,12 @@ fn capture(
         )
         .map_err(OpsError::engine(doing()))?;
     ctx.cancel.check()?;
+    let details = &mut captured.facts.details;
+    if !request.commit.is_empty() {
+        details.insert(COMMIT.to_owned(), value(&request.commit));
+    }
     let kept = Kept {
+        migration: details.get(MIGRATION).cloned(),
         tables: captured.facts.tables.len() as u64,
         rows: captured.facts.rows(),
         tools: captured.tools.into_iter().collect(),
@@ -204,6 +217,8 @@ fn finish(
                     ("environment", value(&request.source.environment)),
                     ("reason", value(&request.reason)),
                     ("note", value(&request.note)),
+                    (COMMIT, value(&request.commit)),
+                    (MIGRATION, value(&kept.migration)),
                     ("taken_at", value(stored.head.taken_at)),
                     ("raw_bytes", value(committed.raw_bytes)),
                     ("stored_bytes", value(committed.stored_bytes)),

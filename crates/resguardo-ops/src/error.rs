@@ -124,6 +124,18 @@ pub enum OpsError {
         #[source]
         source: Box<OpsError>,
     },
+    /// The target is one of another kind than the backup.
+    #[error("{backup} is one of {engine}, and {place} is one of {to}")]
+    OtherEngine {
+        /// The backup or file.
+        backup: String,
+        /// Its kind.
+        engine: EngineKind,
+        /// The target.
+        place: String,
+        /// The target's kind.
+        to: EngineKind,
+    },
     /// The restore failed.
     #[error("restoring {backup} into {place}: {state}")]
     Restore {
@@ -250,7 +262,7 @@ impl OpsError {
             | Self::NoSuchReceipt { .. }
             | Self::AmbiguousReceipt { .. }
             | Self::Io { .. } => ErrorKind::User,
-            Self::NotAReference { .. } => ErrorKind::Usage,
+            Self::NotAReference { .. } | Self::OtherEngine { .. } => ErrorKind::Usage,
             Self::NotReady { damaged: true, .. } | Self::BadReceipt { .. } => ErrorKind::Findings,
             Self::NotReady { damaged: false, .. } => ErrorKind::Unreachable,
             Self::Refused { .. } | Self::OnlyUntrusted { .. } => ErrorKind::Refused,
@@ -290,6 +302,12 @@ impl OpsError {
                 }
                 "put that right, or give up the safety backup with --no-safety-backup"
             }
+            Self::OtherEngine { engine, .. } => match engine {
+                EngineKind::Postgres => {
+                    "name a database: --to postgresql://USER@HOST:PORT/DATABASE"
+                }
+                EngineKind::Sqlite => "name a file: --to restored.db",
+            },
             Self::Restore { source, .. } => return source.hint(),
             Self::Target {
                 limits_of, source, ..
@@ -400,11 +418,12 @@ fn engine_hint(error: &EngineError) -> Option<String> {
 /// What to do where the target of a restore is in the way.
 fn target_hint(error: &EngineError, limits_of: Option<&SourceName>) -> Option<String> {
     match error {
+        EngineError::Missing { place } if place.contains("://") => some("make it, or add --create"),
         EngineError::Missing { .. } => some("make that folder, or add --create"),
         EngineError::Denied { .. } => {
             some("restore to a place where this user may write, or run as one who may")
         }
-        EngineError::NotThatKind { .. } => some("name the database's file with --to"),
+        EngineError::NotThatKind { .. } => some("name the database with --to"),
         EngineError::Busy { .. } => Some(match limits_of {
             Some(source) => format!(
                 "let whoever holds the lock finish, or raise lock_timeout of the source {source}"

@@ -28,14 +28,14 @@ pub struct RestoreRequest<'a> {
     pub sources: &'a [SourceSpec],
     /// Where it is restored to.
     pub to: Location,
-    /// Replace what is there.
-    pub clean: bool,
+    /// The kind of source that `to` names; it has to be the backup's.
+    pub engine: EngineKind,
+    /// How it is to be done. What makes it durable, and the limits of waiting, are set here.
+    pub options: RestoreOptions,
     /// The target's name, as it was typed; without it nothing is replaced.
     pub confirmation: Option<String>,
     /// Take a backup of what is there first (reason `safety`).
     pub safety_backup: bool,
-    /// Only these tables; all if empty.
-    pub only: Vec<String>,
 }
 
 /// What lies at a target, to be shown before its name is asked for.
@@ -140,8 +140,16 @@ fn attempt(
     let backup = selected.head().map(|stored| stored.head.backup);
     run.is_about(selected.source(), backup);
     selected.tell_findings(ctx);
-    let reader = selected.open(ctx)?;
     let to = &request.to;
+    if selected.kind() != request.engine {
+        return Err(OpsError::OtherEngine {
+            backup: selected.describe(),
+            engine: selected.kind(),
+            place: to.to_string(),
+            to: request.engine,
+        });
+    }
+    let reader = selected.open(ctx)?;
     let target = selected
         .engine
         .open_target(to)
@@ -160,13 +168,11 @@ fn attempt(
     ctx.progress.phase("restore");
     let limits = limits(&selected, &found, request);
     let options = RestoreOptions {
-        clean: request.clean,
-        only: request.only.clone(),
         durable: true,
         lock_timeout: limits.map(|spec| spec.lock_timeout),
         silence_timeout: limits.map(|spec| spec.silence_timeout),
-        jobs: limits.and_then(|spec| spec.jobs),
-        ..RestoreOptions::default()
+        jobs: request.options.jobs.or(limits.and_then(|spec| spec.jobs)),
+        ..request.options.clone()
     };
     let outcome = Outcome {
         selected: &selected,
@@ -279,7 +285,7 @@ fn allow(
         })
     };
     match &request.confirmation {
-        _ if !request.clean => refused("nothing was touched".to_owned()),
+        _ if !request.options.clean => refused("nothing was touched".to_owned()),
         None => refused("its name was not confirmed, and nothing was touched".to_owned()),
         Some(typed) if typed != name => refused(format!(
             "{typed:?} is not its name, and nothing was touched"
@@ -320,6 +326,7 @@ fn keep_safe(
         source: &source,
         reason: Reason::safety(),
         note: format!("before a restore of {}", selected.describe()),
+        commit: String::new(),
         check_integrity: false,
     };
     backup::take(ctx, &request).map_err(failed)

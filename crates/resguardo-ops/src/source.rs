@@ -81,6 +81,8 @@ pub struct DrillSpec {
     pub provision: Vec<PathBuf>,
     /// A shell command that migrates the restored data to the application's present version.
     pub migrate: Option<String>,
+    /// Where the data is restored.
+    pub sandbox: SandboxSpec,
     /// Keep the sandbox of a drill that did not pass.
     pub keep_failed: bool,
     /// Longest time for each script, and for the migration.
@@ -89,12 +91,28 @@ pub struct DrillSpec {
     pub ready_timeout: Duration,
 }
 
+/// Where a drill restores to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum SandboxSpec {
+    /// A private folder or throwaway server of this machine.
+    #[default]
+    Private,
+    /// A temporary database on a server that is there.
+    Database {
+        /// The server; or why it is not known (a variable is not set).
+        server: Result<Location, String>,
+        /// It may be the source's own server.
+        same_server: bool,
+    },
+}
+
 impl Default for DrillSpec {
     /// Nothing to provision or migrate; ten minutes a step, one minute to get ready.
     fn default() -> Self {
         Self {
             provision: Vec::new(),
             migrate: None,
+            sandbox: SandboxSpec::default(),
             keep_failed: false,
             step_timeout: Duration::from_secs(600),
             ready_timeout: Duration::from_secs(60),

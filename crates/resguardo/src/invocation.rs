@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use resguardo_model::{CancelToken, Clock, NoProgress, Progress, SystemClock};
+use resguardo_model::{CancelToken, Clock, NoProgress, Progress, SourceName, SystemClock};
 use resguardo_ops::catalog::Catalog;
 use resguardo_ops::{Context, SourceSpec};
 use resguardo_store::Store;
@@ -21,6 +21,7 @@ use crate::keys::{self, KeyFolder};
 use crate::prompt;
 use crate::render::Output;
 use crate::render::progress::{PlainProgress, TerminalProgress};
+use crate::secret;
 use crate::setup::remains;
 use crate::wire;
 
@@ -93,6 +94,20 @@ impl Invocation {
     /// If it makes no sense.
     pub fn config(&self) -> Result<Config, Failure> {
         Ok(load::load(&self.ambient, &self.overrides())?)
+    }
+
+    /// The effective configuration, with what `file:` and `cmd:` references of these sources stand for; of
+    /// all sources if none is named.
+    ///
+    /// # Errors
+    /// If it makes no sense. A reference that cannot be read is an error once its source is used.
+    pub fn config_for_use(&self, names: &[SourceName]) -> Result<Config, Failure> {
+        let mut config = self.config()?;
+        let folder = config.folder.clone();
+        config.read_references(names, |reference| {
+            secret::read(reference, &folder, &self.cancel).map_err(|failure| failure.in_a_line())
+        });
+        Ok(config)
     }
 
     /// This machine's folders.
@@ -230,19 +245,6 @@ impl Invocation {
         })
     }
 
-    /// The vault if one is configured and set up, else none.
-    ///
-    /// # Errors
-    /// If it is configured and cannot be opened.
-    pub fn open_if_configured(&self, reading: Reading) -> Result<Opened, Failure> {
-        let config = self.config()?;
-        if config.vault.url.is_some() {
-            self.open_with(config, reading)
-        } else {
-            self.open_without_vault(config)
-        }
-    }
-
     fn context(
         &self,
         config: &Config,
@@ -259,7 +261,7 @@ impl Invocation {
         Ok(Context {
             vault: vault.map(Arc::new),
             catalog,
-            engines: wire::engines(state),
+            engines: wire::engines(state, &self.ambient),
             clock: Arc::clone(&self.clock),
             zone: config.zone.clone(),
             cancel: self.cancel.clone(),

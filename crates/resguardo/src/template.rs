@@ -1,12 +1,16 @@
 //! The `resguardo.toml` that `init` writes: what was chosen, and in comments what else there is.
 
+use resguardo_model::{EngineKind, SourceName};
+
 /// A source as `init` was told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChosenSource {
     /// Its name.
-    pub name: resguardo_model::SourceName,
+    pub name: SourceName,
     /// Its URL as it will stand in the file.
     pub url: String,
+    /// Its engine, where that can be told by now.
+    pub engine: Option<EngineKind>,
 }
 
 /// The file's text.
@@ -43,8 +47,7 @@ rto = "4h"
         text.push_str(
             r#"
 # [sources.shop]
-# engine = "sqlite"
-# url = "shop.db"                     # a path, sqlite:PATH, or "${DATABASE_URL}"
+# url = "shop.db"                     # a path, or "${DATABASE_URL}"; postgresql://ana@db.example.com/shop
 # environment = "production"
 "#,
         );
@@ -54,15 +57,27 @@ rto = "4h"
 }
 
 fn source_table(source: &ChosenSource) -> String {
+    let engine = match source.engine {
+        Some(engine) => format!("engine = \"{engine}\"\n"),
+        None => String::new(),
+    };
+    let more = match source.engine {
+        Some(EngineKind::Postgres) => {
+            "# silence_timeout = \"5m\"            # of a connection or tool from which data should flow\n\
+             # jobs = 4                           # streams at once\n"
+        }
+        Some(EngineKind::Sqlite) => {
+            "# check_integrity = true              # before every backup; every drill does it anyway\n"
+        }
+        None => "",
+    };
     format!(
         r#"
 [sources.{name}]
-engine = "sqlite"
-url = {url}
+{engine}url = {url}
 environment = "production"
-# check_integrity = true              # before every backup; every drill does it anyway
 # lock_timeout = "30s"
-"#,
+{more}"#,
         name = source.name,
         url = quoted(&source.url),
     )
@@ -75,6 +90,9 @@ const DRILL: &str = r#"
 # provision = ["sql/roles.sql"]       # SQL files, first of all
 # migrate = "npx prisma migrate deploy"
 # keep_failed = true                  # keep the sandbox of a drill that failed
+# PostgreSQL: instance, a throwaway server of this machine, or a temporary database on a server:
+# sandbox = "database"
+# server = "${DRILL_SERVER_URL}"
 # timeout = "10m"                     # for each file, and for the migration
 #
 # [[sources.shop.checks]]
@@ -107,6 +125,7 @@ mod tests {
         vec![ChosenSource {
             name: "shop".parse().unwrap(),
             url: url.to_owned(),
+            engine: Some(EngineKind::Sqlite),
         }]
     }
 

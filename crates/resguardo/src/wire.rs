@@ -1,8 +1,9 @@
 //! The only place that names concrete stores and engines.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use resguardo_engine::postgres::{LibpqEnvironment, PostgresEngine, Surroundings};
 use resguardo_engine::process::ProcessMark;
 use resguardo_engine::sqlite::SqliteEngine;
 use resguardo_model::CancelToken;
@@ -13,6 +14,7 @@ use resguardo_store::wrap::{Retry, RetryPolicy, SystemPacing};
 use resguardo_store::{FolderStore, Location, MemoryStore, Store};
 use secrecy::ExposeSecret as _;
 
+use crate::ambient::Ambient;
 use crate::config::VaultSettings;
 use crate::error::Failure;
 use crate::secret;
@@ -23,11 +25,41 @@ pub const ANNEXES: &str = "/var/lib/resguardo/sandboxes";
 /// Every engine of this version. Private copies of databases go below `state`, into a folder of this
 /// process alone; those of processes that died are removed.
 #[must_use]
-pub fn engines(state: &Path) -> Engines {
+pub fn engines(state: &Path, ambient: &Ambient) -> Engines {
     let all = state.join("scratch");
     sweep_scratch(&all);
     let own = all.join(std::process::id().to_string());
-    Engines::new().with(Arc::new(SqliteEngine::new(own)))
+    let surroundings = Surroundings {
+        scratch: own.join("postgres"),
+        libpq: libpq(ambient),
+        tool_folders: tool_folders(ambient),
+        server_user: ambient.server_user,
+    };
+    Engines::new()
+        .with(Arc::new(SqliteEngine::new(own)))
+        .with(Arc::new(PostgresEngine::new(surroundings)))
+}
+
+/// What libpq would find: it takes the account's name and not `USER`.
+fn libpq(ambient: &Ambient) -> LibpqEnvironment {
+    let variables = ambient.variables.iter();
+    LibpqEnvironment {
+        variables: variables
+            .filter(|(name, _)| name.starts_with("PG"))
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect(),
+        home: ambient.variable("HOME").map(PathBuf::from),
+        user: ambient.account.clone(),
+    }
+}
+
+/// The folders of `PATH`.
+fn tool_folders(ambient: &Ambient) -> Vec<PathBuf> {
+    let path = ambient.variable("PATH").unwrap_or_default();
+    path.split(':')
+        .filter(|folder| folder.starts_with('/'))
+        .map(PathBuf::from)
+        .collect()
 }
 
 /// What cannot be removed now is removed by a later run.

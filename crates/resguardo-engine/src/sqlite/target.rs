@@ -11,7 +11,8 @@ use super::failure::{self, of_sqlite, of_system, place};
 use super::restore::{self, LOCK_TIMEOUT};
 use super::{check, facts, only, open, query};
 use crate::port::{
-    BackupReader, EngineError, Location, RestoreOptions, Restored, Rows, Run, Target, TargetState,
+    BackupReader, EngineError, Location, RestoreOptions, RestorePart, Restored, Rows, Run, Target,
+    TargetState,
 };
 
 /// A database file that need not exist.
@@ -42,6 +43,25 @@ impl FileTarget {
     fn name(&self) -> String {
         let name = self.path.file_name().unwrap_or_default();
         name.to_string_lossy().into_owned()
+    }
+
+    /// A file comes back as a whole, with nobody's name on anything in it.
+    fn can_do(&self, options: &RestoreOptions) -> Result<(), EngineError> {
+        let foreign = [
+            ("--schema-only", options.part == RestorePart::Structure),
+            ("--data-only", options.part == RestorePart::Data),
+            ("--no-owner", options.no_owner),
+            ("--no-acl", options.no_acl),
+            ("--jobs", options.jobs.is_some()),
+        ];
+        match foreign.into_iter().find(|(_, asked)| *asked) {
+            None => Ok(()),
+            Some((flag, _)) => Err(EngineError::Unsupported {
+                place: self.describe(),
+                why: format!("{flag} means nothing for SQLite"),
+                next: "leave it out; --only TABLE restores single tables".to_owned(),
+            }),
+        }
     }
 
     /// What lies there; `lock_timeout` is the longest wait for a lock.
@@ -115,6 +135,7 @@ impl Target for FileTarget {
         options: &RestoreOptions,
         run: Run<'_>,
     ) -> Result<Restored, EngineError> {
+        self.can_do(options)?;
         let state = self.state_within(options.lock_timeout.unwrap_or(LOCK_TIMEOUT))?;
         if let TargetState::Occupied { contents, .. } = &state
             && !options.clean

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use resguardo_engine::port::{BackupReader, EngineError, TargetState};
+use resguardo_engine::port::{BackupReader, EngineError, RestorePart, TargetState};
 use resguardo_model::receipt::Subject;
 use serde_json::Value;
 
@@ -58,7 +58,9 @@ impl Outcome<'_> {
             .head()
             .map(receipt::subjects_of)
             .unwrap_or_default();
-        if let Some(reader) = restored.filter(|_| self.request.only.is_empty()) {
+        let whole =
+            self.request.options.only.is_empty() && self.request.options.part == RestorePart::All;
+        if let Some(reader) = restored.filter(|_| whole) {
             let files = reader.files().into_iter();
             subject.extend(files.map(|file| Subject::new(file.path.as_str(), file.sha256)));
         }
@@ -75,8 +77,11 @@ impl Outcome<'_> {
             ("origin", value(self.selected.describe())),
             ("taken_at", value(self.taken_at)),
             ("target", value(&self.found.place)),
-            ("clean", value(self.request.clean)),
-            ("only", value(&self.request.only)),
+            ("clean", value(self.request.options.clean)),
+            ("only", value(&self.request.options.only)),
+            ("part", value(part_name(self.request.options.part))),
+            ("no_owner", value(self.request.options.no_owner)),
+            ("no_acl", value(self.request.options.no_acl)),
             ("safety_backup", value(safety)),
         ];
         details.extend_from_slice(more);
@@ -109,5 +114,13 @@ impl Outcome<'_> {
             test: None,
         };
         receipt::store_or_note(ctx, record, notes)
+    }
+}
+
+fn part_name(part: RestorePart) -> &'static str {
+    match part {
+        RestorePart::All => "all",
+        RestorePart::Structure => "structure",
+        RestorePart::Data => "data",
     }
 }

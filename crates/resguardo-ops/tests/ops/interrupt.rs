@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use resguardo_engine::port::RestoreOptions;
 use resguardo_engine::process::ProcessMark;
+use resguardo_model::EngineKind;
 use resguardo_ops::catalog::RunState;
 use resguardo_ops::restore::{self, RestoreRequest};
 use resguardo_ops::source::HttpCheck;
@@ -152,10 +154,10 @@ fn a_restore_leaves_the_target_as_it_was() {
             origin: latest(),
             sources: &[world.shop()],
             to: resguardo_engine::port::Location::new(to.to_str().unwrap()),
-            clean: false,
+            engine: EngineKind::Sqlite,
+            options: RestoreOptions::default(),
             confirmation: None,
             safety_backup: true,
-            only: Vec::new(),
         };
         let error = restore::restore(&ctx, &request).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Interrupted, "{phase}: {error}");

@@ -1,8 +1,8 @@
 //! Naming backups.
 
 use jiff::SignedDuration;
-use resguardo_engine::port::Location;
-use resguardo_model::Clock as _;
+use resguardo_engine::port::{Location, RestoreOptions};
+use resguardo_model::{Clock as _, EngineKind};
 use resguardo_ops::refer::resolve;
 use resguardo_ops::restore::{RestoreRequest, restore};
 use resguardo_ops::{Context, ErrorKind, OpsError, Origin, Reference, list};
@@ -109,10 +109,10 @@ fn a_stranger_s_backup_is_never_the_newest_and_is_refused_by_its_id() {
         origin: Origin::Backup(forged.parse().unwrap()),
         sources: &[],
         to: location,
-        clean: false,
+        engine: EngineKind::Sqlite,
+        options: RestoreOptions::default(),
         confirmation: None,
         safety_backup: true,
-        only: Vec::new(),
     };
     let error = restore(&ctx, &request).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
@@ -182,10 +182,10 @@ fn told(world: &World) -> (Vec<String>, Vec<String>) {
         origin: latest(),
         sources: &[],
         to: Location::new(to.to_str().unwrap()),
-        clean: false,
+        engine: EngineKind::Sqlite,
+        options: RestoreOptions::default(),
         confirmation: None,
         safety_backup: true,
-        only: Vec::new(),
     };
     restore(&ctx, &request).unwrap();
     (of_drill, watcher.notes())

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use bytes::Bytes;
 use jiff::SignedDuration;
-use resguardo_engine::port::{Location, TargetState};
+use resguardo_engine::port::{Location, RestoreOptions, TargetState};
 use resguardo_model::EngineKind;
 use resguardo_model::receipt::Verb;
 use resguardo_ops::restore::{self, RestoreDone, RestoreRequest};
@@ -31,10 +31,13 @@ fn request<'a>(sources: &'a [SourceSpec], to: &Path, how: &Try<'_>) -> RestoreRe
         origin: latest(),
         sources,
         to: Location::new(to.to_str().unwrap()),
-        clean: how.clean,
+        engine: EngineKind::Sqlite,
+        options: RestoreOptions {
+            clean: how.clean,
+            ..RestoreOptions::default()
+        },
         confirmation: how.name.map(ToOwned::to_owned),
         safety_backup: how.safety,
-        only: Vec::new(),
     }
 }
 
@@ -276,7 +279,10 @@ fn a_file_comes_back_and_one_with_another_hash_does_not() {
     let occupied = restore::restore(
         &ctx,
         &RestoreRequest {
-            clean: true,
+            options: RestoreOptions {
+                clean: true,
+                ..RestoreOptions::default()
+            },
             confirmation: Some("from-file.sqlite".to_owned()),
             ..from_file.clone()
         },
@@ -316,10 +322,10 @@ fn single_tables_come_back() {
     let sources = [world.shop()];
     let to = world.path("customers.sqlite");
     let mut some = request(&sources, &to, &PLAIN);
-    some.only = vec!["customer".to_owned()];
+    some.options.only = vec!["customer".to_owned()];
     let done = restore::restore(&ctx, &some).unwrap();
     assert_eq!(done.tables, 1);
-    some.only = vec!["invoice".to_owned()];
+    some.options.only = vec!["invoice".to_owned()];
     some.to = Location::new(world.path("none.sqlite").to_str().unwrap());
     let error = restore::restore(&ctx, &some).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::User, "{error}");

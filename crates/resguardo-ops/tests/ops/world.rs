@@ -192,6 +192,7 @@ pub(crate) fn take(ctx: &Context, source: &SourceSpec) -> Result<BackupDone, Ops
             source,
             reason: Reason::manual(),
             note: String::new(),
+            commit: String::new(),
             check_integrity: false,
         },
     )

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use resguardo_model::size::ByteSize;
-use resguardo_model::{Reason, SourceName};
+use resguardo_model::{EngineKind, Reason, SourceName};
 use resguardo_ops::SourceSpec;
 use resguardo_ops::backup::{self, BackupDone, BackupRequest};
 use serde_json::{Value, json};
@@ -21,8 +21,11 @@ whole by itself.
 Examples:
   resguardo backup                               every source of the config
   resguardo backup shop --reason pre-migration   one source, and why
+  resguardo backup shop --commit \"$(git rev-parse HEAD)\"
+                                                 with what ran on it
   resguardo backup shop --out 'shop-<time>.sqlite.gz'
-                                                 a standard file";
+                                                 a standard file; PostgreSQL:
+                                                 .dump or .sql[.gz|.zst]";
 
 /// Take a backup
 #[derive(Debug, clap::Args)]
@@ -36,6 +39,12 @@ pub struct Args {
     /// Anything worth remembering, kept with the backup
     #[arg(long, value_name = "TEXT", default_value = "")]
     note: String,
+    /// The commit of the application that runs on the data, kept with the backup
+    #[arg(long, value_name = "SHA", default_value = "")]
+    commit: String,
+    /// PostgreSQL: streams at once, 1 to 64 [default: one for each core, at most 4]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64))]
+    jobs: Option<u8>,
     /// Check the source's integrity first
     #[arg(long)]
     check: bool,
@@ -52,7 +61,7 @@ pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
     if let Some(out) = &args.out {
         return export(invocation, args, out);
     }
-    let config = invocation.config()?;
+    let config = invocation.config_for_use(&args.names)?;
     chosen_sources(&config, &args.names)?;
     let opened = invocation.open_with(config, Reading::Nothing)?;
     let sources = chosen_sources(&opened.config, &args.names)?;
@@ -86,13 +95,30 @@ pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
 }
 
 fn one(opened: &Opened, args: &Args, source: &SourceSpec) -> Result<BackupDone, Failure> {
+    let source = &with_jobs(source, args)?;
     let request = BackupRequest {
         source,
         reason: args.reason.clone(),
         note: args.note.clone(),
+        commit: args.commit.clone(),
         check_integrity: args.check,
     };
     Ok(backup::backup(&opened.context, &request)?)
+}
+
+/// The source with what the flags say about it.
+fn with_jobs(source: &SourceSpec, args: &Args) -> Result<SourceSpec, Failure> {
+    let mut source = source.clone();
+    if let Some(jobs) = args.jobs {
+        if source.engine == EngineKind::Sqlite {
+            return Err(Failure::usage(format!(
+                "--jobs means nothing for SQLite, which the source {} is one of",
+                source.name
+            )));
+        }
+        source.jobs = Some(usize::from(jobs));
+    }
+    Ok(source)
 }
 
 /// One line for a person.
@@ -129,7 +155,7 @@ pub fn as_json(done: &BackupDone) -> Value {
 }
 
 fn export(invocation: &Invocation, args: &Args, out: &std::path::Path) -> Result<Exit, Failure> {
-    let config = invocation.config()?;
+    let config = invocation.config_for_use(&args.names)?;
     let sources = chosen_sources(&config, &args.names)?;
     let [source] = sources.as_slice() else {
         return Err(
@@ -137,7 +163,7 @@ fn export(invocation: &Invocation, args: &Args, out: &std::path::Path) -> Result
                 .hint("name the source: resguardo backup NAME --out FILE"),
         );
     };
-    let mut source = (*source).clone();
+    let mut source = with_jobs(source, args)?;
     source.check_integrity |= args.check;
     let opened = invocation.open_without_vault(config)?;
     let done = backup::export(&opened.context, &source, &invocation.ambient.absolute(out))?;

@@ -77,7 +77,12 @@ fn rebuild(invocation: &Invocation) -> Result<Exit, Failure> {
 }
 
 fn runs(invocation: &Invocation, limit: u32) -> Result<Exit, Failure> {
-    let opened = invocation.open_if_configured(Reading::Nothing)?;
+    let config = invocation.config()?;
+    let opened = if config.vault.url.is_some() {
+        invocation.open_with(config, Reading::Nothing)?
+    } else {
+        invocation.open_without_vault(config)?
+    };
     recover::sweep(&opened.context)?;
     let runs = opened.context.catalog.runs(limit).map_err(OpsError::from)?;
     invocation.out.json(&json!({ "runs": runs }));

@@ -33,7 +33,7 @@ pub struct Args {}
 /// # Errors
 /// If the configuration makes no sense. A problem that is found is no error, but exit code 3.
 pub fn run(invocation: &Invocation, _args: &Args) -> Result<Exit, Failure> {
-    let config = invocation.config()?;
+    let config = invocation.config_for_use(&[])?;
     let mut found = vec![Diagnosis::ok(
         "resguardo",
         format!("version {}", env!("CARGO_PKG_VERSION")),

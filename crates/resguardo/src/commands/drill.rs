@@ -9,6 +9,7 @@ use resguardo_ops::{Origin, Reference};
 use resguardo_store::durable::{self, Mode};
 use serde_json::json;
 
+use super::restore::is_dump;
 use super::{chosen_sources, no_such_source, of_reference};
 use crate::cli::Lang;
 use crate::error::Failure;
@@ -113,33 +114,36 @@ pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
 
 fn opened(invocation: &Invocation, args: &Args) -> Result<(Opened, Vec<Origin>), Failure> {
     if let Some(file) = &args.file {
-        let config = invocation.config()?;
+        let config = invocation.config_for_use(&[])?;
         if let Some(name) = &args.source
             && config.source(name)?.is_none()
         {
             return Err(no_such_source(&config, name));
         }
         let path = invocation.ambient.absolute(file);
-        if !path.is_file() {
+        if !is_dump(&path) {
             return Err(Failure::user(format!("{} does not exist", path.display())));
         }
         let origin = Origin::File {
             path,
             source: args.source.clone(),
         };
-        return Ok((
-            invocation.open_if_configured(Reading::Nothing)?,
-            vec![origin],
-        ));
+        let opened = if config.vault.url.is_some() {
+            invocation.open_with(config, Reading::Nothing)?
+        } else {
+            invocation.open_without_vault(config)?
+        };
+        return Ok((opened, vec![origin]));
     }
+    let config = invocation.config_for_use(&[])?;
     if let Some(what) = &args.what {
         let reference: Reference = what.parse()?;
         return Ok((
-            invocation.open(Reading::Backups)?,
+            invocation.open_with(config, Reading::Backups)?,
             vec![Origin::Backup(reference)],
         ));
     }
-    let opened = invocation.open(Reading::Backups)?;
+    let opened = invocation.open_with(config, Reading::Backups)?;
     let sources = chosen_sources(&opened.config, &[])?;
     let origins = sources
         .iter()

@@ -2,16 +2,17 @@
 
 use std::path::Path;
 
-use resguardo_engine::port::{Location, TargetState};
-use resguardo_model::SourceName;
+use resguardo_engine::port::{Location, RestoreOptions, RestorePart, TargetState};
 use resguardo_model::size::ByteSize;
+use resguardo_model::{EngineKind, SourceName};
 use resguardo_ops::restore::{self, RestoreDone, RestoreRequest};
 use resguardo_ops::{Origin, Reference};
 use resguardo_store::durable::{self, Mode};
 use serde_json::{Value, json};
 
 use super::{backup, of_reference};
-use crate::config::location::{engine_of, sqlite_path};
+use crate::config::interpolate::interpolate;
+use crate::config::location::{POSTGRES_HINT, engine_of, sqlite_path};
 use crate::error::Failure;
 use crate::exit::Exit;
 use crate::invocation::{Invocation, Opened, Reading};
@@ -31,6 +32,8 @@ Examples:
   resguardo restore latest --to shop.db --clean   over it: asks for its name
   resguardo restore shop --to shop.db --clean --only orders
   resguardo restore shop.sqlite.gz --to new.db    a standard file
+  resguardo restore shop --to postgresql://ana@db/shop_new --create
+                                                  PostgreSQL, a new database
   resguardo restore latest --vault URL --identity FILE --to PATH
                                                   where there is nothing else";
 
@@ -41,10 +44,10 @@ pub struct Args {
     /// The backup, or a file
     #[arg(value_name = "REF|FILE")]
     from: String,
-    /// Where to restore to: a path or URL
+    /// Where to restore to: postgresql://USER@HOST:PORT/DATABASE, or a file; ${NAME} is a variable
     #[arg(long, value_name = "URL|PATH")]
     to: String,
-    /// Make the folders above the target where they are missing
+    /// Make the database, or the folders above the file, where they are missing
     #[arg(long)]
     create: bool,
     /// Replace what is there
@@ -59,6 +62,21 @@ pub struct Args {
     /// Only this table; may be repeated
     #[arg(long, value_name = "TABLE")]
     only: Vec<String>,
+    /// PostgreSQL: the structure and no rows
+    #[arg(long, conflicts_with = "data_only")]
+    schema_only: bool,
+    /// PostgreSQL: rows and sequences, into tables that are there
+    #[arg(long)]
+    data_only: bool,
+    /// PostgreSQL: everything becomes the restoring role's
+    #[arg(long)]
+    no_owner: bool,
+    /// PostgreSQL: leave out grants
+    #[arg(long)]
+    no_acl: bool,
+    /// PostgreSQL: streams at once, 1 to 64 [default: one for each core, at most 4]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64))]
+    jobs: Option<u8>,
     /// The source that a file is a backup of
     #[arg(long, value_name = "NAME")]
     source: Option<SourceName>,
@@ -69,30 +87,35 @@ pub struct Args {
 /// # Errors
 /// If it is refused, or something failed; the message says what state the target is in.
 pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
-    let to = target(invocation, &args.to)?;
+    let (engine, to) = target(invocation, &args.to)?;
     let origin = origin(invocation, &args.from, args.source.as_ref())?;
+    let config = invocation.config_for_use(&[])?;
     let opened = match &origin {
-        Origin::Backup(_) => invocation.open(Reading::Backups)?,
-        Origin::File { .. } => invocation.open_if_configured(Reading::Nothing)?,
+        Origin::File { .. } if config.vault.url.is_none() => {
+            invocation.open_without_vault(config)?
+        }
+        Origin::File { .. } => invocation.open_with(config, Reading::Nothing)?,
+        Origin::Backup(_) => invocation.open_with(config, Reading::Backups)?,
     };
     if args.create
+        && engine == EngineKind::Sqlite
         && let Some(folder) = Path::new(to.expose()).parent()
     {
         durable::create_folder(folder, Mode::READABLE_FOLDER)?;
     }
     let confirmation = match (&args.yes_overwrite, args.clean) {
         (Some(name), _) => Some(name.clone()),
-        (None, true) => typed_name(invocation, &opened, &origin, &to)?,
+        (None, true) => typed_name(invocation, &opened, engine, &to)?,
         (None, false) => None,
     };
     let request = RestoreRequest {
         origin,
         sources: &opened.sources,
         to,
-        clean: args.clean,
+        engine,
+        options: options(args),
         confirmation,
         safety_backup: !args.no_safety_backup,
-        only: args.only.clone(),
     };
     let done = restore::restore(&opened.context, &request)
         .map_err(|error| of_reference(error, &opened))?;
@@ -101,16 +124,48 @@ pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
+fn options(args: &Args) -> RestoreOptions {
+    RestoreOptions {
+        clean: args.clean,
+        only: args.only.clone(),
+        create: args.create,
+        part: match (args.schema_only, args.data_only) {
+            (true, _) => RestorePart::Structure,
+            (_, true) => RestorePart::Data,
+            (false, false) => RestorePart::All,
+        },
+        no_owner: args.no_owner,
+        no_acl: args.no_acl,
+        jobs: args.jobs.map(usize::from),
+        ..RestoreOptions::default()
+    }
+}
+
 /// Where `--to` points, seen from the folder the program was started in.
-fn target(invocation: &Invocation, to: &str) -> Result<Location, Failure> {
-    engine_of(to).map_err(|scheme| {
-        Failure::user(format!(
-            "{scheme} is not supported yet; this version restores into SQLite files"
+fn target(invocation: &Invocation, to: &str) -> Result<(EngineKind, Location), Failure> {
+    let replaced = interpolate(to, |name| invocation.ambient.variable(name));
+    let (place, variables) = replaced.map_err(|error| Failure::usage(format!("--to: {error}")))?;
+    let engine = engine_of(&place).map_err(|scheme| {
+        Failure::usage(format!(
+            "--to: there is no engine {scheme}; this version has postgres and sqlite"
         ))
-        .hint("name a file: --to restored.db")
+        .hint(format!(
+            "name a file: --to restored.db; a PostgreSQL database: {POSTGRES_HINT}"
+        ))
     })?;
-    let path = invocation.ambient.absolute(&sqlite_path(to, Path::new("")));
-    Ok(Location::new(path.display().to_string()))
+    if engine == EngineKind::Sqlite {
+        let path = invocation
+            .ambient
+            .absolute(&sqlite_path(&place, Path::new("")));
+        return Ok((engine, Location::new(path.display().to_string())));
+    }
+    let location = Location::new(place);
+    if variables.is_empty() && location.to_string() != location.expose() {
+        invocation.out.warn(
+            "everybody on this machine can see the password in --to; a variable hides it: --to '${NAME}', or PGPASSWORD, or ~/.pgpass",
+        );
+    }
+    Ok((engine, location))
 }
 
 /// A name of a backup, unless it can only be a file.
@@ -123,7 +178,7 @@ pub fn origin(
     let path = invocation.ambient.absolute(Path::new(text));
     match parsed {
         Ok(reference) => Ok(Origin::Backup(reference)),
-        Err(_) if path.is_file() => Ok(Origin::File {
+        Err(_) if is_dump(&path) => Ok(Origin::File {
             path,
             source: source.cloned(),
         }),
@@ -135,18 +190,21 @@ pub fn origin(
     }
 }
 
+/// Whether a file lies there, or the folder that `pg_dump --format=directory` writes.
+pub fn is_dump(path: &Path) -> bool {
+    path.is_file() || path.join("toc.dat").is_file()
+}
+
 /// Shows what is at the target and asks for its name.
 fn typed_name(
     invocation: &Invocation,
     opened: &Opened,
-    origin: &Origin,
+    engine: EngineKind,
     to: &Location,
 ) -> Result<Option<String>, Failure> {
     if !invocation.ambient.asks {
         return Ok(None);
     }
-    let engine = restore::engine_of(&opened.context, origin, &opened.sources)
-        .map_err(|error| of_reference(error, opened))?;
     let seen = restore::inspect(&opened.context, engine, to, &opened.sources)?;
     let TargetState::Occupied { name, contents } = &seen.state else {
         return Ok(None);

@@ -3,6 +3,7 @@
 use resguardo_model::size::ByteSize;
 use resguardo_model::{FileKind, Verdict};
 use resguardo_ops::Reference;
+use resguardo_ops::backup::{COMMIT, MIGRATION};
 use resguardo_ops::show::{self, Contents, ShowDone};
 use serde_json::{Value, json};
 
@@ -132,6 +133,21 @@ fn origin_rows(contents: &Contents) -> Vec<(&'static str, String)> {
     ];
     if !header.note.is_empty() {
         rows.push(("note", header.note.clone()));
+    }
+    let details = &header.facts.details;
+    let texts = |value: &Value| match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    if let Some(commit) = details.get(COMMIT) {
+        rows.push(("commit", texts(commit)));
+    }
+    if let Some(migration) = details.get(MIGRATION).filter(|value| !value.is_null()) {
+        let (table, version) = (texts(&migration["table"]), texts(&migration["version"]));
+        rows.push(("migration", format!("{version} ({table})")));
+    }
+    if let Some(Value::Array(left_out)) = details.get("left_out") {
+        rows.extend(left_out.iter().map(|what| ("left out", texts(what))));
     }
     rows
 }

@@ -245,9 +245,11 @@ pub struct EnvironmentDrillFile {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SourceFile {
-    /// Its kind: sqlite. Default: told from the url.
+    /// Its kind: postgres or sqlite. Default: told from the url.
     pub engine: Option<Leaf<String>>,
-    /// Where it is: a path, sqlite:PATH, or `${DATABASE_URL}`. A relative path is seen from this file.
+    /// Where it is: postgresql://USER@HOST:PORT/DATABASE, a path, sqlite:PATH, or `${DATABASE_URL}`. A
+    /// relative path is seen from this file. With engine = "postgres" also file:PATH or cmd:COMMAND,
+    /// whose first line is the URL.
     pub url: Option<Leaf<String>>,
     /// The environment whose objectives hold for it. Default: local.
     pub environment: Option<Leaf<String>>,
@@ -255,6 +257,10 @@ pub struct SourceFile {
     pub check_integrity: Option<Leaf<bool>>,
     /// Longest wait for a lock that somebody else holds. Default: 30s.
     pub lock_timeout: Option<Leaf<Length>>,
+    /// postgres: longest silence of a connection or tool from which data should flow. Default: 5m.
+    pub silence_timeout: Option<Leaf<Length>>,
+    /// postgres: streams that are read or written at once, 1 to 64. Default: one for each core, at most 4.
+    pub jobs: Option<Leaf<u32>>,
     /// How its drills are done.
     pub drill: Option<SourceDrillFile>,
     /// What a drill checks beyond what is built in.
@@ -272,6 +278,14 @@ pub struct SourceDrillFile {
     pub migrate: Option<Leaf<String>>,
     /// Keep the sandbox of a drill that failed. Default: false.
     pub keep_failed: Option<Leaf<bool>>,
+    /// postgres: where its data is restored: instance, a throwaway server of this machine, or database, a
+    /// temporary database on `server`. Default: instance.
+    pub sandbox: Option<Leaf<String>>,
+    /// postgres, sandbox = "database": the server, postgresql://USER@HOST:PORT/DATABASE, by a role that
+    /// may make databases. `${VAR}`, file:PATH or cmd:COMMAND keep a password out of this file.
+    pub server: Option<Leaf<String>>,
+    /// postgres, sandbox = "database": allow a server that is the source's own. Default: false.
+    pub same_server: Option<Leaf<bool>>,
     /// Longest time for one provisioning file, and for the migration. Default: 10m.
     pub timeout: Option<Leaf<Length>>,
     /// Longest time until an application that a check serves answers. Default: 1m.

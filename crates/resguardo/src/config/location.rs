@@ -2,16 +2,34 @@
 
 use std::path::{Path, PathBuf};
 
+use resguardo_engine::port::Location;
 use resguardo_model::{EngineKind, SourceName};
 
-/// The engine that a source's URL is for.
+/// How a PostgreSQL database is named, where one was named wrongly.
+pub const POSTGRES_HINT: &str = "write it as postgresql://USER@HOST:PORT/DATABASE";
+
+/// The engine that a source's URL is for. A driver's name after the scheme counts for nothing:
+/// `postgresql+psycopg2://`.
 ///
 /// # Errors
 /// The scheme, if no engine of this version knows it.
 pub fn engine_of(url: &str) -> Result<EngineKind, String> {
-    match scheme(url) {
-        None | Some("sqlite" | "sqlite3" | "file") => Ok(EngineKind::Sqlite),
-        Some(other) => Err(other.to_owned()),
+    let Some(scheme) = scheme(url) else {
+        return Ok(EngineKind::Sqlite);
+    };
+    match scheme.split('+').next().unwrap_or(scheme) {
+        "sqlite" | "sqlite3" | "file" => Ok(EngineKind::Sqlite),
+        "postgres" | "postgresql" => Ok(EngineKind::Postgres),
+        _ => Err(scheme.to_owned()),
+    }
+}
+
+/// Where a database is, as its engine takes it: a file's path seen from `folder`, or the URL as it stands.
+#[must_use]
+pub fn locate(engine: EngineKind, url: &str, folder: &Path) -> Location {
+    match engine {
+        EngineKind::Sqlite => Location::new(sqlite_path(url, folder).display().to_string()),
+        _ => Location::new(url),
     }
 }
 
@@ -54,14 +72,28 @@ pub fn vault_url(url: &str, folder: &Path) -> String {
     }
 }
 
-/// A name for the source at `path`: the file's name without its ending, in the letters of a name.
+/// A name for the source at `url`: that of the database, or of its file without the ending.
 #[must_use]
-pub fn name_for(path: &Path) -> SourceName {
-    let stem = path
-        .file_stem()
-        .map(|stem| stem.to_string_lossy().to_lowercase())
-        .unwrap_or_default();
-    let name: String = stem
+pub fn name_for(engine: EngineKind, url: &str) -> SourceName {
+    if engine == EngineKind::Sqlite {
+        return name_for_file(&sqlite_path(url, Path::new("")));
+    }
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let place = rest.split(['?', '#']).next().unwrap_or(rest);
+    let database = place.rsplit_once('/').map_or("", |(_, database)| database);
+    // What stands before an @ may be a password with a slash in it.
+    name_of(if database.contains('@') { "" } else { database })
+}
+
+fn name_for_file(path: &Path) -> SourceName {
+    let stem = path.file_stem().map(|stem| stem.to_string_lossy());
+    name_of(&stem.unwrap_or_default())
+}
+
+/// `text` in the letters of a name.
+fn name_of(text: &str) -> SourceName {
+    let name: String = text
+        .to_lowercase()
         .chars()
         .map(|letter| match letter {
             'a'..='z' | '0'..='9' | '_' => letter,
@@ -97,7 +129,21 @@ mod tests {
             );
             assert_eq!(engine_of(url), Ok(EngineKind::Sqlite), "{url}");
         }
-        assert_eq!(engine_of("postgres://db/shop"), Err("postgres".to_owned()));
+        for url in [
+            "postgres://db/shop",
+            "postgresql://u:p@db:5433/shop?sslmode=require",
+            "postgresql+psycopg2://db/shop",
+        ] {
+            assert_eq!(engine_of(url), Ok(EngineKind::Postgres), "{url}");
+            let seen = locate(EngineKind::Postgres, url, Path::new("/etc/r"));
+            assert_eq!(seen.expose(), url);
+        }
+        for (url, scheme) in [
+            ("postgress://db/shop", "postgress"),
+            ("localhost:5432/shop", "localhost"),
+        ] {
+            assert_eq!(engine_of(url), Err(scheme.to_owned()));
+        }
     }
 
     #[test]
@@ -120,7 +166,17 @@ mod tests {
             ("ñandú.db", "and"),
             ("ñ.db", "database"),
         ] {
-            assert_eq!(name_for(Path::new(path)).as_str(), name, "{path}");
+            assert_eq!(name_for(EngineKind::Sqlite, path).as_str(), name, "{path}");
+        }
+        for (url, name) in [
+            ("postgresql://u:p/w@db:5432/Shop?sslmode=require", "shop"),
+            ("postgresql://u@db:5432/Shop?sslmode=require", "shop"),
+            ("postgres://db/mi%20tienda", "mi-20tienda"),
+            ("postgres://db", "database"),
+            ("postgres://ana:s3/cret@db", "database"),
+            ("postgres:///?service=shop", "database"),
+        ] {
+            assert_eq!(name_for(EngineKind::Postgres, url).as_str(), name, "{url}");
         }
     }
 }

@@ -5,6 +5,7 @@
 //! `BACKUP_DIR` and `BACKUP_RETENTION_DAYS` count where there is no file at all.
 
 mod check;
+mod drill;
 pub mod file;
 pub mod interpolate;
 pub mod load;
@@ -20,10 +21,14 @@ use std::fmt;
 use std::path::PathBuf;
 
 use jiff::tz::TimeZone;
+use resguardo_engine::port::Location;
 use resguardo_model::{Objectives, SourceName};
 use resguardo_ops::SourceSpec;
+use resguardo_ops::source::SandboxSpec;
+use secrecy::{ExposeSecret as _, SecretString};
 
 use interpolate::SecretRef;
+use location::{POSTGRES_HINT, engine_of};
 use problem::{InvalidConfig, Problem};
 
 /// Where a value comes from.
@@ -103,6 +108,17 @@ pub struct SourceSettings {
     pub name: SourceName,
     /// What ops is given; or why it cannot be used at present (a variable is not set).
     pub spec: Result<SourceSpec, Problem>,
+    /// References that have not been read yet; until they are, `spec` lacks what they stand for.
+    pub pending: Pending,
+}
+
+/// `file:` and `cmd:` references of a source, read by whoever needs them and not before.
+#[derive(Clone, Debug, Default)]
+pub struct Pending {
+    /// Its URL.
+    pub url: Option<SecretRef>,
+    /// The server of its drills.
+    pub drill_server: Option<SecretRef>,
 }
 
 /// The effective configuration.
@@ -151,21 +167,76 @@ impl Config {
     pub fn usable_sources(&self) -> impl Iterator<Item = &SourceSpec> {
         self.sources
             .iter()
+            .filter(|source| source.pending.url.is_none())
             .filter_map(|source| source.spec.as_ref().ok())
     }
 
+    /// Reads the references of these sources, of all if none is named. A source whose reference cannot be
+    /// read is one that cannot be used at present.
+    pub fn read_references(
+        &mut self,
+        names: &[SourceName],
+        read: impl Fn(&SecretRef) -> Result<SecretString, String>,
+    ) {
+        let wanted = |name: &SourceName| names.is_empty() || names.contains(name);
+        for source in self.sources.iter_mut().filter(|one| wanted(&one.name)) {
+            source.read_references(&read);
+        }
+    }
+
     fn ready<'a>(&self, source: &'a SourceSettings) -> Result<&'a SourceSpec, InvalidConfig> {
-        source.spec.as_ref().map_err(|problem| InvalidConfig {
+        if source.pending.url.is_some() {
+            return Err(self.invalid(Problem::of_reference(format!(
+                "the url of {} was not read",
+                source.name
+            ))));
+        }
+        let spec = source.spec.as_ref();
+        spec.map_err(|problem| self.invalid(problem.clone()))
+    }
+
+    fn invalid(&self, problem: Problem) -> InvalidConfig {
+        InvalidConfig {
             path: self.shown_file(),
             text: self.text.clone(),
-            problems: vec![problem.clone()],
-        })
+            problems: vec![problem],
+        }
     }
 
     fn shown_file(&self) -> PathBuf {
         self.file
             .clone()
             .unwrap_or_else(|| PathBuf::from("the environment"))
+    }
+}
+
+impl SourceSettings {
+    fn read_references(&mut self, read: &impl Fn(&SecretRef) -> Result<SecretString, String>) {
+        let Ok(spec) = &mut self.spec else {
+            return;
+        };
+        if let Some(reference) = self.pending.drill_server.take()
+            && let SandboxSpec::Database { server, .. } = &mut spec.drill.sandbox
+        {
+            *server = read(&reference).map(|url| Location::new(url.expose_secret()));
+        }
+        let Some(reference) = self.pending.url.take() else {
+            return;
+        };
+        let name = &self.name;
+        let problem = match read(&reference) {
+            Ok(url) if engine_of(url.expose_secret()) == Ok(spec.engine) => {
+                spec.location = Location::new(url.expose_secret());
+                return;
+            }
+            Ok(_) => format!(
+                "{} of the source {name} gives no URL of {}: {POSTGRES_HINT}",
+                reference.shown(),
+                spec.engine
+            ),
+            Err(why) => format!("the url of the source {name}: {why}"),
+        };
+        self.spec = Err(Problem::of_reference(problem));
     }
 }
 

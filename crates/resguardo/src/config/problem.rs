@@ -31,6 +31,17 @@ impl Problem {
         }
     }
 
+    /// A reference that could not be read, wherever it stands.
+    #[must_use]
+    pub fn of_reference(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            span: None,
+            label: String::new(),
+            hint: None,
+        }
+    }
+
     /// The same with a hint.
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {

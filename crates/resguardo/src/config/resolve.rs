@@ -7,16 +7,16 @@ use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 use resguardo_engine::port::Location;
-use resguardo_model::{Objectives, Sha256Digest};
+use resguardo_model::{EngineKind, Objectives, Sha256Digest};
 use resguardo_ops::SourceSpec;
 use serde_json::Value;
 
 use super::file::{ConfigFile, EnvironmentFile, Leaf, VaultFile};
 use super::load::{ConfigError, Overrides};
-use super::location::{engine_of, name_for, sqlite_path, vault_url};
+use super::location::{POSTGRES_HINT, engine_of, locate, name_for, vault_url};
 use super::problem::{InvalidConfig, Problem, shown_path};
 use super::resolver::Resolver;
-use super::{Config, EnvironmentSettings, Origin, Setting, SourceSettings};
+use super::{Config, EnvironmentSettings, Origin, Pending, Setting, SourceSettings};
 use crate::ambient::Ambient;
 
 impl Resolver<'_> {
@@ -174,18 +174,22 @@ pub fn without_file(ambient: &Ambient, overrides: &Overrides) -> Result<Config, 
     let mut sources = Vec::new();
     if let Some(url) = ambient.variable("DATABASE_URL") {
         let origin = Origin::Variable("DATABASE_URL".to_owned());
-        let path = sqlite_path(url, folder);
-        let name = name_for(&path);
-        let location = Location::new(path.display().to_string());
-        let spec = engine_of(url)
-            .map_err(unsupported_url)
+        let known = engine_of(url);
+        let engine = known.as_ref().copied().unwrap_or(EngineKind::Postgres);
+        let name = name_for(engine, url);
+        let spec = known
+            .map_err(|scheme| unknown_url(&scheme))
             .map(|engine| SourceSpec {
                 folder: folder.clone(),
-                ..SourceSpec::new(name.clone(), engine, location)
+                ..SourceSpec::new(name.clone(), engine, locate(engine, url, folder))
             });
         let shown = Location::new(url).to_string();
         resolver.record(format!("sources.{name}.url"), Value::from(shown), origin);
-        sources.push(SourceSettings { name, spec });
+        sources.push(SourceSettings {
+            name,
+            spec,
+            pending: Pending::default(),
+        });
     }
     if let Some(days) = ambient.variable("BACKUP_RETENTION_DAYS") {
         if days.parse::<u32>().is_err() {
@@ -212,11 +216,13 @@ pub fn without_file(ambient: &Ambient, overrides: &Overrides) -> Result<Config, 
     })
 }
 
-fn unsupported_url(scheme: String) -> Problem {
+fn unknown_url(scheme: &str) -> Problem {
     Problem {
-        message: format!("DATABASE_URL: {scheme} is not supported yet; this version has sqlite"),
+        message: format!(
+            "DATABASE_URL: there is no engine {scheme}; this version has postgres and sqlite"
+        ),
         span: None,
         label: String::new(),
-        hint: Some("name the sources in a config: `resguardo init --source NAME=PATH`".to_owned()),
+        hint: Some(format!("a PostgreSQL database: {POSTGRES_HINT}")),
     }
 }

@@ -1,24 +1,28 @@
 //! `[sources.X]`, from what is written to what ops is given.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::ops::Range;
 use std::time::Duration;
 
-use resguardo_engine::port::Location;
+use resguardo_engine::port::{Location, SILENCE_TIMEOUT};
 use resguardo_model::duration::Span;
 use resguardo_model::{EngineKind, Sha256Digest, SourceName};
-use resguardo_ops::{DrillSpec, SourceSpec};
+use resguardo_ops::SourceSpec;
 use serde_json::Value;
 use toml::Spanned;
 
-use super::file::{Leaf, Length, SourceDrillFile, SourceFile};
-use super::location::{engine_of, sqlite_path};
+use super::file::{Leaf, Length, SourceFile};
+use super::interpolate::SecretRef;
+use super::location::{POSTGRES_HINT, engine_of, locate};
 use super::problem::{Problem, nearest};
 use super::resolver::Resolver;
-use super::{EnvironmentSettings, SourceSettings};
+use super::{EnvironmentSettings, Pending, SourceSettings};
 
-/// The engines that DESIGN knows and this version has not.
-const LATER: [&str; 4] = ["postgres", "redis", "mysql", "bucket"];
+/// The engines of this version, and those of later ones.
+const NOW: [&str; 2] = ["postgres", "sqlite"];
+const LATER: [&str; 3] = ["redis", "mysql", "bucket"];
+/// Most streams at once.
+const JOBS_MAX: u32 = 64;
 /// The environment of a source that names none. It need not be configured.
 const LOCAL: &str = "local";
 
@@ -57,9 +61,10 @@ impl Resolver<'_> {
         config_sha256: Sha256Digest,
     ) -> Option<SourceSettings> {
         let prefix = format!("sources.{name}");
+        let mut pending = Pending::default();
         let engine = self.engine(&prefix, key, file);
         let location = match &file.url {
-            Some(leaf) => self.location(&prefix, leaf),
+            Some(leaf) => self.location(&prefix, engine, leaf, &mut pending.url),
             None => {
                 self.problems.push(
                     Problem::at(
@@ -67,7 +72,9 @@ impl Resolver<'_> {
                         format!("[sources.{name}] has no url"),
                         "add url = \"...\"",
                     )
-                    .with_hint("a url is a path, sqlite:PATH, or \"${DATABASE_URL}\""),
+                    .with_hint(
+                        "a url is postgresql://USER@HOST:PORT/DATABASE, a path, sqlite:PATH, or \"${DATABASE_URL}\"",
+                    ),
                 );
                 return None;
             }
@@ -83,7 +90,14 @@ impl Resolver<'_> {
             file.lock_timeout.as_ref(),
             30,
         );
-        let drill = self.drill(&prefix, file.drill.as_ref());
+        let silence_timeout = self.silence_timeout(&prefix, engine, file);
+        let jobs = self.jobs(&prefix, engine, file);
+        let drill = self.drill(
+            &prefix,
+            engine,
+            file.drill.as_ref(),
+            &mut pending.drill_server,
+        );
         let checks = self.checks(&prefix, file);
         let objectives = environments
             .get(environment.as_str())
@@ -95,90 +109,142 @@ impl Resolver<'_> {
             objectives,
             check_integrity,
             lock_timeout,
+            silence_timeout,
+            jobs,
             drill,
             checks,
             folder,
             config_sha256: Some(config_sha256),
             ..SourceSpec::new(name.clone(), engine, location)
         });
-        Some(SourceSettings { name, spec })
+        Some(SourceSettings {
+            name,
+            spec,
+            pending,
+        })
     }
 
     fn engine(&mut self, prefix: &str, key: &Spanned<String>, file: &SourceFile) -> EngineKind {
-        let told = file
-            .url
-            .as_ref()
+        let url = file.url.as_ref();
+        let told = url
             .and_then(|leaf| self.replaced(leaf).ok())
-            .map(|setting| engine_of(&setting.value));
-        let (word, span) = match (&file.engine, told) {
-            (Some(leaf), told) => {
-                self.optional(&format!("{prefix}.engine"), Some(leaf));
-                match told {
-                    // The engine is right and the URL is another engine's.
-                    Some(Err(scheme)) if leaf.get() == "sqlite" => {
-                        let span = file.url.as_ref().map_or(leaf.span(), Leaf::span);
-                        (scheme, span)
-                    }
-                    _ => (leaf.get().clone(), leaf.span()),
+            .map(|setting| setting.value);
+        let url_span = url.map_or(key.span(), Leaf::span);
+        let Some(leaf) = &file.engine else {
+            let engine = match told.as_deref().map(engine_of) {
+                None => EngineKind::Sqlite,
+                Some(Ok(engine)) => engine,
+                Some(Err(scheme)) => {
+                    let problem = of_scheme(&scheme, url_span);
+                    self.problems.push(problem);
+                    EngineKind::Sqlite
                 }
-            }
-            (None, Some(Err(scheme))) => (scheme, file.url.as_ref().map_or(key.span(), Leaf::span)),
-            (None, _) => {
-                self.record(
-                    format!("{prefix}.engine"),
-                    Value::from("sqlite"),
-                    super::Origin::Default,
-                );
+            };
+            self.record(
+                format!("{prefix}.engine"),
+                Value::from(engine.to_string()),
+                super::Origin::Default,
+            );
+            return engine;
+        };
+        self.optional(&format!("{prefix}.engine"), Some(leaf));
+        let engine = match kind_of(leaf.get()) {
+            Ok(engine) => engine,
+            Err(word) => {
+                self.problems.push(no_engine(&word, leaf.span()));
                 return EngineKind::Sqlite;
             }
         };
-        let known = match word.as_str() {
-            "postgresql" => "postgres",
-            "mariadb" => "mysql",
-            other => other,
+        let Some(url) = told.filter(|url| !is_reference(engine, url)) else {
+            return engine;
         };
-        if known != "sqlite" {
-            let problem = if LATER.contains(&known) {
-                Problem::at(
-                    span,
-                    format!("the engine {known} is not supported yet"),
-                    "this version has sqlite",
-                )
-            } else {
-                let label = match nearest(known, ["sqlite"].into_iter().chain(LATER)) {
-                    Some(meant) => format!("did you mean {meant}?"),
-                    None => "this version has sqlite".to_owned(),
+        match engine_of(&url) {
+            Ok(other) if other == engine => {}
+            Ok(other) => {
+                let message = format!("the engine is {engine}, and the url is one of {other}");
+                let hint = match engine {
+                    EngineKind::Postgres => POSTGRES_HINT,
+                    EngineKind::Sqlite => "write it as a path, or sqlite:PATH",
                 };
-                Problem::at(span, format!("there is no engine {known}"), label)
-            };
-            self.problems.push(problem);
+                self.problems
+                    .push(Problem::at(url_span, message, "").with_hint(hint));
+            }
+            Err(scheme) => self.problems.push(of_scheme(&scheme, url_span)),
         }
-        EngineKind::Sqlite
+        engine
     }
 
-    /// Where the source is. A variable that is not set is a problem only once the source is used.
-    fn location(&mut self, prefix: &str, leaf: &Leaf<String>) -> Result<Location, Problem> {
+    /// Where the source is. A variable that is not set is a problem only once the source is used; so is a
+    /// reference that cannot be read.
+    fn location(
+        &mut self,
+        prefix: &str,
+        engine: EngineKind,
+        leaf: &Leaf<String>,
+        pending: &mut Option<SecretRef>,
+    ) -> Result<Location, Problem> {
         let key = format!("{prefix}.url");
         match self.replaced(leaf) {
+            Ok(setting) if is_reference(engine, &setting.value) => {
+                let reference = SecretRef::parse(setting.value);
+                self.record(key, Value::from(reference.shown()), setting.origin);
+                *pending = Some(reference);
+                Ok(Location::new(""))
+            }
             Ok(setting) => {
-                let path = sqlite_path(&setting.value, self.folder);
+                let location = locate(engine, &setting.value, self.folder);
                 let shown = Location::new(setting.value).to_string();
                 self.record(key, Value::from(shown), setting.origin);
-                Ok(Location::new(path.display().to_string()))
+                Ok(location)
             }
             Err(problem) => {
-                let line = super::problem::line_of(self.text, leaf.span().start);
-                let origin = super::Origin::File {
-                    line,
-                    variables: Vec::new(),
-                };
-                self.record(
-                    key,
-                    Value::from(format!("{} (not set)", leaf.get())),
-                    origin,
-                );
+                self.record_unset(key, leaf);
                 Err(problem)
             }
+        }
+    }
+
+    /// A value whose variable is not set, for `config show`.
+    pub(super) fn record_unset(&mut self, key: String, leaf: &Leaf<String>) {
+        let line = super::problem::line_of(self.text, leaf.span().start);
+        let origin = super::Origin::File {
+            line,
+            variables: Vec::new(),
+        };
+        let shown = format!("{} (not set)", Location::new(leaf.get()));
+        self.record(key, Value::from(shown), origin);
+    }
+
+    fn silence_timeout(&mut self, prefix: &str, engine: EngineKind, file: &SourceFile) -> Duration {
+        let default = SILENCE_TIMEOUT.as_secs();
+        let Some(leaf) = &file.silence_timeout else {
+            if engine == EngineKind::Postgres {
+                self.length(&format!("{prefix}.silence_timeout"), None, default);
+            }
+            return SILENCE_TIMEOUT;
+        };
+        self.belongs_to_postgres(engine, "silence_timeout", leaf);
+        self.length(&format!("{prefix}.silence_timeout"), Some(leaf), default)
+    }
+
+    fn jobs(&mut self, prefix: &str, engine: EngineKind, file: &SourceFile) -> Option<usize> {
+        let leaf = file.jobs.as_ref()?;
+        self.belongs_to_postgres(engine, "jobs", leaf);
+        let jobs = self.optional(&format!("{prefix}.jobs"), Some(leaf))?;
+        if !(1..=JOBS_MAX).contains(&jobs) {
+            let message = format!("{jobs} is no number of jobs");
+            self.problems
+                .push(Problem::at(leaf.span(), message, "1 to 64"));
+        }
+        usize::try_from(jobs).ok()
+    }
+
+    /// A key that means nothing for the engine would be silently ignored: it is refused.
+    pub(super) fn belongs_to_postgres<T>(&mut self, engine: EngineKind, key: &str, leaf: &Leaf<T>) {
+        if engine != EngineKind::Postgres {
+            let message = format!("{key} means nothing for {engine}");
+            self.problems
+                .push(Problem::at(leaf.span(), message, "belongs to postgres"));
         }
     }
 
@@ -226,31 +292,44 @@ impl Resolver<'_> {
         let default = Length::of(Span::from_seconds(default_seconds));
         self.with_default(key, leaf, default).span.into()
     }
+}
 
-    fn drill(&mut self, prefix: &str, file: Option<&SourceDrillFile>) -> DrillSpec {
-        let defaults = DrillSpec::default();
-        let Some(file) = file else {
-            return defaults;
-        };
-        let key = |field: &str| format!("{prefix}.drill.{field}");
-        let provision = self
-            .optional(&key("provision"), file.provision.as_ref())
-            .unwrap_or_default();
-        let step_timeout = self.length(
-            &key("timeout"),
-            file.timeout.as_ref(),
-            defaults.step_timeout.as_secs(),
-        );
-        DrillSpec {
-            provision: provision.into_iter().map(PathBuf::from).collect(),
-            migrate: self.optional(&key("migrate"), file.migrate.as_ref()),
-            keep_failed: self.with_default(&key("keep_failed"), file.keep_failed.as_ref(), false),
-            step_timeout,
-            ready_timeout: self.length(
-                &key("ready_timeout"),
-                file.ready_timeout.as_ref(),
-                defaults.ready_timeout.as_secs(),
-            ),
-        }
+/// Whether a URL is a `file:` or `cmd:` reference: `file:` names SQLite's own files too.
+fn is_reference(engine: EngineKind, url: &str) -> bool {
+    engine == EngineKind::Postgres && (url.starts_with("file:") || url.starts_with("cmd:"))
+}
+
+/// The engine of this name.
+fn kind_of(word: &str) -> Result<EngineKind, String> {
+    match word {
+        "sqlite" => Ok(EngineKind::Sqlite),
+        "postgres" | "postgresql" => Ok(EngineKind::Postgres),
+        "mariadb" => Err("mysql".to_owned()),
+        other => Err(other.to_owned()),
     }
+}
+
+fn of_scheme(scheme: &str, span: Range<usize>) -> Problem {
+    if scheme == "cmd" {
+        let message = "a url by cmd: says nothing about its engine";
+        return Problem::at(span, message, "add engine = \"postgres\"");
+    }
+    let word = match kind_of(scheme) {
+        Err(word) => word,
+        Ok(engine) => engine.to_string(),
+    };
+    no_engine(&word, span).with_hint(format!("a PostgreSQL database: {POSTGRES_HINT}"))
+}
+
+fn no_engine(word: &str, span: Range<usize>) -> Problem {
+    let this = format!("this version has {}", NOW.join(" and "));
+    if LATER.contains(&word) {
+        let message = format!("the engine {word} is not supported yet");
+        return Problem::at(span, message, this);
+    }
+    let label = match nearest(word, NOW.into_iter().chain(["postgresql"]).chain(LATER)) {
+        Some(meant) => format!("did you mean {meant}?"),
+        None => this,
+    };
+    Problem::at(span, format!("there is no engine {word}"), label)
 }

@@ -2,13 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use resguardo_model::{SourceName, WriterId};
+use resguardo_engine::port::Location;
+use resguardo_model::{EngineKind, SourceName, WriterId};
 
 use crate::ambient::Ambient;
+use crate::config::interpolate::interpolate;
 use crate::config::load::FILE_NAME;
-use crate::config::location::{engine_of, name_for, sqlite_path};
+use crate::config::location::{POSTGRES_HINT, engine_of, name_for, sqlite_path};
 use crate::error::Failure;
-use crate::exit::Exit;
 use crate::prompt;
 use crate::template::ChosenSource;
 
@@ -109,7 +110,7 @@ fn parse_source(text: &str, ambient: &Ambient, folder: &Path) -> Result<ChosenSo
         return Err(Failure::usage(format!("--source {text}: there is no URL"))
             .hint("write it like --source shop=./shop.db"));
     }
-    check_engine(url)?;
+    let chosen = chosen(text, url, ambient)?;
     if name.is_none()
         && !url.contains(['/', '.', ':'])
         && !ambient.absolute(Path::new(url)).exists()
@@ -124,11 +125,55 @@ fn parse_source(text: &str, ambient: &Ambient, folder: &Path) -> Result<ChosenSo
         Some(name) => name
             .parse::<SourceName>()
             .map_err(|error| Failure::usage(format!("--source {text}: {error}")))?,
-        None => name_for(&sqlite_path(url, folder)),
+        None => name_for(chosen.engine.unwrap_or(EngineKind::Sqlite), &chosen.place),
     };
     Ok(ChosenSource {
         name,
-        url: as_seen_from(url, ambient, folder),
+        url: as_seen_from(&chosen.written, ambient, folder),
+        engine: chosen.engine,
+    })
+}
+
+/// A URL as it was given, and what is made of it.
+struct Chosen {
+    /// As it will stand in the config: without a password.
+    written: String,
+    /// With its variables replaced, where they are set.
+    place: String,
+    /// Its engine, where that can be told.
+    engine: Option<EngineKind>,
+}
+
+/// Looks at a URL. One with a password does not go into the config, where everybody could read it: the
+/// variable that holds it does.
+fn chosen(text: &str, url: &str, ambient: &Ambient) -> Result<Chosen, Failure> {
+    let replaced = interpolate(url, |name| ambient.variable(name));
+    let Ok((place, variables)) = replaced else {
+        return Ok(Chosen {
+            written: url.to_owned(),
+            place: String::new(),
+            engine: None,
+        });
+    };
+    let engine = engine_of(&place).map_err(|scheme| unknown_engine(&scheme))?;
+    let is_secret = variables.is_empty() && Location::new(url).to_string() != url;
+    let mut written = url.to_owned();
+    if is_secret {
+        if ambient.variable("DATABASE_URL") != Some(url) {
+            let text = Location::new(text);
+            return Err(Failure::usage(format!(
+                "--source {text}: the password would stand in the config for everybody to read"
+            ))
+            .hint(
+                "leave it out and put it into PGPASSWORD or ~/.pgpass; or put the URL into a variable, like SHOP_URL, and write --source 'shop=${SHOP_URL}'",
+            ));
+        }
+        "${DATABASE_URL}".clone_into(&mut written);
+    }
+    Ok(Chosen {
+        written,
+        place,
+        engine: Some(engine),
     })
 }
 
@@ -138,20 +183,19 @@ pub fn absent_sources(plan: &Plan) -> Vec<(SourceName, PathBuf)> {
     let folder = plan.config.parent().unwrap_or(Path::new(""));
     plan.sources
         .iter()
-        .filter(|source| !source.url.contains("${"))
+        .filter(|source| source.engine == Some(EngineKind::Sqlite) && !source.url.contains("${"))
         .map(|source| (source.name.clone(), sqlite_path(&source.url, folder)))
         .filter(|(_, path)| !path.exists())
         .collect()
 }
 
-fn check_engine(url: &str) -> Result<(), Failure> {
-    engine_of(url).map(drop).map_err(|scheme| {
-        Failure::new(
-            Exit::User,
-            format!("{scheme} is not supported yet; this version has sqlite"),
-        )
-        .hint("name a SQLite database: --source shop=./shop.db")
-    })
+fn unknown_engine(scheme: &str) -> Failure {
+    Failure::user(format!(
+        "there is no engine {scheme}; this version has postgres and sqlite"
+    ))
+    .hint(format!(
+        "a PostgreSQL database: {POSTGRES_HINT}; a SQLite database: its path"
+    ))
 }
 
 /// A source that nobody named: `DATABASE_URL`, or the only database in the folder.
@@ -162,10 +206,11 @@ fn found_source(
 ) -> Result<Vec<ChosenSource>, Failure> {
     let from_variable = ambient
         .variable("DATABASE_URL")
-        .filter(|url| engine_of(url).is_ok())
-        .map(|url| ChosenSource {
-            name: name_for(&sqlite_path(url, folder)),
+        .and_then(|url| Some((url, engine_of(url).ok()?)))
+        .map(|(url, engine)| ChosenSource {
+            name: name_for(engine, url),
             url: "${DATABASE_URL}".to_owned(),
+            engine: Some(engine),
         });
     if !asks {
         return Ok(from_variable.into_iter().collect());
@@ -175,7 +220,7 @@ fn found_source(
         None => only_database(&ambient.folder).unwrap_or_default(),
     };
     let url = prompt::ask(
-        "Which SQLite database should be protected (a path; empty: none yet)",
+        "Which database should be protected (postgresql://USER@HOST/DATABASE, or a SQLite file; empty: none yet)",
         &default,
     )?;
     if url.is_empty() {
@@ -184,14 +229,16 @@ fn found_source(
     if let Some(source) = from_variable.filter(|source| source.url == url) {
         return Ok(vec![source]);
     }
-    check_engine(&url)?;
-    let suggested = name_for(&sqlite_path(&url, folder)).to_string();
+    let chosen = chosen(&url, &url, ambient)?;
+    let engine = chosen.engine.unwrap_or(EngineKind::Sqlite);
+    let suggested = name_for(engine, &chosen.place).to_string();
     let name = prompt::ask("What should it be called", &suggested)?;
     Ok(vec![ChosenSource {
         name: name
             .parse()
             .map_err(|error| Failure::user(format!("{error}")))?,
-        url: as_seen_from(&url, ambient, folder),
+        url: as_seen_from(&chosen.written, ambient, folder),
+        engine: chosen.engine,
     }])
 }
 
@@ -226,6 +273,7 @@ fn as_seen_from(url: &str, ambient: &Ambient, folder: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exit::Exit;
 
     fn ambient() -> Ambient {
         Ambient {
@@ -253,13 +301,40 @@ mod tests {
             "shop=",
             "Shop=x.db",
             "=x.db",
-            "shop=postgres://db/shop",
+            "shop=mysql://db/shop",
+            "shop=postgres://ana:s3cret@db/shop",
         ] {
             assert!(
                 parse_source(bad, &ambient(), Path::new("/srv/shop")).is_err(),
                 "{bad}"
             );
         }
+    }
+
+    #[test]
+    fn a_password_stays_out_of_the_config() {
+        let url = "postgres://ana:s3cret@db/tienda";
+        let mut ambient = ambient();
+        let parse =
+            |text: &str, ambient: &Ambient| parse_source(text, ambient, Path::new("/srv/shop"));
+        let failure = parse(&format!("shop={url}"), &ambient).unwrap_err();
+        assert!(!failure.in_a_line().contains("s3cret"), "{failure:?}");
+        ambient
+            .variables
+            .insert("DATABASE_URL".to_owned(), url.to_owned());
+        for text in [
+            format!("tienda={url}"),
+            url.to_owned(),
+            "tienda=${DATABASE_URL}".to_owned(),
+        ] {
+            let source = parse(&text, &ambient).unwrap();
+            assert_eq!(source.name.as_str(), "tienda");
+            assert_eq!(source.url, "${DATABASE_URL}");
+            assert_eq!(source.engine, Some(EngineKind::Postgres));
+        }
+        let without = parse("shop=postgres://ana@db/shop", &ambient).unwrap();
+        assert_eq!(without.url, "postgres://ana@db/shop");
+        assert_eq!(parse("shop=${NOT_SET}", &ambient).unwrap().engine, None);
     }
 
     #[test]

@@ -139,11 +139,11 @@ fn without_a_config_file() {
         .run(&["config", "show"])
         .exits(0)
         .prints(&["env DATABASE_URL", "env BACKUP_DIR", "30d"]);
-    let world = world.with("DATABASE_URL", "postgres://db/shop");
+    let world = world.with("DATABASE_URL", "mysql://db/shop");
     world
         .run(&["backup"])
         .exits(1)
-        .complains(&["postgres is not supported yet"]);
+        .complains(&["there is no engine mysql", "postgresql://USER@HOST"]);
     world.run(&["list"]).exits(0);
 }
 

@@ -28,8 +28,8 @@ schedule = "at two"
 timezone = "America/Bogotá"
 
 [sources.a]
-engine = "postgres"
-url = "postgres://db/a"
+engine = "mysql"
+url = "mysql://db/a"
 
 [sources.b]
 url = "b.db"
@@ -48,12 +48,78 @@ sql = "select 1"
     world.run(&["list"]).exits(1).complains(&[
         "\"at two\" is not a schedule",
         "America/Bogotá is not a time zone",
-        "the engine postgres is not supported yet",
+        "the engine mysql is not supported yet",
         "there is no environment stagin",
         "did you mean staging?",
         "has both sql and command",
         "needs one of equals, min, max, matches or rows",
     ]);
+}
+
+#[test]
+fn what_means_nothing_for_an_engine_is_refused() {
+    let world = World::with_shop();
+    world.add_to_config(
+        r#"
+[sources.a]
+url = "a.db"
+jobs = 4
+silence_timeout = "1m"
+
+[sources.a.drill]
+sandbox = "database"
+server = "postgresql://db/x"
+
+[sources.b]
+engine = "sqlite"
+url = "postgres://db/b"
+
+[sources.c]
+url = "postgress://ana:s3cret@db/c"
+
+[sources.d]
+url = "cmd:pass show db"
+
+[sources.e]
+engine = "postgres"
+url = "shop"
+jobs = 65
+
+[sources.e.drill]
+sandbox = "databse"
+
+[sources.f]
+url = "postgres://db/f"
+
+[sources.f.drill]
+server = "postgres://db/x"
+
+[sources.g]
+url = "postgres://db/g"
+
+[sources.g.drill]
+sandbox = "database"
+"#,
+    );
+    let ran = world.run(&["list"]).exits(1).complains(&[
+        "jobs means nothing for sqlite",
+        "silence_timeout means nothing for sqlite",
+        "sandbox means nothing for sqlite",
+        "the engine is sqlite, and the url is one of postgres",
+        "there is no engine postgress",
+        "did you mean postgres?",
+        "a url by cmd: says nothing about its engine",
+        "the engine is postgres, and the url is one of sqlite",
+        "65 is no number of jobs",
+        "there is no sandbox databse",
+        "did you mean database?",
+        "server means nothing for a throwaway server",
+        "a sandbox that is a database needs a server",
+    ]);
+    let json = world.run(&["list", "--json"]).exits(1);
+    // The lines of the file are shown to whoever may read it, and to nobody else.
+    assert!(!json.stderr.contains("s3cret"), "{}", json.stderr);
+    drop(ran);
 }
 
 #[test]

@@ -342,6 +342,25 @@ fn a_folder_with_something_else_in_it_is_refused() {
 }
 
 #[test]
+fn a_postgres_source_keeps_its_password_in_the_variable() {
+    let url = "postgresql://ana:s3cret@127.0.0.1:1/tienda?sslmode=disable";
+    let world = World::new().with("DATABASE_URL", url);
+    world.run(&["init", "--vault", "./vault", "--yes"]).exits(0);
+    let config = std::fs::read_to_string(world.path("resguardo.toml")).unwrap();
+    for line in [
+        "[sources.tienda]",
+        "engine = \"postgres\"",
+        "url = \"${DATABASE_URL}\"",
+    ] {
+        assert!(config.contains(line), "{line} is missing in\n{config}");
+    }
+    assert!(!config.contains("s3cret"));
+    let shown = world.run(&["config", "show"]).exits(0);
+    let shown = shown.prints(&["postgresql://ana:***@127.0.0.1:1/tienda"]);
+    assert!(!shown.stdout.contains("s3cret"));
+}
+
+#[test]
 fn what_it_cannot_ask() {
     let world = World::new();
     world
@@ -354,11 +373,23 @@ fn what_it_cannot_ask() {
             "--vault",
             "./vault",
             "--source",
-            "shop=postgres://db/shop",
+            "shop=mysql://db/shop",
             "--yes",
         ])
         .exits(1)
-        .complains(&["postgres is not supported yet"]);
+        .complains(&["there is no engine mysql"]);
+    let ran = world
+        .run(&[
+            "init",
+            "--vault",
+            "./vault",
+            "--source",
+            "shop=postgres://ana:s3cret@db/shop",
+            "--yes",
+        ])
+        .exits(2)
+        .complains(&["the password would stand in the config", "${SHOP_URL}"]);
+    assert!(!ran.stderr.contains("s3cret"), "{}", ran.stderr);
     world
         .run(&["init", "--vault", "gs://bucket/x", "--yes"])
         .exits(1)
