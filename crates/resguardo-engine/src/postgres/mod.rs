@@ -4,6 +4,8 @@
 //! What it never does: write to a source; leave a table out without saying so; put a secret on a command
 //! line; take the word of a tool's exit status alone.
 
+mod capture;
+mod catalog;
 mod check;
 mod contents;
 mod digest;
@@ -12,6 +14,7 @@ mod identity;
 mod inventory;
 mod name;
 mod normal;
+mod privilege;
 mod restore;
 mod rows;
 mod sandbox;
@@ -20,6 +23,7 @@ mod settings;
 mod statement;
 mod target;
 mod tls;
+mod tool;
 mod tools;
 mod work;
 
@@ -86,10 +90,10 @@ impl Engine for PostgresEngine {
     fn capture(
         &self,
         request: &CaptureRequest,
-        _sink: &dyn CaptureSink,
-        _run: Run<'_>,
+        sink: &dyn CaptureSink,
+        run: Run<'_>,
     ) -> Result<Captured, EngineError> {
-        Err(not_yet(&request.location))
+        capture::capture(&self.around, request, sink, run)
     }
 
     fn export(

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use super::inventory::Table;
 use super::name;
-use super::session::Session;
+use super::session::{Row, Session};
 use crate::port::EngineError;
 
 /// Bytes of the table, with TOAST, that one range holds at most.
@@ -20,6 +20,11 @@ const RANGES_MAX: u64 = 4096;
 /// table, and rows come in the order in which they lie.
 pub(super) const READING: &str = "set enable_seqscan = off; set enable_indexscan = off; \
     set enable_bitmapscan = off; set enable_tidscan = on; set max_parallel_workers_per_gather = 0";
+
+/// Columns that [`Shape::of`] reads, of `c`, a relation, and `a`, its access method. Asking for them waits
+/// for locks.
+pub(super) const SHAPE: &str = "case when a.amname = 'heap' then \
+    pg_relation_size(c.oid) / current_setting('block_size')::int8 else 0 end, pg_table_size(c.oid)";
 
 /// Pages of a heap, from the first to before the last; to the end if there is no last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +52,14 @@ pub(super) struct Shape {
 }
 
 impl Shape {
+    /// Of an answer with the columns [`SHAPE`] from this one on.
+    pub(super) fn of(row: &Row, column: usize) -> Self {
+        Self {
+            pages: row.number(column),
+            bytes: row.number(column + 1),
+        }
+    }
+
     /// The ranges in which it is read.
     pub(super) fn ranges(self) -> Vec<SizedRange> {
         let whole = SizedRange {
@@ -102,22 +115,14 @@ pub(super) fn copy_out(table: &Table, encoding: &str, range: Option<Range>) -> S
 /// # Errors
 /// If they cannot be asked for.
 pub(super) fn shapes(session: &Session) -> Result<HashMap<(String, String), Shape>, EngineError> {
-    let found = session.rows(
-        "select n.nspname, c.relname, \
-           case when a.amname = 'heap' then \
-             pg_catalog.pg_relation_size(c.oid) / pg_catalog.current_setting('block_size')::pg_catalog.int8 \
-             else 0 end, \
-           pg_catalog.pg_table_size(c.oid) \
-         from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace \
-           left join pg_catalog.pg_am a on a.oid = c.relam \
-         where c.relkind = 'r' and c.relpersistence <> 't' and n.nspname !~ '^pg_toast'",
-    )?;
-    let shape = |row: &super::session::Row| {
-        let shape = Shape {
-            pages: row.number(2),
-            bytes: row.number(3),
-        };
-        ((row.text(0).to_owned(), row.text(1).to_owned()), shape)
+    let found = session.rows(&format!(
+        "select n.nspname, c.relname, {SHAPE} from pg_class c \
+           join pg_namespace n on n.oid = c.relnamespace left join pg_am a on a.oid = c.relam \
+         where c.relkind = 'r' and c.relpersistence <> 't' and n.nspname !~ '^pg_toast'"
+    ))?;
+    let shape = |row: &Row| {
+        let key = (row.text(0).to_owned(), row.text(1).to_owned());
+        (key, Shape::of(row, 2))
     };
     Ok(found.iter().map(shape).collect())
 }

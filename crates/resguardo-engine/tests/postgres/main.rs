@@ -6,5 +6,6 @@
     reason = "test: files, processes and servers of its own"
 )]
 
+mod capture;
 mod sandbox;
 mod world;

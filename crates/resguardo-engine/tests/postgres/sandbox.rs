@@ -140,8 +140,7 @@ fn what_this_machine_does_not_have_is_replaced_and_told() {
     // And one with it.
     let site = Site::new();
     let target = open(PgVersion::V15, &site, Some(&facts("15.1", &icu)));
-    let provider =
-        "select datlocprovider::text || daticulocale from pg_database where datname = current_database()";
+    let provider = "select datlocprovider::text || daticulocale from pg_database where datname = current_database()";
     assert_eq!(ask(&*target, provider), "ide");
     target.close().unwrap();
 }

@@ -1,0 +1,147 @@
+//! The roles that a database's owners and grants need, with those that these are members of, and those
+//! that act through them. Their passwords are nobody's business here.
+
+use crate::port::EngineError;
+use crate::postgres::inventory::Role;
+use crate::postgres::name;
+use crate::postgres::session::{Row, Session};
+
+/// Finds the roles: first those that own, are granted or are named in a policy (`pg_shdepend`; the
+/// cluster's first role is in no such list), then all that they are members of, and the members of those
+/// that are not the server's own.
+const NEEDED: &str = "with recursive base(oid) as ( \
+      select d.refobjid from pg_shdepend d join pg_database b on b.datname = current_database() \
+        where d.refclassid = 'pg_authid'::regclass and (d.dbid = b.oid \
+          or d.dbid = 0 and d.classid = 'pg_database'::regclass and d.objid = b.oid) \
+      union select b.datdba from pg_database b where b.datname = current_database() \
+      union select s.setrole from pg_db_role_setting s join pg_database b on b.oid = s.setdatabase \
+        where b.datname = current_database() and s.setrole <> 0 \
+      union select c.relowner from pg_class c where c.oid >= 16384 and c.relowner = 10 \
+      union select p.proowner from pg_proc p where p.oid >= 16384 and p.proowner = 10 \
+      union select n.nspowner from pg_namespace n where n.oid >= 16384 and n.nspowner = 10), \
+    members(oid) as ( \
+      select oid from base union \
+      select m.member from members s join pg_auth_members m on m.roleid = s.oid where s.oid >= 16384), \
+    needed(oid) as ( \
+      select oid from members union \
+      select m.roleid from needed s join pg_auth_members m on m.member = s.oid) ";
+
+/// A role with the settings it logs in with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::postgres) struct NamedRole {
+    pub(in crate::postgres) name: String,
+    /// As `CREATE ROLE` takes them.
+    pub(in crate::postgres) attributes: String,
+    /// `search_path=…`, as `pg_db_role_setting` holds them, for all databases.
+    pub(in crate::postgres) settings: Vec<String>,
+}
+
+/// Who is a member of which role.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::postgres) struct Membership {
+    pub(in crate::postgres) member: String,
+    pub(in crate::postgres) role: String,
+    /// Words after `WITH`: `ADMIN OPTION`, or since 16 `ADMIN OPTION, INHERIT FALSE`.
+    pub(in crate::postgres) options: String,
+}
+
+/// Roles with attributes and memberships, in the order of their names.
+///
+/// # Errors
+/// If they cannot be asked for.
+pub(in crate::postgres) fn roles(session: &Session) -> Result<Vec<Role>, EngineError> {
+    let memberships = memberships(session)?;
+    let member_of = |name: &str| {
+        let mine = memberships.iter().filter(|m| m.member == name);
+        mine.map(|m| m.role.clone()).collect()
+    };
+    let named = named_roles(session)?;
+    let role = |role: NamedRole| Role {
+        member_of: member_of(&role.name),
+        name: role.name,
+        attributes: role.attributes,
+    };
+    Ok(named.into_iter().map(role).collect())
+}
+
+/// The roles themselves, without the server's own (`pg_read_all_data`, …), in the order of their names.
+///
+/// # Errors
+/// If they cannot be asked for.
+pub(in crate::postgres) fn named_roles(session: &Session) -> Result<Vec<NamedRole>, EngineError> {
+    let rows = session.rows(&format!(
+        "{NEEDED} select r.rolname, \
+           concat_ws(' ', case when r.rolsuper then 'SUPERUSER' else 'NOSUPERUSER' end, \
+             case when r.rolinherit then 'INHERIT' else 'NOINHERIT' end, \
+             case when r.rolcreaterole then 'CREATEROLE' else 'NOCREATEROLE' end, \
+             case when r.rolcreatedb then 'CREATEDB' else 'NOCREATEDB' end, \
+             case when r.rolcanlogin then 'LOGIN' else 'NOLOGIN' end, \
+             case when r.rolreplication then 'REPLICATION' else 'NOREPLICATION' end, \
+             case when r.rolbypassrls then 'BYPASSRLS' else 'NOBYPASSRLS' end, \
+             case when r.rolconnlimit >= 0 then 'CONNECTION LIMIT ' || r.rolconnlimit end, \
+             'VALID UNTIL ' || quote_literal(r.rolvaliduntil)), \
+           (select json_agg(u.setting) from pg_db_role_setting s, unnest(s.setconfig) u(setting) \
+            where s.setrole = r.oid and s.setdatabase = 0) \
+         from pg_roles r where r.oid in (select oid from needed) and r.rolname !~ '^pg_' order by 1"
+    ))?;
+    let role = |row: &Row| NamedRole {
+        name: row.text(0).to_owned(),
+        attributes: row.text(1).to_owned(),
+        settings: row
+            .optional(2)
+            .and_then(|text| serde_json::from_str(text).ok())
+            .unwrap_or_default(),
+    };
+    Ok(rows.iter().map(role).collect())
+}
+
+/// The memberships of these roles, also in the server's own.
+///
+/// # Errors
+/// If they cannot be asked for.
+pub(in crate::postgres) fn memberships(session: &Session) -> Result<Vec<Membership>, EngineError> {
+    let options = if session.version().major() >= 16 {
+        "concat_ws(', ', case when bool_or(a.admin_option) then 'ADMIN OPTION' end, \
+           case when not bool_or(a.inherit_option) then 'INHERIT FALSE' end, \
+           case when not bool_or(a.set_option) then 'SET FALSE' end)"
+    } else {
+        "case when bool_or(a.admin_option) then 'ADMIN OPTION' end"
+    };
+    let rows = session.rows(&format!(
+        "{NEEDED} select m.rolname, r.rolname, {options} from pg_auth_members a \
+           join pg_roles m on m.oid = a.member join pg_roles r on r.oid = a.roleid \
+         where m.oid in (select oid from needed) and m.rolname !~ '^pg_' \
+           and (r.oid in (select oid from needed) or r.rolname ~ '^pg_') \
+         group by 1, 2 order by 1, 2"
+    ))?;
+    let membership = |row: &Row| Membership {
+        member: row.text(0).to_owned(),
+        role: row.text(1).to_owned(),
+        options: row.text(2).to_owned(),
+    };
+    Ok(rows.iter().map(membership).collect())
+}
+
+/// Tablespaces that this database lies in, other than the server's own.
+///
+/// # Errors
+/// If they cannot be asked for.
+pub(in crate::postgres) fn tablespaces(session: &Session) -> Result<Vec<String>, EngineError> {
+    let rows = session.rows(
+        "select t.spcname from pg_tablespace t where t.spcname !~ '^pg_' and (t.oid in \
+           (select c.reltablespace from pg_class c) or t.oid = (select d.dattablespace from pg_database d \
+           where d.datname = current_database())) order by 1",
+    )?;
+    Ok(rows.iter().map(|row| row.text(0).to_owned()).collect())
+}
+
+impl NamedRole {
+    /// The statement that makes it.
+    pub(in crate::postgres) fn create(&self) -> String {
+        format!(
+            "CREATE ROLE {} WITH {}",
+            name::identifier(&self.name),
+            self.attributes
+        )
+    }
+}
