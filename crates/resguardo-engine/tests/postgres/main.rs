@@ -8,4 +8,5 @@
 
 mod capture;
 mod sandbox;
+mod statement;
 mod world;
