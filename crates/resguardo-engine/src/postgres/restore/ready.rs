@@ -1,0 +1,180 @@
+//! Everything that can be found out before a target is touched: whether the backup reads, the server is new
+//! enough, its extensions are there, and its roles.
+
+use std::collections::BTreeSet;
+use std::io::Read as _;
+
+use super::load::read_error;
+use crate::port::{BackupReader, EngineError, RestoreOptions};
+use crate::postgres::inventory::{FORMAT, INVENTORY, Inventory, Role};
+use crate::postgres::name;
+use crate::postgres::session::Session;
+
+/// Longest inventory that is read.
+const INVENTORY_BYTES_MAX: u64 = 1 << 30;
+/// Names that an error lists.
+const LISTED_MAX: usize = 12;
+
+/// The inventory of a backup; none if it is a foreign one.
+///
+/// # Errors
+/// If it cannot be read, or is of a newer format.
+pub(in crate::postgres) fn inventory(
+    backup: &dyn BackupReader,
+) -> Result<Option<Inventory>, EngineError> {
+    let path = INVENTORY.parse().expect("the name is a path");
+    if !backup.files().iter().any(|file| file.path == path) {
+        return Ok(None);
+    }
+    let corrupt = |why: String| EngineError::Corrupt {
+        place: backup.describe(),
+        why: format!("{INVENTORY}: {why}"),
+    };
+    let mut text = Vec::new();
+    let stream = backup.open_stream(&path)?;
+    let read = stream.take(INVENTORY_BYTES_MAX).read_to_end(&mut text);
+    read.map_err(read_error)?;
+    let value: serde_json::Value =
+        serde_json::from_slice(&text).map_err(|error| corrupt(error.to_string()))?;
+    let format = value.get("format").and_then(serde_json::Value::as_u64);
+    if format != Some(u64::from(FORMAT)) {
+        let format = format.map_or("?".to_owned(), |format| format.to_string());
+        return Err(EngineError::Unsupported {
+            place: backup.describe(),
+            why: format!("{INVENTORY} is of format {format}, and this Resguardo reads {FORMAT}"),
+            next: "use a newer Resguardo".to_owned(),
+        });
+    }
+    let inventory = serde_json::from_value(value).map_err(|error| corrupt(error.to_string()))?;
+    Ok(Some(inventory))
+}
+
+/// Refuses a server that is older than the source's, or still receives what another one sends.
+pub(super) fn server(session: &Session, inventory: &Inventory) -> Result<(), EngineError> {
+    let place = session.settings().describe();
+    if session.in_recovery() {
+        return Err(EngineError::Unsupported {
+            place,
+            why: "the server is a standby and takes no writes".to_owned(),
+            next: "restore to its primary".to_owned(),
+        });
+    }
+    let (theirs, ours) = (session.version().major(), inventory.server_version / 10_000);
+    if theirs >= ours {
+        return Ok(());
+    }
+    Err(EngineError::Unsupported {
+        place,
+        why: format!("the server is PostgreSQL {theirs}, and the backup is of PostgreSQL {ours}"),
+        next: format!("restore to a server of version {ours} or newer"),
+    })
+}
+
+/// Refuses where an extension is not installed.
+pub(super) fn extensions(session: &Session, inventory: &Inventory) -> Result<(), EngineError> {
+    let rows = session.rows("select name from pg_catalog.pg_available_extensions")?;
+    let available: BTreeSet<_> = rows.iter().map(|row| row.text(0)).collect();
+    let missing = inventory
+        .extensions
+        .iter()
+        .map(|extension| extension.name.as_str())
+        .filter(|name| !available.contains(name));
+    let missing: Vec<_> = missing.collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(EngineError::Unsupported {
+        place: session.settings().describe(),
+        why: format!(
+            "the server has no extension {}, which the backup needs",
+            listed(&missing)
+        ),
+        next: "install the packages of these extensions on the server".to_owned(),
+    })
+}
+
+/// Roles of the backup that the server lacks.
+pub(super) fn missing_roles<'a>(
+    session: &Session,
+    inventory: &'a Inventory,
+) -> Result<Vec<&'a Role>, EngineError> {
+    let rows = session.rows("select rolname from pg_catalog.pg_roles")?;
+    let there: BTreeSet<_> = rows.iter().map(|row| row.text(0)).collect();
+    let roles = inventory.roles.iter();
+    Ok(roles
+        .filter(|role| !there.contains(role.name.as_str()))
+        .collect())
+}
+
+/// Whether the server has this role.
+pub(super) fn has_role(session: &Session, role: &str) -> Result<bool, EngineError> {
+    let role = name::literal(role);
+    let query = format!("select from pg_catalog.pg_roles where rolname = {role}");
+    Ok(!session.rows(&query)?.is_empty())
+}
+
+/// Makes the missing roles, without passwords, and tells of each. All or none.
+///
+/// # Errors
+/// [`EngineError::Denied`], naming all of them, if we may not.
+pub(super) fn make_roles(
+    session: &Session,
+    missing: &[&Role],
+    notes: &mut Vec<String>,
+) -> Result<(), EngineError> {
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let mut script = String::from("begin;\n");
+    for role in missing {
+        let quoted = name::identifier(&role.name);
+        script.push_str(&format!("create role {quoted} with {};\n", role.attributes));
+    }
+    for role in missing {
+        for group in &role.member_of {
+            let (group, quoted) = (name::identifier(group), name::identifier(&role.name));
+            script.push_str(&format!("grant {group} to {quoted};\n"));
+        }
+    }
+    script.push_str("commit");
+    if let Err(error) = session.batch(&script) {
+        let _ = session.batch("rollback");
+        let names: Vec<_> = missing.iter().map(|role| role.name.as_str()).collect();
+        return Err(match error {
+            EngineError::Denied { place, why, .. } => EngineError::Unsupported {
+                place,
+                why: format!(
+                    "the backup needs the roles {}, which the server lacks and {} may not make ({why})",
+                    listed(&names),
+                    session.settings().user()
+                ),
+                next: "create them, or restore with --no-owner --no-acl".to_owned(),
+            },
+            other => other,
+        });
+    }
+    for role in missing {
+        notes.push(format!("role {} was created without a password", role.name));
+    }
+    Ok(())
+}
+
+/// Tablespaces that the server has.
+pub(super) fn tablespaces(session: &Session) -> Result<BTreeSet<String>, EngineError> {
+    let rows = session.rows("select spcname from pg_catalog.pg_tablespace")?;
+    Ok(rows.iter().map(|row| row.text(0).to_owned()).collect())
+}
+
+/// Whether owners and grants are restored at all.
+pub(super) fn needs_roles(options: &RestoreOptions) -> bool {
+    !(options.no_owner && options.no_acl)
+}
+
+/// The first of the names.
+pub(super) fn listed(names: &[&str]) -> String {
+    let mut text = names[..names.len().min(LISTED_MAX)].join(", ");
+    if names.len() > LISTED_MAX {
+        text.push_str(&format!(" and {} more", names.len() - LISTED_MAX));
+    }
+    text
+}
