@@ -250,8 +250,10 @@ impl Restore<'_> {
         let place = format!("{SCHEMA} of {}", self.backup.describe());
         let options = self.site.options;
         let mut entries = pg_restore.entries(&file, &place, options.no_owner, options.no_acl)?;
-        // They come with their contents, from an archive of their own.
-        entries.retain(|entry| !entry.is_of_large_object());
+        if options.part == RestorePart::Structure {
+            // Up to PostgreSQL 16 they are made before the rows, and filled with them.
+            entries.retain(|entry| !entry.is_of_large_object());
+        }
         Ok(entries)
     }
 

@@ -69,7 +69,7 @@ impl Entry {
         }
     }
 
-    /// Whether it belongs to a large object: those come from an archive of their own.
+    /// Whether it makes a large object or speaks of one.
     pub(super) fn is_of_large_object(&self) -> bool {
         let speaks_of_one = self.name.starts_with("LARGE OBJECT");
         match self.kind.as_str() {
