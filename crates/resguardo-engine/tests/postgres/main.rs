@@ -7,6 +7,7 @@
 )]
 
 mod capture;
+mod restore;
 mod sandbox;
 mod statement;
 mod world;

@@ -1,0 +1,153 @@
+//! Restores: what comes back is what was there, into any database that may be had.
+
+use std::process::Stdio;
+
+use resguardo_engine::contract::{MemoryBackup, MemorySink, with_run};
+use resguardo_engine::port::{
+    CaptureRequest, Engine as _, EngineError, Location, RestoreOptions, RestorePart, Restored,
+    TargetState,
+};
+use resguardo_testkit::{PgServer, PgVersion};
+
+use crate::world::{described, engine};
+
+/// Of everything a little.
+const SHOP: &str = r#"
+    do $$ begin create role shop_owner; create role "clerk's" login; grant shop_owner to "clerk's";
+        exception when duplicate_object then null; end $$;
+    create schema shop authorization shop_owner;
+    create type shop.mood as enum ('ok', 'sad');
+    create table shop.orders (id bigint generated always as identity primary key, note text, mood shop.mood,
+        twice bigint generated always as (length(note) * 2) stored, at timestamptz default now());
+    insert into shop.orders (note, mood) select repeat(md5(i::text), 20), 'ok' from generate_series(1, 20000) i;
+    alter table shop.orders owner to shop_owner;
+    grant select on shop.orders to "clerk's";
+    create index on shop.orders (note);
+    create table shop.lines (order_id bigint references shop.orders, what text, check (what <> ''));
+    insert into shop.lines select i, 'x' from generate_series(1, 1000) i;
+    create function shop.watch() returns trigger language plpgsql as $$begin new.what = 'seen'; return new; end$$;
+    create trigger watch before insert on shop.lines for each row execute function shop.watch();
+    create table public."odd ""name' \ ñ" ("select" int, "a b" text);
+    insert into public."odd ""name' \ ñ" values (1, E'tab\t newline\n back\\ null'), (null, null), (null, '');
+    create table empty (x int);
+    create table no_columns ();
+    insert into no_columns select from generate_series(1, 3);
+    create table events (at date, what text) partition by range (at);
+    create table events_2025 partition of events for values from ('2025-01-01') to ('2026-01-01');
+    create table events_rest partition of events default;
+    insert into events select '2025-06-01'::date + i, i from generate_series(1, 500) i;
+    alter table events add primary key (at);
+    create table seen (at date references events);
+    insert into seen values ('2025-06-02');
+    create table parent (a int); create table child (b int) inherits (parent);
+    insert into parent values (1), (1); insert into child values (2, 3);
+    create unlogged table quick (a int); insert into quick values (7);
+    create materialized view totals as select count(*) as n from events;
+    create materialized view more as select n + 1 as n from totals;
+    create unique index on totals (n);
+    create materialized view never as select 1 as x with no data;
+    create sequence free start 5 increment 7; select nextval('free'), nextval('free');
+    create sequence untouched;
+    select lo_from_bytea(70001, '\x00ff00'), lo_from_bytea(70002, ''), lo_from_bytea(70003, decode(repeat('ab', 600000), 'hex'));
+    alter large object 70001 owner to shop_owner;
+    comment on large object 70001 is 'one';
+    create extension resguardo_fixture;
+    alter default privileges for role shop_owner grant select on tables to "clerk's";
+    alter default privileges in schema shop grant select on tables to "clerk's";
+    alter table shop.lines enable row level security;
+    create policy mine on shop.lines to "clerk's" using (what <> '');
+    create statistics shop.stats on note, mood from shop.orders;
+    create publication pub for table shop.orders;
+    create function shop.note_ddl() returns event_trigger language plpgsql as $$begin end$$;
+    create event trigger noted on ddl_command_end execute function shop.note_ddl();
+"#;
+
+fn shop(version: PgVersion) -> PgServer {
+    let server = PgServer::start(version);
+    server.create_database("shop", "");
+    server.psql("shop", SHOP);
+    server
+}
+
+fn captured(server: &PgServer, database: &str) -> MemoryBackup {
+    let sink = MemorySink::new();
+    let request = CaptureRequest::new(Location::new(server.url(database)));
+    let captured = with_run(|run| engine(server.version()).capture(&request, &sink, run));
+    let captured = captured.unwrap_or_else(|error| panic!("{}", described(&error)));
+    sink.into_backup(Some(captured.facts))
+}
+
+fn restore(
+    server: &PgServer,
+    database: &str,
+    backup: &MemoryBackup,
+    options: &RestoreOptions,
+) -> Result<Restored, EngineError> {
+    let target = engine(server.version()).open_target(&Location::new(server.url(database)));
+    with_run(|run| target?.restore(backup, options, run))
+}
+
+fn restored(
+    server: &PgServer,
+    database: &str,
+    backup: &MemoryBackup,
+    options: &RestoreOptions,
+) -> Restored {
+    restore(server, database, backup, options)
+        .unwrap_or_else(|error| panic!("{}", described(&error)))
+}
+
+/// What `pg_dump` prints of a database with all its rows and grants, in an order of its own.
+fn text(server: &PgServer, database: &str, words: &[&str]) -> Vec<String> {
+    let output = server
+        .command("pg_dump", database)
+        .args(words)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    let lines = text.lines().filter(|line| !line.starts_with("\\restrict"));
+    let mut lines: Vec<_> = lines
+        .filter(|line| !line.starts_with("\\unrestrict") && !line.starts_with("-- Dumped"))
+        .map(str::to_owned)
+        .collect();
+    // Rows of a table may come in another order, and so may objects whose numbers were others.
+    lines.sort();
+    lines
+}
+
+fn assert_same(from: (&PgServer, &str), to: (&PgServer, &str), words: &[&str]) {
+    let (one, other) = (text(from.0, from.1, words), text(to.0, to.1, words));
+    let lost: Vec<_> = one.iter().filter(|line| !other.contains(line)).collect();
+    let new: Vec<_> = other.iter().filter(|line| !one.contains(line)).collect();
+    assert!(
+        one.len() == other.len() && lost.is_empty() && new.is_empty(),
+        "lost {lost:#?}, new {new:#?}"
+    );
+}
+
+fn state(server: &PgServer, database: &str) -> TargetState {
+    let target = engine(server.version())
+        .open_target(&Location::new(server.url(database)))
+        .unwrap();
+    target.state().unwrap()
+}
+
+#[test]
+fn everything_comes_back_on_every_major() {
+    for version in PgVersion::all() {
+        let server = shop(version);
+        let backup = captured(&server, "shop");
+        server.create_database("again", "");
+        let restored = restored(&server, "again", &backup, &RestoreOptions::default());
+        assert!(restored.tables >= 12, "{restored:?}");
+        assert_same((&server, "shop"), (&server, "again"), &[]);
+        let frozen = "select count(*) from pg_class where oid = 'shop.orders'::regclass and relallvisible = 0";
+        server.psql("again", frozen);
+        assert!(matches!(
+            state(&server, "again"),
+            TargetState::Occupied { .. }
+        ));
+    }
+}
