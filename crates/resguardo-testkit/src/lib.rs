@@ -11,6 +11,7 @@
 )]
 
 pub mod clock;
+pub mod fixture;
 pub mod postgres;
 pub mod proxy;
 pub mod servers;

@@ -73,7 +73,7 @@ impl PgServer {
     }
 
     /// Runs SQL, each statement by itself, and gives what it selects: a line a row, `|` between columns,
-    /// nothing for NULL; without the last line break.
+    /// nothing for NULL; without the last line break. SQL and answer are UTF-8, whatever the database is.
     ///
     /// # Panics
     /// At the first error; the message is psql's.
@@ -89,6 +89,7 @@ impl PgServer {
     pub fn try_psql(&self, database: &str, sql: &str) -> Result<String, String> {
         let mut command = self.command("psql", database);
         command.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-f", "-"]);
+        command.env("PGCLIENTENCODING", "UTF8");
         let output = with_input(command, sql.as_bytes());
         if output.status.success() {
             let mut text = String::from_utf8(output.stdout).unwrap();

@@ -45,7 +45,13 @@ pub(super) fn of(version: PgVersion) -> Tree {
         );
     };
     let mut hasher = DefaultHasher::new();
-    (&origin.root, metadata.len(), metadata.mtime(), EXTENSION).hash(&mut hasher);
+    (
+        origin.root.canonicalize().unwrap(),
+        metadata.len(),
+        metadata.mtime(),
+        EXTENSION,
+    )
+        .hash(&mut hasher);
     let stamp = format!("{}-{:016x}", version.major(), hasher.finish());
     let root = ground::cached(&format!("postgres-{stamp}"), |draft| copy(&origin, draft));
     Tree {
