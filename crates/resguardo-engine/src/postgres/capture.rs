@@ -31,10 +31,10 @@ use resguardo_model::{CancelToken, FileKind, FilePath, SourceFacts};
 use super::Surroundings;
 use super::catalog;
 use super::inventory::{self, Inventory};
-use super::privilege;
 use super::session::{Limits, Session};
 use super::settings::Settings;
 use super::tools::Tools;
+use super::{pooler, privilege};
 use crate::port::{CaptureRequest, CaptureSink, Captured, EngineError, Run};
 use first::First;
 
@@ -126,14 +126,15 @@ impl Capture<'_> {
     }
 
     fn capture(&self) -> Result<Captured, EngineError> {
-        let locks = Session::connect(&self.settings, self.limits(), self.run.cancel)?;
+        let (locks, holder) = pooler::two_sessions(&self.settings, self.limits(), self.run.cancel)?;
         require_known_major(&locks)?;
         let tools = Tools::clients(locks.version().major(), &self.around.tool_folders)?;
         require_privileges(&locks)?;
-        let holder = Session::connect(&self.settings, self.limits(), self.run.cancel)?;
         let snapshot = snapshot::take(self, &locks, &holder)?;
         let tables = self.tables(&holder, &snapshot.relations)?;
-        let (schema, rows, objects) = self.work(&tools, &snapshot.id, &tables)?;
+        let (schema, rows, objects) = self
+            .work(&tools, &snapshot.id, &tables)
+            .map_err(|error| because(error, &holder))?;
         let mut inventory = facts::inventory(&holder, tables, &tools)?;
         for (table, read) in inventory.tables.iter_mut().zip(rows) {
             table.rows = read.tally.rows;
@@ -235,6 +236,17 @@ impl Capture<'_> {
             facts,
             tools: vec![("pg_dump".to_owned(), tools.version().to_owned())],
         }
+    }
+}
+
+/// A tool's failure is the connection's where that is gone: the tool tells it in words alone.
+fn because(error: EngineError, holder: &Session) -> EngineError {
+    if !matches!(error, EngineError::Other { .. }) {
+        return error;
+    }
+    match holder.batch("select 1") {
+        Err(gone @ (EngineError::Unreachable { .. } | EngineError::Missing { .. })) => gone,
+        _ => error,
     }
 }
 

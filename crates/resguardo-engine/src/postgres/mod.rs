@@ -14,7 +14,9 @@ mod identity;
 mod inventory;
 mod name;
 mod normal;
+mod pooler;
 mod privilege;
+mod probe;
 mod restore;
 mod rows;
 mod sandbox;
@@ -83,8 +85,8 @@ impl Engine for PostgresEngine {
         EngineKind::Postgres
     }
 
-    fn probe(&self, _subject: &str, _location: &Location) -> Vec<Diagnosis> {
-        Vec::new()
+    fn probe(&self, subject: &str, location: &Location) -> Vec<Diagnosis> {
+        probe::probe(&self.around, subject, location)
     }
 
     fn capture(

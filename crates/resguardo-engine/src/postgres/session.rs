@@ -114,6 +114,21 @@ impl Session {
         limits: Limits,
         cancel: &CancelToken,
     ) -> Result<Self, EngineError> {
+        let mut session = Self::connect_unprepared(settings, limits, cancel)?;
+        session.prepare()?;
+        Ok(session)
+    }
+
+    /// Connects and changes no setting: behind a pooler it might be that of another's connection. To be
+    /// followed by [`Session::prepare`].
+    ///
+    /// # Errors
+    /// Named by [`failure`].
+    pub(super) fn connect_unprepared(
+        settings: &Settings,
+        limits: Limits,
+        cancel: &CancelToken,
+    ) -> Result<Self, EngineError> {
         let place = settings.describe();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -133,7 +148,7 @@ impl Session {
             .to_owned();
         // Its end is every statement's error.
         runtime.spawn(async move { connection.await.ok() });
-        let mut session = Self {
+        Ok(Self {
             client,
             runtime,
             tls,
@@ -143,13 +158,19 @@ impl Session {
             version: ServerVersion { number: 0 },
             encoding,
             in_recovery: false,
-        };
-        session.prepare()?;
-        Ok(session)
+        })
     }
 
-    fn prepare(&mut self) -> Result<(), EngineError> {
+    /// Sets what makes values print the same everywhere, and asks who is there.
+    ///
+    /// # Errors
+    /// Named by [`failure`].
+    pub(super) fn prepare(&mut self) -> Result<(), EngineError> {
         self.batch(PREPARATION)?;
+        self.batch(
+            "select pg_catalog.set_config(name, '0', false) from pg_catalog.pg_settings \
+             where name = 'transaction_timeout'",
+        )?;
         let lock = self.limits.lock.as_millis();
         self.batch(&format!("set lock_timeout = {lock}"))?;
         let told = self.rows(

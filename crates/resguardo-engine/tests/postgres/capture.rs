@@ -43,14 +43,14 @@ const SHOP: &str = r#"
     insert into schema_migrations values ('20250101000000'), ('20260301120000');
 "#;
 
-fn shop(version: PgVersion) -> PgServer {
+pub(crate) fn shop(version: PgVersion) -> PgServer {
     let server = PgServer::start(version);
     server.create_database("shop", "");
     server.psql("shop", SHOP);
     server
 }
 
-fn capture(server: &PgServer, database: &str) -> (MemoryBackup, Captured) {
+pub(crate) fn capture(server: &PgServer, database: &str) -> (MemoryBackup, Captured) {
     let sink = MemorySink::new();
     let request = CaptureRequest::new(Location::new(server.url(database)));
     let captured = with_run(|run| engine(server.version()).capture(&request, &sink, run));
@@ -58,14 +58,14 @@ fn capture(server: &PgServer, database: &str) -> (MemoryBackup, Captured) {
     (sink.into_backup(Some(captured.facts.clone())), captured)
 }
 
-fn read(backup: &MemoryBackup, path: &str) -> Vec<u8> {
+pub(crate) fn read(backup: &MemoryBackup, path: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut stream = backup.open_stream(&path.parse().unwrap()).unwrap();
     std::io::Read::read_to_end(&mut stream, &mut bytes).unwrap();
     bytes
 }
 
-fn inventory(backup: &MemoryBackup) -> Value {
+pub(crate) fn inventory(backup: &MemoryBackup) -> Value {
     serde_json::from_slice(&read(backup, "inventory.json")).unwrap()
 }
 
@@ -142,7 +142,7 @@ fn a_backup_holds_everything_and_counts_it() {
 }
 
 /// Lays a backup out in a folder and follows what `rows.sql` says at its head.
-fn bring_back(server: &PgServer, backup: &MemoryBackup, folder: &Path, database: &str) {
+pub(crate) fn bring_back(server: &PgServer, backup: &MemoryBackup, folder: &Path, database: &str) {
     for file in backup.files() {
         let path = folder.join(file.path.as_str());
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();

@@ -7,7 +7,9 @@
 )]
 
 mod capture;
+mod probe;
 mod restore;
 mod sandbox;
+mod source_errors;
 mod statement;
 mod world;

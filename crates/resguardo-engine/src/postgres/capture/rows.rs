@@ -15,6 +15,9 @@ use crate::postgres::work::{self, Job};
 
 /// Bytes that are handed to the sink at once.
 const BLOCK_BYTES: usize = 256 << 10;
+/// Parts that are read in one transaction. It keeps a lock on each of their tables; many transactions need
+/// little room in the server's table of locks.
+const PARTS_PER_TRANSACTION: u32 = 100;
 /// Characters of a table's name that its folder shows.
 const SHOWN_CHARACTERS_MAX: usize = 100;
 
@@ -91,14 +94,19 @@ pub(super) fn read(
         let session = Session::connect(&capture.settings, capture.limits(), &capture.stop)?;
         session.batch(rows::READING)?;
         snapshot::enter(&session, snapshot)?;
-        Ok(session)
+        Ok((session, 0))
     };
     let answers = work::in_parallel(
         parts,
         super::jobs(capture.request.jobs),
         || first.pass(connect()),
-        &|session: &mut Session, part: Part| {
+        &|(session, parts): &mut (Session, u32), part: Part| {
             let planned = &tables[part.table];
+            *parts += 1;
+            if parts.is_multiple_of(PARTS_PER_TRANSACTION) {
+                first.pass(session.batch("commit"))?;
+                first.pass(snapshot::enter(session, snapshot))?;
+            }
             let read = first.pass(read_part(capture.sink, session, &planned.table, &part))?;
             let done = done.fetch_add(part.bytes, Ordering::Relaxed) + part.bytes;
             capture.run.progress.bytes(done, Some(total));
