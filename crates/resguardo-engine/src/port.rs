@@ -326,6 +326,13 @@ pub trait Engine: Send + Sync {
     /// If the location makes no sense for this engine.
     fn open_target(&self, location: &Location) -> Result<Box<dyn Target>, EngineError>;
 
+    /// Whether both places are on one server, so that work on the one slows the other down. Where that
+    /// cannot be told, because one of them cannot be reached: whether their addresses are the same.
+    fn is_same_server(&self, one: &Location, other: &Location) -> bool {
+        let _ = (one, other);
+        false
+    }
+
     /// A new, empty target at `site`, as like the source of `facts` as it can be.
     ///
     /// # Errors

@@ -26,6 +26,7 @@ use crate::sandbox::Sandbox;
 use crate::source::SourceSpec;
 
 mod objective;
+mod server;
 mod steps;
 
 pub(crate) use objective::length;
@@ -115,9 +116,17 @@ pub fn drill(ctx: &Context, request: &DrillRequest<'_>) -> Result<DrillDone, Ops
     let backup = selected.head().map(|stored| stored.head.backup);
     run.is_about(selected.source(), backup);
     selected.tell_findings(ctx);
+    let server = match server::of(&selected) {
+        Ok(server) => server,
+        Err(error) => {
+            run.end_with(&error);
+            return Err(error);
+        }
+    };
     let mut rehearsal = Rehearsal::new(ctx, &selected, run.started_at());
     let sandbox = match Sandbox::create(&ctx.state, &ctx.annexes, run.id()) {
         Ok(sandbox) => {
+            let sandbox = sandbox.on_server(server);
             let stage = rehearsal.run(&sandbox, &mut phases);
             Some((sandbox, stage))
         }

@@ -36,6 +36,7 @@ pub mod doctor;
 pub mod drill;
 pub mod error;
 mod history;
+mod json_path;
 pub mod list;
 pub mod origin;
 pub mod phase;

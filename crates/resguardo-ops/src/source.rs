@@ -1,12 +1,16 @@
 //! What is configured of a source, as plain values. Where they come from (a file, flags, the
 //! environment) is the caller's business; defaults are given by [`SourceSpec::new`].
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use regex::Regex;
 use resguardo_engine::port::{CaptureRequest, Location, SILENCE_TIMEOUT};
 use resguardo_model::{EngineKind, Objectives, Sha256Digest, SourceName};
+use secrecy::SecretString;
+
+pub use crate::json_path::{JsonPath, NoJsonPath};
 
 /// One source: where it is, what is promised for it, and how a drill proves it.
 #[derive(Clone, Debug)]
@@ -152,13 +156,24 @@ pub enum CheckKind {
     },
 }
 
-/// A request to an application, which the drill may start for it.
-#[derive(Clone, Debug)]
+/// Requests to an application, which the drill may start for them.
+#[derive(Clone, Debug, Default)]
 pub struct HttpCheck {
     /// A shell command that serves the application on the port `PORT` and the database `DATABASE_URL`.
     /// It is started once for all checks that name the same command.
     pub serve: Option<String>,
-    /// The address; `${PORT}` in it is the port that `serve` was given.
+    /// The requests, one after the other; the first that is not answered as expected ends the check.
+    /// Cookies that an answer sets are sent with those after it.
+    pub steps: Vec<HttpStep>,
+    /// What `${NAME}` in a request stands for, beyond `PORT` and what earlier steps captured.
+    pub variables: BTreeMap<String, SecretString>,
+}
+
+/// One request and what its answer must be.
+#[derive(Clone, Debug)]
+pub struct HttpStep {
+    /// The address; `${PORT}` in it is the port that `serve` was given. `${NAME}` in it, in headers and in
+    /// the body is a variable or a captured value.
     pub url: String,
     /// `GET`, `POST`, ...
     pub method: String,
@@ -170,6 +185,10 @@ pub struct HttpCheck {
     pub status: u16,
     /// A regular expression that the answer's body must match.
     pub matches: Option<String>,
+    /// Values that the answer, which must be JSON then, has to have.
+    pub json: Vec<(JsonPath, serde_json::Value)>,
+    /// Names that later steps know values of the answer by. They are secrets.
+    pub capture: Vec<(String, JsonPath)>,
 }
 
 impl HttpCheck {
@@ -177,15 +196,44 @@ impl HttpCheck {
     #[must_use]
     pub fn get(url: impl Into<String>) -> Self {
         Self {
-            serve: None,
+            steps: vec![HttpStep::get(url)],
+            ..Self::default()
+        }
+    }
+}
+
+impl HttpStep {
+    /// A `GET` of `url` that must answer 200.
+    #[must_use]
+    pub fn get(url: impl Into<String>) -> Self {
+        Self {
             url: url.into(),
             method: "GET".to_owned(),
             headers: Vec::new(),
             body: None,
             status: 200,
             matches: None,
+            json: Vec::new(),
+            capture: Vec::new(),
         }
     }
+
+    /// Texts of the request, in which `${NAME}` is replaced.
+    pub fn texts(&self) -> impl Iterator<Item = &str> {
+        let values = self.headers.iter().map(|(_, value)| value.as_str());
+        std::iter::once(self.url.as_str())
+            .chain(values)
+            .chain(self.body.as_deref())
+    }
+}
+
+/// The names of all `${NAME}` in a text.
+pub fn names_in(text: &str) -> impl Iterator<Item = &str> {
+    text.split("${").skip(1).filter_map(|rest| {
+        let name = rest.split_once('}')?.0;
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+        (!name.is_empty() && name.bytes().all(fits)).then_some(name)
+    })
 }
 
 /// What the answer to a query must be. All that is given must hold. `equals`, `min`, `max` and

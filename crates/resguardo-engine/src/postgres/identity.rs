@@ -32,15 +32,31 @@ pub(super) fn is_same(one: &Settings, other: &Settings) -> bool {
         return true;
     }
     match (identity(one), identity(other)) {
-        (Ok(one), Ok(other)) => {
-            let same_server = if one.cluster.is_empty() || other.cluster.is_empty() {
-                one.server == other.server
-            } else {
-                one.cluster == other.cluster
-            };
-            same_server && one.database == other.database
-        }
+        (Ok(one), Ok(other)) => one.shares_server_with(&other) && one.database == other.database,
         _ => false,
+    }
+}
+
+/// Whether both lead to one server, or to a standby of it. Where one cannot be reached, the same address is
+/// the same server.
+pub(super) fn is_same_server(one: &Settings, other: &Settings) -> bool {
+    let address = |settings: &Settings| (settings.hosts(), settings.ports().unwrap_or_default());
+    if address(one) == address(other) {
+        return true;
+    }
+    match (identity(one), identity(other)) {
+        (Ok(one), Ok(other)) => one.shares_server_with(&other),
+        _ => false,
+    }
+}
+
+impl Identity {
+    fn shares_server_with(&self, other: &Self) -> bool {
+        if self.cluster.is_empty() || other.cluster.is_empty() {
+            self.server == other.server
+        } else {
+            self.cluster == other.cluster
+        }
     }
 }
 

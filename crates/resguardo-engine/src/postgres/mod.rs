@@ -40,6 +40,7 @@ use crate::port::{
 };
 use crate::process::User;
 pub use settings::LibpqEnvironment;
+use settings::Settings;
 use target::DatabaseTarget;
 
 /// What the engine finds around it; the binary hands it down.
@@ -116,6 +117,14 @@ impl Engine for PostgresEngine {
 
     fn open_target(&self, location: &Location) -> Result<Box<dyn Target>, EngineError> {
         Ok(Box::new(DatabaseTarget::at(location, &self.around)?))
+    }
+
+    fn is_same_server(&self, one: &Location, other: &Location) -> bool {
+        let resolve = |location| Settings::resolve(location, &self.around.libpq);
+        match (resolve(one), resolve(other)) {
+            (Ok(one), Ok(other)) => identity::is_same_server(&one, &other),
+            _ => false,
+        }
     }
 
     fn open_sandbox(

@@ -1,71 +1,126 @@
-//! A request, and the answer that passes.
+//! Requests one after the other, and the answers that pass. What an answer is captured for, what it sets as
+//! a cookie and what comes from the environment are secrets: they are sent, and never shown.
 
-use std::io::Read as _;
-use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use regex::Regex;
-use resguardo_model::{CancelToken, CheckOutcome, CheckResult};
+use resguardo_model::{CheckOutcome, CheckResult};
+use serde_json::Value;
 
 use super::Restored;
 use super::application::{Application, Applications};
-use crate::source::{CheckSpec, HttpCheck};
+use crate::source::{CheckSpec, HttpCheck, HttpStep};
 
-/// Bytes of a body that are read.
-const BODY_BYTES_MAX: u64 = 1024 * 1024;
+mod known;
+mod send;
+
+use known::Known;
+use send::{Answer, Request, ask};
+
 /// Characters of a body that a result shows.
 const SHOWN_MAX: usize = 400;
-/// How often cancellation is asked for.
-const POLL: Duration = Duration::from_millis(50);
 
-struct Answer {
-    status: u16,
-    body: String,
+/// Why a step did not pass.
+enum Miss {
+    /// The answer was not as expected: what it was, and its words.
+    Answer { actual: String, detail: String },
+    /// There was none.
+    Error(String),
 }
 
 pub(super) fn run(
     restored: &Restored<'_>,
     check: &CheckSpec,
-    request: &HttpCheck,
+    http: &HttpCheck,
     applications: &mut Applications<'_>,
 ) -> CheckResult {
-    let expected = words(request);
-    let pattern = match request.matches.as_deref().map(Regex::new).transpose() {
-        Ok(pattern) => pattern,
-        Err(error) => return CheckResult::error(&check.name, expected, error.to_string()),
-    };
-    let application = match request.serve.as_deref().map(|line| applications.get(line)) {
+    let expected = all_words(http);
+    let application = match http.serve.as_deref().map(|line| applications.get(line)) {
         Some(Err(why)) => return CheckResult::error(&check.name, expected, why),
         Some(Ok(application)) => Some(application),
         None => None,
     };
-    let url = match (application, request.url.contains("${PORT}")) {
-        (Some(application), _) => request
-            .url
-            .replace("${PORT}", &application.port.to_string()),
-        (None, false) => request.url.clone(),
-        (None, true) => {
-            let why = "the address needs ${PORT}, and the check has no serve";
-            return CheckResult::error(&check.name, expected, why);
+    let mut known = Known::new(http, application.map(|application| application.port));
+    let begun = Instant::now();
+    for (position, step) in http.steps.iter().enumerate() {
+        let left = check.timeout.saturating_sub(begun.elapsed());
+        let ended = request_of(step, &known)
+            .and_then(|request| ask(request, left, &restored.ctx.cancel))
+            .map_err(Miss::Error);
+        let said = application.map(Application::said).unwrap_or_default();
+        if application.is_some_and(|application| !application.is_running()) {
+            let why = with_words("the application ended during the check", &said);
+            return CheckResult::error(&check.name, expected, known.masked(&why));
         }
-    };
-    let answer = ask(request, &url, check.timeout, &restored.ctx.cancel);
-    let said = application.map(Application::said).unwrap_or_default();
-    if application.is_some_and(|application| !application.is_running()) {
-        let why = with_words("the application ended during the check", &said);
-        return CheckResult::error(&check.name, expected, why);
+        let ended = ended.and_then(|answer| {
+            known.learn(step, &answer);
+            judge(step, &answer)
+        });
+        let Err(miss) = ended else {
+            continue;
+        };
+        let (place, address) = match http.steps.len() {
+            1 => (String::new(), String::new()),
+            // The address as it is configured: what its variables stand for is not shown.
+            all => (
+                format!("step {} of {all}: ", position + 1),
+                format!("{} {}: ", step.method, step.url),
+            ),
+        };
+        return match miss {
+            Miss::Error(why) => {
+                let why = with_words(&format!("{place}{address}{why}"), &said);
+                CheckResult::error(&check.name, expected, known.masked(&why))
+            }
+            Miss::Answer { actual, detail } => {
+                let detail = if place.is_empty() {
+                    detail
+                } else {
+                    format!("{address}{actual}; {} was expected{detail}", words(step))
+                };
+                let actual = known.masked(&format!("{place}{actual}"));
+                let mut result =
+                    CheckResult::new(&check.name, CheckOutcome::Failed, expected, actual);
+                let detail = detail.trim_start_matches("; ");
+                result.detail = known.masked(&with_words(detail, &said));
+                result
+            }
+        };
     }
-    match answer {
-        Ok(answer) => judge(&check.name, request, pattern.as_ref(), &answer, &said),
-        Err(why) => CheckResult::error(&check.name, expected, with_words(&why, &said)),
+    let actual = match http.steps.as_slice() {
+        [only] => actual_words(only),
+        all => format!("{} steps as expected", all.len()),
+    };
+    CheckResult::new(&check.name, CheckOutcome::Passed, expected, actual)
+}
+
+fn all_words(http: &HttpCheck) -> String {
+    match http.steps.as_slice() {
+        [only] => words(only),
+        all => format!("{} steps as expected", all.len()),
     }
 }
 
-fn words(request: &HttpCheck) -> String {
-    match &request.matches {
-        Some(pattern) => format!("status {} and a match of /{pattern}/", request.status),
-        None => format!("status {}", request.status),
+fn words(step: &HttpStep) -> String {
+    let mut words = format!("status {}", step.status);
+    if let Some(pattern) = &step.matches {
+        words.push_str(&format!(" and a match of /{pattern}/"));
     }
+    for (path, value) in &step.json {
+        words.push_str(&format!(" and {path} = {value}"));
+    }
+    words
+}
+
+fn actual_words(step: &HttpStep) -> String {
+    let mut words = format!("status {}", step.status);
+    if step.matches.is_some() {
+        words.push_str(" and a match");
+    }
+    for (path, value) in &step.json {
+        words.push_str(&format!(" and {path} = {value}"));
+    }
+    words
 }
 
 fn with_words(why: &str, said: &str) -> String {
@@ -76,103 +131,86 @@ fn with_words(why: &str, said: &str) -> String {
     }
 }
 
-fn judge(
-    name: &str,
-    request: &HttpCheck,
-    pattern: Option<&Regex>,
-    answer: &Answer,
-    said: &str,
-) -> CheckResult {
-    let body_fits = pattern.is_none_or(|pattern| pattern.is_match(&answer.body));
-    let outcome = if answer.status == request.status && body_fits {
-        CheckOutcome::Passed
-    } else {
-        CheckOutcome::Failed
-    };
+fn request_of(step: &HttpStep, known: &Known) -> Result<Request, String> {
+    let headers = step.headers.iter().map(|(name, value)| {
+        let value = known.fill(value)?;
+        Ok((name.clone(), value))
+    });
+    let mut headers = headers.collect::<Result<Vec<_>, String>>()?;
+    let own_cookies = headers
+        .iter()
+        .any(|(name, _)| name.eq_ignore_ascii_case("cookie"));
+    if let Some(cookies) = known.cookies().filter(|_| !own_cookies) {
+        headers.push(("Cookie".to_owned(), cookies));
+    }
+    let body = step.body.as_deref().map(|body| known.fill(body));
+    Ok(Request {
+        // What follows a question mark may be a token.
+        place: step.url.split('?').next().unwrap_or_default().to_owned(),
+        url: known.fill(&step.url)?,
+        method: step.method.clone(),
+        headers,
+        body: body.transpose()?,
+    })
+}
+
+/// Compares an answer with what is expected of it.
+fn judge(step: &HttpStep, answer: &Answer) -> Result<(), Miss> {
+    let mut passed = answer.status == step.status;
     let mut actual = format!("status {}", answer.status);
-    if pattern.is_some() {
-        actual.push_str(if body_fits {
+    if let Some(pattern) = &step.matches {
+        let pattern = Regex::new(pattern).map_err(|error| Miss::Error(error.to_string()))?;
+        let fits = pattern.is_match(&answer.body);
+        actual.push_str(if fits {
             " and a match"
         } else {
             " and no match"
         });
+        passed &= fits;
     }
-    let mut result = CheckResult::new(name, outcome, words(request), actual);
-    if outcome == CheckOutcome::Failed {
-        let shown: String = answer.body.chars().take(SHOWN_MAX).collect();
-        result.detail = with_words(&format!("the answer was: {shown}"), said);
-    }
-    result
-}
-
-/// Sends the request from a thread of its own, so that a caller who cancels need not wait for it; the
-/// thread ends at the timeout at the latest.
-fn ask(
-    request: &HttpCheck,
-    url: &str,
-    timeout: Duration,
-    cancel: &CancelToken,
-) -> Result<Answer, String> {
-    let (sender, answered) = channel();
-    let (request, url) = (request.clone(), url.to_owned());
-    std::thread::spawn(move || {
-        // Nobody may be waiting any more.
-        let _ = sender.send(send(&request, &url, timeout));
-    });
-    let begun = Instant::now();
-    loop {
-        match answered.recv_timeout(POLL) {
-            Ok(answer) => return answer,
-            Err(RecvTimeoutError::Disconnected) => return Err("the request broke off".to_owned()),
-            Err(RecvTimeoutError::Timeout) if cancel.is_cancelled() => {
-                return Err("interrupted".to_owned());
+    if !step.json.is_empty() || !step.capture.is_empty() {
+        match serde_json::from_str::<Value>(&answer.body) {
+            Ok(document) => {
+                for (path, expected) in &step.json {
+                    let found = path.find(&document);
+                    passed &= found
+                        .as_ref()
+                        .is_some_and(|found| is_equal(found, expected));
+                    match found {
+                        Some(found) => actual.push_str(&format!(" and {path} = {found}")),
+                        None => actual.push_str(&format!(" and no {path}")),
+                    }
+                }
+                for (name, path) in &step.capture {
+                    if path.find(&document).is_none() {
+                        actual.push_str(&format!(" and no {path} to be {name}"));
+                        passed = false;
+                    }
+                }
             }
-            // Ended by its own timeout a moment later; this one is for what that does not see.
-            Err(RecvTimeoutError::Timeout) if begun.elapsed() > timeout + timeout / 2 => {
-                return Err(format!("no answer after {} s", timeout.as_secs()));
+            Err(_) => {
+                actual.push_str(" and no JSON");
+                passed = false;
             }
-            Err(RecvTimeoutError::Timeout) => {}
         }
     }
+    if passed {
+        return Ok(());
+    }
+    // The answer that was hoped for holds what is captured; another one says what is wrong.
+    let detail = if step.capture.is_empty() || answer.status != step.status {
+        let shown: String = answer.body.chars().take(SHOWN_MAX).collect();
+        format!("; the answer was: {shown}")
+    } else {
+        String::new()
+    };
+    Err(Miss::Answer { actual, detail })
 }
 
-fn send(request: &HttpCheck, url: &str, timeout: Duration) -> Result<Answer, String> {
-    // What follows a question mark may be a token.
-    let place = url.split('?').next().unwrap_or(url);
-    let agent = ureq::Agent::config_builder()
-        // Nothing between us and the application, and no status is an error by itself.
-        .proxy(None)
-        .http_status_as_error(false)
-        .max_redirects(0)
-        .max_redirects_will_error(false)
-        .timeout_global(Some(timeout))
-        .build()
-        .new_agent();
-    let mut built = ureq::http::Request::builder()
-        .method(request.method.as_str())
-        .uri(url);
-    for (name, value) in &request.headers {
-        built = built.header(name, value);
+/// Two numbers are compared as numbers: 1 and 1.0 are the same.
+fn is_equal(found: &Value, expected: &Value) -> bool {
+    match (found.as_f64(), expected.as_f64()) {
+        (Some(found), Some(expected)) => found.total_cmp(&expected).is_eq(),
+        _ => found == expected,
     }
-    let refused = |error: ureq::http::Error| format!("{place}: {error}");
-    let answer = match &request.body {
-        Some(body) => agent.run(built.body(body.as_str()).map_err(refused)?),
-        None => agent.run(built.body(()).map_err(refused)?),
-    };
-    let answer = answer.map_err(|error| match error {
-        ureq::Error::Timeout(_) => format!("{place}: no answer after {} s", timeout.as_secs()),
-        other => format!("{place}: {other}"),
-    })?;
-    let status = answer.status().as_u16();
-    let mut bytes = Vec::new();
-    answer
-        .into_body()
-        .into_reader()
-        .take(BODY_BYTES_MAX)
-        .read_to_end(&mut bytes)
-        .map_err(|error| format!("{place}: the answer broke off: {error}"))?;
-    Ok(Answer {
-        status,
-        body: String::from_utf8_lossy(&bytes).into_owned(),
-    })
 }

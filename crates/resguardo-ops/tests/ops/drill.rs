@@ -46,7 +46,7 @@ fn a_whole_drill_passes_and_leaves_a_proof_and_nothing_else() {
     shop.objectives.rto = Some(Span::from_seconds(4 * 3600));
     let mut health = HttpCheck::get("http://127.0.0.1:${PORT}/health");
     health.serve = Some("exec python3 app.py".to_owned());
-    health.matches = Some(format!("customers: {CUSTOMERS}$"));
+    health.steps[0].matches = Some(format!("customers: {CUSTOMERS}$"));
     shop.checks = vec![
         sql_check("orders", "select count(*) from orders", equals(ORDERS)),
         sql_check("migrated", "select * from migrated, role", rows(0)),

@@ -2,7 +2,6 @@
 
 use std::ops::Range;
 
-use resguardo_ops::source::{HttpCheck, validate_pattern};
 use resguardo_ops::{CheckKind, CheckSpec, Expectation};
 
 use super::file::{CheckFile, Leaf, SourceFile};
@@ -66,30 +65,31 @@ impl Resolver<'_> {
         .into_iter()
         .filter_map(|(word, leaf)| leaf.as_ref().map(|leaf| (word, leaf)))
         .collect();
-        let (kind, text) = match kinds.as_slice() {
-            [only] => *only,
-            [] => {
+        let steps = check.steps.first().map(Leaf::span);
+        let (kind, text) = match (kinds.as_slice(), steps) {
+            ([], Some(_)) => {
+                foreign_key_of(check, "steps", name)?;
+                return self.steps_check(prefix, check).map(CheckKind::Http);
+            }
+            ([only], None) => *only,
+            ([], None) => {
                 let message = format!("the check {name:?} checks nothing");
                 return Err(Problem::at(
                     leaf.span(),
                     message,
-                    "add sql, http or command",
+                    "add sql, http, steps or command",
                 ));
             }
-            [(first, _), (second, span), ..] => {
-                let message = format!("the check {name:?} has both {first} and {second}");
-                return Err(Problem::at(
-                    span.span(),
-                    message,
-                    "make it a check of its own",
-                ));
+            ([(first, _), (second, span), ..], _) => {
+                return Err(two_kinds(name, first, second, span.span()));
             }
+            ([(first, _)], Some(span)) => return Err(two_kinds(name, first, "steps", span)),
         };
         foreign_key_of(check, kind, name)?;
         self.optional(&format!("{prefix}.{kind}"), Some(text));
         match kind {
             "sql" => self.sql_check(prefix, check, text),
-            "http" => self.http_check(prefix, check, text),
+            "http" => self.http_check(prefix, check, text).map(CheckKind::Http),
             _ => Ok(CheckKind::Command {
                 command: text.get().clone(),
                 exit_code: self.with_default(
@@ -124,60 +124,19 @@ impl Resolver<'_> {
             expect,
         })
     }
+}
 
-    fn http_check(
-        &mut self,
-        prefix: &str,
-        check: &CheckFile,
-        text: &Leaf<String>,
-    ) -> Result<CheckKind, Problem> {
-        if let Some(pattern) = &check.matches {
-            validate_pattern(pattern.get()).map_err(|why| {
-                let first = why
-                    .lines()
-                    .last()
-                    .unwrap_or("not a regular expression")
-                    .to_owned();
-                Problem::at(pattern.span(), first, "")
-            })?;
-        }
-        let url = text.get().clone();
-        if !url.starts_with("http://") && !url.starts_with("https://") {
-            return Err(Problem::at(
-                text.span(),
-                format!("{url} is not an http address"),
-                "http://...",
-            ));
-        }
-        if url.contains("${PORT}") && check.serve.is_none() {
-            let message = "${PORT} is the port of serve, and the check has none";
-            return Err(Problem::at(text.span(), message, "add serve = \"...\""));
-        }
-        Ok(CheckKind::Http(HttpCheck {
-            serve: self.optional(&format!("{prefix}.serve"), check.serve.as_ref()),
-            url,
-            method: self.with_default(
-                &format!("{prefix}.method"),
-                check.method.as_ref(),
-                "GET".to_owned(),
-            ),
-            headers: check
-                .headers
-                .clone()
-                .unwrap_or_default()
-                .into_iter()
-                .collect(),
-            body: self.optional(&format!("{prefix}.body"), check.body.as_ref()),
-            status: self.with_default(&format!("{prefix}.status"), check.status.as_ref(), 200),
-            matches: self.optional(&format!("{prefix}.matches"), check.matches.as_ref()),
-        }))
-    }
+fn two_kinds(name: &str, first: &str, second: &str, span: Range<usize>) -> Problem {
+    let message = format!("the check {name:?} has both {first} and {second}");
+    Problem::at(span, message, "make it a check of its own")
 }
 
 /// A key that means nothing for this kind of check would be silently ignored: it is refused.
 fn foreign_key_of(check: &CheckFile, kind: &str, name: &str) -> Result<(), Problem> {
     type Key<'a> = (&'a str, Option<Range<usize>>, &'a [&'a str]);
-    let keys: [Key<'_>; 11] = [
+    let at = check.http.as_ref().map(Leaf::span);
+    let at = at.or(check.steps.first().map(Leaf::span)).unwrap_or(0..0);
+    let keys: [Key<'_>; 12] = [
         ("equals", check.equals.as_ref().map(Leaf::span), &["sql"]),
         ("min", check.min.as_ref().map(Leaf::span), &["sql"]),
         ("max", check.max.as_ref().map(Leaf::span), &["sql"]),
@@ -187,16 +146,18 @@ fn foreign_key_of(check: &CheckFile, kind: &str, name: &str) -> Result<(), Probl
             check.matches.as_ref().map(Leaf::span),
             &["sql", "http"],
         ),
-        ("serve", check.serve.as_ref().map(Leaf::span), &["http"]),
+        (
+            "serve",
+            check.serve.as_ref().map(Leaf::span),
+            &["http", "steps"],
+        ),
         ("method", check.method.as_ref().map(Leaf::span), &["http"]),
         (
             "headers",
-            check
-                .headers
-                .as_ref()
-                .map(|_| check.http.as_ref().map_or(0..0, Leaf::span)),
+            check.headers.as_ref().map(|_| at.clone()),
             &["http"],
         ),
+        ("json", check.json.as_ref().map(|_| at.clone()), &["http"]),
         ("body", check.body.as_ref().map(Leaf::span), &["http"]),
         ("status", check.status.as_ref().map(Leaf::span), &["http"]),
         (
@@ -210,11 +171,12 @@ fn foreign_key_of(check: &CheckFile, kind: &str, name: &str) -> Result<(), Probl
             && !kinds.contains(&kind)
         {
             let message = format!("the check {name:?} is a check with {kind}, which has no {key}");
-            return Err(Problem::at(
-                span,
-                message,
-                format!("belongs to {}", kinds.join(" or ")),
-            ));
+            let label = if kind == "steps" && kinds.contains(&"http") {
+                "belongs to one of its steps".to_owned()
+            } else {
+                format!("belongs to {}", kinds.join(" or "))
+            };
+            return Err(Problem::at(span, message, label));
         }
     }
     Ok(())

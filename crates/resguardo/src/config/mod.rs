@@ -7,6 +7,7 @@
 mod check;
 mod drill;
 pub mod file;
+mod http;
 pub mod interpolate;
 pub mod load;
 pub mod location;

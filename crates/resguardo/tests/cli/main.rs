@@ -25,5 +25,6 @@ mod receipts;
 mod restore;
 mod s3;
 mod signals;
+mod steps;
 mod terminal;
 mod verify;
