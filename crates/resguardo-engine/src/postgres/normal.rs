@@ -83,6 +83,11 @@ impl Normal {
         Sha256Digest::from(hasher)
     }
 
+    /// How many objects it has.
+    pub(super) fn len(&self) -> usize {
+        self.blocks.len()
+    }
+
     /// The objects that differ from those of `other`: `INDEX public.orders_at is missing`, `… is new`,
     /// `… differs`, in the order of their names. Empty if the two are equal.
     pub(super) fn difference(&self, other: &Self) -> Vec<String> {

@@ -27,6 +27,7 @@ use crate::port::{
     SandboxSite, Target, TargetState,
 };
 use cluster::Cluster;
+pub(super) use cluster::SUPERUSER;
 use likeness::Likeness;
 use temporary::Temporary;
 

@@ -84,6 +84,9 @@ fn details(inventory: &Inventory, bytes: u64) -> BTreeMap<String, Value> {
     if let Some(locale) = &inventory.locale {
         add("locale", json!(locale));
     }
+    if let Some(rules) = &inventory.icu_rules {
+        add("icu_rules", json!(rules));
+    }
     let extensions: BTreeMap<_, _> = inventory
         .extensions
         .iter()

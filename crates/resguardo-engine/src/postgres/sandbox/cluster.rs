@@ -16,7 +16,7 @@ use crate::port::{EngineError, Run, SandboxSite};
 use crate::process::{self, Command, Output, Process, ProcessError, User};
 
 /// The bootstrap superuser. No source has it, so that every role of the source can be made.
-pub(super) const SUPERUSER: &str = "resguardo_drill";
+pub(in crate::postgres) const SUPERUSER: &str = "resguardo_drill";
 /// The port, which only names the socket.
 pub(super) const PORT: u16 = 5432;
 /// Longest time for `initdb`, and for the server to start.

@@ -1,0 +1,292 @@
+//! What the catalogs tell: sequences, large objects, extensions, roles, indexes and constraints,
+//! materialized views, the application's migrations, and the order of texts.
+
+use std::collections::BTreeSet;
+
+use resguardo_model::CheckResult;
+
+use super::differ::{self, Named};
+use super::{Asked, in_full, skipped, timed, unknown};
+use crate::port::EngineError;
+use crate::postgres::catalog;
+use crate::postgres::inventory::{Inventory, Migration};
+use crate::postgres::name;
+use crate::postgres::sandbox;
+use crate::postgres::session::Session;
+
+/// A check: what was known, and whom to ask.
+type Ask = fn(&Inventory, &Session) -> Result<CheckResult, EngineError>;
+
+const CHECKS: [(&str, Ask); 7] = [
+    (SEQUENCES, sequences),
+    (LARGE_OBJECTS, large_objects),
+    (EXTENSIONS, extensions),
+    (ROLES, roles),
+    (MATVIEWS, matviews),
+    (MIGRATION, migration),
+    (LOCALE, locale),
+];
+
+const SEQUENCES: &str = "sequences";
+const LARGE_OBJECTS: &str = "large objects";
+const EXTENSIONS: &str = "extensions";
+const ROLES: &str = "roles";
+const VALID: &str = "indexes and constraints";
+const MATVIEWS: &str = "materialized views";
+const MIGRATION: &str = "migration version";
+const LOCALE: &str = "encoding and order of texts";
+
+/// All of them, one after the other in one session.
+pub(super) fn all(asked: &Asked<'_>) -> Vec<CheckResult> {
+    let clock = asked.run.clock;
+    let session = match asked.session() {
+        Ok(session) => session,
+        Err(error) => {
+            let names = CHECKS.iter().map(|(name, _)| *name).chain([VALID]);
+            return names
+                .map(|name| CheckResult::error(name, "", in_full(&error)))
+                .collect();
+        }
+    };
+    let mut results: Vec<CheckResult> = CHECKS
+        .iter()
+        .map(|(name, ask)| {
+            timed(clock, || match asked.inventory {
+                None => unknown(name),
+                Some(inventory) => ask(inventory, &session)
+                    .unwrap_or_else(|error| CheckResult::error(name, "", in_full(&error))),
+            })
+        })
+        .collect();
+    results.push(timed(clock, || {
+        valid(asked.inventory, &session)
+            .unwrap_or_else(|error| CheckResult::error(VALID, "", in_full(&error)))
+    }));
+    results
+}
+
+fn sequences(inventory: &Inventory, session: &Session) -> Result<CheckResult, EngineError> {
+    let named = |sequences: &[crate::postgres::inventory::Sequence]| -> Named {
+        let named = sequences.iter().map(|sequence| {
+            let given = if sequence.is_called {
+                ""
+            } else {
+                " not given out"
+            };
+            let value = format!("{}{given}", sequence.last_value);
+            (sequence.quoted(), value)
+        });
+        named.collect()
+    };
+    let summary = differ::count(inventory.sequences.len(), "sequence");
+    Ok(differ::compare(
+        SEQUENCES,
+        &summary,
+        &named(&inventory.sequences),
+        &named(&catalog::sequences(session)?),
+    ))
+}
+
+fn large_objects(inventory: &Inventory, session: &Session) -> Result<CheckResult, EngineError> {
+    let told = |objects: Option<&crate::postgres::inventory::LargeObjects>| match objects {
+        None => "none".to_owned(),
+        Some(objects) => format!(
+            "{}, {} bytes, {}",
+            differ::count(
+                usize::try_from(objects.count).unwrap_or(usize::MAX),
+                "object"
+            ),
+            objects.bytes,
+            objects.digest
+        ),
+    };
+    let actual = catalog::large_objects(session)?;
+    Ok(CheckResult::compare(
+        LARGE_OBJECTS,
+        told(inventory.large_objects.as_ref()),
+        told(actual.as_ref()),
+    ))
+}
+
+/// Names and, on the source's own major, versions.
+fn extensions(inventory: &Inventory, session: &Session) -> Result<CheckResult, EngineError> {
+    let same_major = session.version().major() == inventory.server_version / 10_000;
+    let named = |extensions: &[crate::postgres::inventory::Extension]| -> Named {
+        let named = extensions.iter().map(|extension| {
+            let version = if same_major { &*extension.version } else { "" };
+            (extension.name.clone(), version.to_owned())
+        });
+        named.collect()
+    };
+    let expected = named(&inventory.extensions);
+    let summary = if expected.is_empty() {
+        "none".to_owned()
+    } else {
+        let each = expected
+            .iter()
+            .map(|(name, version)| format!("{name} {version}"));
+        each.map(|each| each.trim_end().to_owned())
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    let actual = named(&catalog::extensions(session)?);
+    let mut result = differ::compare(EXTENSIONS, &summary, &expected, &actual);
+    if !same_major {
+        result
+            .detail
+            .push_str("versions are not compared: the server is of another major");
+    }
+    Ok(result)
+}
+
+/// Roles and who is a member of which. Attributes are compared on a throwaway server, where the restore made
+/// every role; on another, they are that server's matter.
+fn roles(inventory: &Inventory, session: &Session) -> Result<CheckResult, EngineError> {
+    let names: Vec<String> = inventory
+        .roles
+        .iter()
+        .map(|role| name::literal(&role.name))
+        .collect();
+    let summary = differ::count(names.len(), "role");
+    if names.is_empty() {
+        return Ok(CheckResult::compare(ROLES, &*summary, &*summary));
+    }
+    let ours = session.settings().user() == sandbox::SUPERUSER;
+    let attributes = catalog::named_roles(session)?;
+    let there = session.rows(&format!(
+        "select r.rolname, (select coalesce(json_agg(distinct g.rolname), '[]') from pg_auth_members m \
+           join pg_roles g on g.oid = m.roleid where m.member = r.oid) \
+         from pg_roles r where r.rolname in ({})",
+        names.join(", ")
+    ))?;
+    let told = |attributes: &str, member_of: BTreeSet<String>| {
+        let mut words = vec![if ours { attributes } else { "there" }.to_owned()];
+        words.extend(member_of.into_iter().map(|role| format!("in {role}")));
+        words.join(" ")
+    };
+    let expected: Named = inventory
+        .roles
+        .iter()
+        .map(|role| {
+            let member_of = role.member_of.iter().cloned().collect();
+            (role.name.clone(), told(&role.attributes, member_of))
+        })
+        .collect();
+    let actual: Named = there
+        .iter()
+        .map(|row| {
+            let named = attributes.iter().find(|role| role.name == row.text(0));
+            let known = inventory.roles.iter().find(|role| role.name == row.text(0));
+            // One that nothing needs any more is there all the same.
+            let attributes = named.map(|role| &*role.attributes);
+            let attributes = attributes.or(known.map(|role| &*role.attributes));
+            let member_of = serde_json::from_str(row.text(1)).unwrap_or_default();
+            let words = told(attributes.unwrap_or_default(), member_of);
+            (row.text(0).to_owned(), words)
+        })
+        .collect();
+    Ok(differ::compare(ROLES, &summary, &expected, &actual))
+}
+
+/// Whether every index is valid and every constraint was checked that was so at the source.
+fn valid(inventory: Option<&Inventory>, session: &Session) -> Result<CheckResult, EngineError> {
+    let found = catalog::invalid(session)?;
+    let (expected, new): (_, Vec<String>) = match inventory {
+        // Of a stranger's dump nobody knows which constraints were ever checked.
+        None => {
+            let indexes = found.into_iter().filter(|told| told.starts_with("index "));
+            ("every index is valid", indexes.collect())
+        }
+        Some(inventory) => {
+            let new = found
+                .into_iter()
+                .filter(|told| !inventory.invalid.contains(told));
+            ("as valid as at the source", new.collect())
+        }
+    };
+    let mut result = differ::none(VALID, expected, &new);
+    if let Some(inventory) = inventory
+        && !inventory.invalid.is_empty()
+    {
+        result.detail = format!("not valid at the source: {}", inventory.invalid.join(", "));
+    }
+    Ok(result)
+}
+
+fn matviews(inventory: &Inventory, session: &Session) -> Result<CheckResult, EngineError> {
+    let named = |matviews: &[crate::postgres::inventory::Matview]| -> Named {
+        let named = matviews.iter().map(|matview| {
+            let state = if matview.populated {
+                "populated"
+            } else {
+                "not populated"
+            };
+            (
+                name::qualified(&matview.schema, &matview.name),
+                state.to_owned(),
+            )
+        });
+        named.collect()
+    };
+    let summary = differ::count(inventory.matviews.len(), "view");
+    Ok(differ::compare(
+        MATVIEWS,
+        &summary,
+        &named(&inventory.matviews),
+        &named(&catalog::matviews(session)?),
+    ))
+}
+
+fn migration(inventory: &Inventory, session: &Session) -> Result<CheckResult, EngineError> {
+    let told = |migration: Option<&Migration>| match migration {
+        None => "none".to_owned(),
+        Some(migration) => format!(
+            "{} of {}, {} applied",
+            migration.version, migration.table, migration.applied
+        ),
+    };
+    let actual = catalog::migration(session)?;
+    Ok(CheckResult::compare(
+        MIGRATION,
+        told(inventory.migration.as_ref()),
+        told(actual.as_ref()),
+    ))
+}
+
+/// The encoding must be the source's. An order of texts that this machine does not have is said to be
+/// unproven: what is sorted, or unique, by it may be otherwise here.
+fn locale(inventory: &Inventory, session: &Session) -> Result<CheckResult, EngineError> {
+    let there = catalog::database(session)?;
+    let order = |provider: &str, collate: &str, ctype: &str, own: Option<&str>| {
+        let provider = match provider {
+            "i" => "ICU",
+            "b" => "builtin",
+            _ => "libc",
+        };
+        let own = own.map(|own| format!(" {own}")).unwrap_or_default();
+        format!("{provider}{own}, collate {collate}, ctype {ctype}")
+    };
+    let expected = order(
+        &inventory.locale_provider,
+        &inventory.collate,
+        &inventory.ctype,
+        inventory.locale.as_deref(),
+    );
+    let actual = order(
+        &there.locale_provider,
+        &there.collate,
+        &there.ctype,
+        there.locale.as_deref(),
+    );
+    if inventory.encoding == there.encoding && expected != actual {
+        return Ok(skipped(
+            LOCALE,
+            format!("the source has {expected}, which is not to be had here; this has {actual}"),
+        ));
+    }
+    Ok(CheckResult::compare(
+        LOCALE,
+        format!("{}, {expected}", inventory.encoding),
+        format!("{}, {actual}", there.encoding),
+    ))
+}
