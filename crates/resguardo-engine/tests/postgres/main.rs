@@ -7,6 +7,7 @@
 )]
 
 mod capture;
+mod check;
 mod probe;
 mod restore;
 mod sandbox;
