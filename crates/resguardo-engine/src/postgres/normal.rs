@@ -55,7 +55,13 @@ impl Normal {
         if fields.kind.ends_with("ACL") {
             lines.sort_unstable();
         }
-        let mut text = fields.rest;
+        // The owner is the object's, whose own block tells it; the server's own objects and an extension's have
+        // none, and belong to whoever made the server or the extension.
+        let mut text = if fields.kind.ends_with("ACL") {
+            String::new()
+        } else {
+            fields.rest
+        };
         if matches!(fields.kind, "TABLE" | "MATERIALIZED VIEW") && method != "heap" {
             text.push_str("; Method: ");
             text.push_str(method);

@@ -1,12 +1,10 @@
 //! Drills: what comes back into a throwaway server passes every check, and each fault fails the one that is
 //! there for it.
 
-use resguardo_engine::contract::{MemoryBackup, MemorySink, with_run};
-use resguardo_engine::port::{CaptureRequest, Engine as _, Location, RestoreOptions, Target};
-use resguardo_model::{CheckOutcome, CheckResult};
+use resguardo_model::CheckOutcome;
 use resguardo_testkit::{PgServer, PgVersion};
 
-use crate::world::{Site, described, engine, execute};
+use crate::world::{Site, assert_all_pass, captured, checked, drilled, execute};
 
 const SHOP: &str = "
     create role owner_of_all; create role clerk in role owner_of_all;
@@ -24,44 +22,6 @@ const SHOP: &str = "
     insert into _prisma_migrations values ('1_init', now(), null), ('2_more', now() + '1 s', null);
     select lo_from_bytea(70001, 'hello');
     create table shop.odd (\"Ñame, \"\"x\"\"\" int); insert into shop.odd values (null), (7);";
-
-fn captured(server: &PgServer, database: &str) -> MemoryBackup {
-    let sink = MemorySink::new();
-    let request = CaptureRequest::new(Location::new(server.url(database)));
-    let captured = with_run(|run| engine(server.version()).capture(&request, &sink, run));
-    let captured = captured.unwrap_or_else(|error| panic!("{}", described(&error)));
-    sink.into_backup(Some(captured.facts))
-}
-
-fn drilled(version: PgVersion, site: &Site, backup: &MemoryBackup) -> Box<dyn Target> {
-    let facts = backup.facts.as_ref();
-    let target = with_run(|run| engine(version).open_sandbox(site, facts, run));
-    let target = target.unwrap_or_else(|error| panic!("{version}: {}", described(&error)));
-    with_run(|run| target.restore(backup, &RestoreOptions::default(), run))
-        .unwrap_or_else(|error| panic!("{version}: {}", described(&error)));
-    target
-}
-
-fn checked(target: &dyn Target, backup: &MemoryBackup) -> Vec<CheckResult> {
-    with_run(|run| target.check(backup, run))
-}
-
-fn not_passed(results: &[CheckResult]) -> Vec<&CheckResult> {
-    let results = results.iter();
-    results
-        .filter(|result| result.outcome != CheckOutcome::Passed)
-        .collect()
-}
-
-fn assert_all_pass(target: &dyn Target, backup: &MemoryBackup, what: &str) {
-    let results = checked(target, backup);
-    assert!(results.len() >= 10, "{results:#?}");
-    assert!(
-        not_passed(&results).is_empty(),
-        "{what}: {:#?}",
-        not_passed(&results)
-    );
-}
 
 /// What is done to a restored database, how it is undone, the checks that must fail, and a word of the first.
 const FAULTS: [(&str, &str, &[&str], &str); 13] = [

@@ -8,6 +8,7 @@
 
 mod capture;
 mod check;
+mod drill;
 mod probe;
 mod restore;
 mod sandbox;

@@ -5,11 +5,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
 
-use resguardo_engine::contract::with_run;
-use resguardo_engine::port::{Location, SandboxSite, Target};
+use resguardo_engine::contract::{MemoryBackup, MemorySink, with_run};
+use resguardo_engine::port::{
+    CaptureRequest, Engine as _, Location, RestoreOptions, SandboxSite, Target,
+};
 use resguardo_engine::postgres::{LibpqEnvironment, PostgresEngine, Surroundings};
 use resguardo_engine::process::{GroupLog, ProcessMark, User};
-use resguardo_testkit::PgVersion;
+use resguardo_model::{CheckOutcome, CheckResult};
+use resguardo_testkit::{PgServer, PgVersion};
 use tempfile::TempDir;
 
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
@@ -142,4 +145,45 @@ pub(crate) fn described(error: &dyn std::error::Error) -> String {
         cause = error.source();
     }
     words
+}
+
+/// A backup of a database, in memory.
+pub(crate) fn captured(server: &PgServer, database: &str) -> MemoryBackup {
+    let sink = MemorySink::new();
+    let request = CaptureRequest::new(Location::new(server.url(database)));
+    let captured = with_run(|run| engine(server.version()).capture(&request, &sink, run));
+    let captured = captured.unwrap_or_else(|error| panic!("{}", described(&error)));
+    sink.into_backup(Some(captured.facts))
+}
+
+/// A backup, restored into a throwaway server.
+pub(crate) fn drilled(version: PgVersion, site: &Site, backup: &MemoryBackup) -> Box<dyn Target> {
+    let facts = backup.facts.as_ref();
+    let target = with_run(|run| engine(version).open_sandbox(site, facts, run));
+    let target = target.unwrap_or_else(|error| panic!("{version}: {}", described(&error)));
+    with_run(|run| target.restore(backup, &RestoreOptions::default(), run))
+        .unwrap_or_else(|error| panic!("{version}: {}", described(&error)));
+    target
+}
+
+pub(crate) fn checked(target: &dyn Target, backup: &MemoryBackup) -> Vec<CheckResult> {
+    with_run(|run| target.check(backup, run))
+}
+
+pub(crate) fn not_passed(results: &[CheckResult]) -> Vec<&CheckResult> {
+    let results = results.iter();
+    results
+        .filter(|result| result.outcome != CheckOutcome::Passed)
+        .collect()
+}
+
+/// Every check passes.
+pub(crate) fn assert_all_pass(target: &dyn Target, backup: &MemoryBackup, what: &str) {
+    let results = checked(target, backup);
+    assert!(results.len() >= 10, "{results:#?}");
+    assert!(
+        not_passed(&results).is_empty(),
+        "{what}: {:#?}",
+        not_passed(&results)
+    );
 }
