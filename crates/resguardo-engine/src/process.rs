@@ -7,7 +7,8 @@
 //! its leader is reaped, so that its number cannot have been given to somebody else meanwhile.
 //!
 //! [`run`] lets a child work by itself, [`read_from`] takes its standard output as it comes, [`write_to`]
-//! feeds its standard input; these two end a child that neither says nor takes anything for too long.
+//! feeds its standard input, [`run_watched`] lets it work into a file; these end a child that does not get on for too
+//! long.
 //!
 //! If this process is killed, its children live on. Their groups are therefore written down by
 //! [`GroupLog`] (the sandbox's marker), and the next start ends them.
@@ -25,11 +26,13 @@ use rustix::process::{
 mod mark;
 mod stream;
 mod tail;
+mod watched;
 
 pub use mark::ProcessMark;
 use mark::as_pid;
 pub use stream::{StreamError, read_from, write_to};
 use tail::Tail;
+pub use watched::run_watched;
 
 /// Bytes of each output that are kept: the last ones.
 const TAIL_BYTES_MAX: usize = 16 * 1024;

@@ -22,11 +22,9 @@ mod script;
 mod snapshot;
 
 use std::num::NonZero;
-use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
-use resguardo_model::{CancelToken, FileKind, FilePath, SourceFacts};
+use resguardo_model::{CancelToken, FileKind, FilePath};
 
 use super::Surroundings;
 use super::catalog;
@@ -37,6 +35,7 @@ use super::tools::Tools;
 use super::{pooler, privilege};
 use crate::port::{CaptureRequest, CaptureSink, Captured, EngineError, Run};
 use first::First;
+use snapshot::Snapshot;
 
 /// Streams that are read at once, if nobody says otherwise and there are as many processors.
 const JOBS_MAX: usize = 4;
@@ -45,15 +44,29 @@ pub(super) const MAJORS: std::ops::RangeInclusive<u32> = 14..=18;
 /// How often whoever waits for all others looks around.
 const TICK: Duration = Duration::from_millis(20);
 
-/// What every part of one capture is given.
-struct Capture<'a> {
-    around: &'a Arc<Surroundings>,
+/// A database that is to be read.
+pub(super) struct Source<'a> {
+    around: &'a Surroundings,
     request: &'a CaptureRequest,
     settings: Settings,
-    sink: &'a dyn CaptureSink,
     run: Run<'a>,
     /// Ends what works in parallel, when the caller cancels or one of them fails.
     stop: CancelToken,
+}
+
+/// What every part of one capture is given.
+struct Capture<'a> {
+    source: Source<'a>,
+    sink: &'a dyn CaptureSink,
+}
+
+/// A source whose tables are locked and whose snapshot stands, as long as this lives.
+pub(super) struct Opened {
+    locks: Session,
+    /// In the transaction with the snapshot.
+    pub(super) holder: Session,
+    pub(super) tools: Tools,
+    pub(super) snapshot: Snapshot,
 }
 
 /// Captures the database of `request` into `sink`.
@@ -61,20 +74,13 @@ struct Capture<'a> {
 /// # Errors
 /// Any; no file of the sink is then to be believed.
 pub(super) fn capture(
-    around: &Arc<Surroundings>,
+    around: &Surroundings,
     request: &CaptureRequest,
     sink: &dyn CaptureSink,
     run: Run<'_>,
 ) -> Result<Captured, EngineError> {
-    let capture = Capture {
-        around,
-        request,
-        settings: Settings::resolve(&request.location, &around.libpq)?,
-        sink,
-        run,
-        stop: CancelToken::new(),
-    };
-    capture.capture()
+    let source = Source::new(around, request, run)?;
+    Capture { source, sink }.capture()
 }
 
 /// Fails unless the role of `session` may read everything.
@@ -117,7 +123,35 @@ pub(super) fn jobs(asked: Option<usize>) -> usize {
     asked.unwrap_or_else(|| processors.min(JOBS_MAX)).max(1)
 }
 
-impl Capture<'_> {
+impl<'a> Source<'a> {
+    /// The source of `request`; nothing is asked yet.
+    ///
+    /// # Errors
+    /// If its location makes no sense.
+    pub(super) fn new(
+        around: &'a Surroundings,
+        request: &'a CaptureRequest,
+        run: Run<'a>,
+    ) -> Result<Self, EngineError> {
+        Ok(Self {
+            around,
+            request,
+            settings: Settings::resolve(&request.location, &around.libpq)?,
+            run,
+            stop: CancelToken::new(),
+        })
+    }
+
+    /// Where it is.
+    pub(super) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Longest silence of a tool.
+    pub(super) fn silence(&self) -> Duration {
+        self.request.silence_timeout
+    }
+
     fn limits(&self) -> Limits {
         Limits {
             lock: self.request.lock_timeout,
@@ -125,46 +159,70 @@ impl Capture<'_> {
         }
     }
 
-    fn capture(&self) -> Result<Captured, EngineError> {
+    /// Makes sure that all of it can be read, locks its tables and takes the snapshot.
+    ///
+    /// # Errors
+    /// Whatever keeps a backup from beginning.
+    pub(super) fn open(&self) -> Result<Opened, EngineError> {
         let (locks, holder) = pooler::two_sessions(&self.settings, self.limits(), self.run.cancel)?;
         require_known_major(&locks)?;
         let tools = Tools::clients(locks.version().major(), &self.around.tool_folders)?;
         require_privileges(&locks)?;
         let snapshot = snapshot::take(self, &locks, &holder)?;
-        let tables = self.tables(&holder, &snapshot.relations)?;
+        Ok(Opened {
+            locks,
+            holder,
+            tools,
+            snapshot,
+        })
+    }
+}
+
+impl Opened {
+    /// Asks whether locks and snapshot were held to this moment, and lets go of both.
+    ///
+    /// # Errors
+    /// If a session was cut.
+    pub(super) fn close(self) -> Result<(), EngineError> {
+        snapshot::confirm(&self.locks, &self.holder)
+    }
+
+    /// A tool's failure is the connection's where that is gone: the tool tells it in words alone.
+    pub(super) fn because(&self, error: EngineError) -> EngineError {
+        if !matches!(error, EngineError::Other { .. }) {
+            return error;
+        }
+        match self.holder.batch("select 1") {
+            Err(gone @ (EngineError::Unreachable { .. } | EngineError::Missing { .. })) => gone,
+            _ => error,
+        }
+    }
+}
+
+impl Capture<'_> {
+    fn capture(&self) -> Result<Captured, EngineError> {
+        let opened = self.source.open()?;
+        let (holder, tools) = (&opened.holder, &opened.tools);
+        let snapshot = &opened.snapshot;
+        let tables = tables(holder, &snapshot.relations)?;
         let (schema, rows, objects) = self
-            .work(&tools, &snapshot.id, &tables)
-            .map_err(|error| because(error, &holder))?;
-        let mut inventory = facts::inventory(&holder, tables, &tools)?;
+            .work(tools, &snapshot.id, &tables)
+            .map_err(|error| opened.because(error))?;
+        let mut inventory = facts::inventory(holder, tables, tools)?;
         for (table, read) in inventory.tables.iter_mut().zip(rows) {
             table.rows = read.tally.rows;
             table.digest = read.tally.digest.to_string();
             table.files = read.files;
         }
         inventory.large_objects = objects;
-        self.write_small_files(&holder, &inventory)?;
-        let facts = facts::facts(&holder, &inventory, schema)?;
-        snapshot::confirm(&locks, &holder)?;
-        Ok(self.captured(snapshot.taken_at, facts, &tools))
-    }
-
-    /// The tables whose rows are to be read, with sizes and nothing counted yet.
-    fn tables(
-        &self,
-        session: &Session,
-        relations: &[catalog::Relation],
-    ) -> Result<Vec<rows::Planned>, EngineError> {
-        let has_rows = |relation: &&catalog::Relation| {
-            !relation.is_partitioned && !(relation.is_unlogged && session.in_recovery())
+        self.write_small_files(holder, &inventory)?;
+        let captured = Captured {
+            taken_at: snapshot.taken_at,
+            facts: facts::facts(holder, &inventory, schema)?,
+            tools: vec![("pg_dump".to_owned(), tools.version().to_owned())],
         };
-        let relations: Vec<_> = relations.iter().filter(has_rows).collect();
-        let oids: Vec<u32> = relations.iter().map(|relation| relation.oid).collect();
-        let sizes = catalog::sizes(session, &oids)?;
-        let planned = |relation: &&catalog::Relation| {
-            let shape = sizes.get(&relation.oid).copied().unwrap_or_default();
-            rows::Planned::new(relation, shape)
-        };
-        Ok(relations.iter().map(planned).collect())
+        opened.close()?;
+        Ok(captured)
     }
 
     /// Structure, rows and large objects at the same time.
@@ -182,20 +240,20 @@ impl Capture<'_> {
         ),
         EngineError,
     > {
-        let first = First::new(&self.stop);
+        let first = First::new(&self.source.stop);
         let (schema, rows, objects) = std::thread::scope(|scope| {
             let schema = scope.spawn(|| first.note(schema::dump(self, tools, snapshot)));
             let objects = scope.spawn(|| first.note(schema::large_objects(self, tools, snapshot)));
             let rows = scope.spawn(|| first.note(rows::read(self, snapshot, tables)));
             while !(schema.is_finished() && objects.is_finished() && rows.is_finished()) {
-                if self.run.cancel.is_cancelled() {
-                    self.stop.cancel();
+                if self.source.run.cancel.is_cancelled() {
+                    self.source.stop.cancel();
                 }
                 std::thread::sleep(TICK);
             }
             (joined(schema), joined(rows), joined(objects))
         });
-        self.run.cancel.check()?;
+        self.source.run.cancel.check()?;
         first.into_result()?;
         match (schema, rows, objects) {
             (Some(schema), Some(rows), Some(objects)) => Ok((schema, rows, objects)),
@@ -216,7 +274,7 @@ impl Capture<'_> {
         let mut json =
             serde_json::to_vec_pretty(inventory).map_err(|error| EngineError::Other {
                 operation: "writing the inventory of",
-                place: self.settings.describe(),
+                place: self.source.settings.describe(),
                 source: Box::new(error),
             })?;
         json.push(b'\n');
@@ -229,31 +287,30 @@ impl Capture<'_> {
         file.finish()?;
         Ok(())
     }
-
-    fn captured(&self, taken_at: Timestamp, facts: SourceFacts, tools: &Tools) -> Captured {
-        Captured {
-            taken_at,
-            facts,
-            tools: vec![("pg_dump".to_owned(), tools.version().to_owned())],
-        }
-    }
-}
-
-/// A tool's failure is the connection's where that is gone: the tool tells it in words alone.
-fn because(error: EngineError, holder: &Session) -> EngineError {
-    if !matches!(error, EngineError::Other { .. }) {
-        return error;
-    }
-    match holder.batch("select 1") {
-        Err(gone @ (EngineError::Unreachable { .. } | EngineError::Missing { .. })) => gone,
-        _ => error,
-    }
 }
 
 fn joined<T>(thread: std::thread::ScopedJoinHandle<'_, T>) -> T {
     thread
         .join()
         .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+/// The tables whose rows are to be read, with sizes and nothing counted yet.
+fn tables(
+    session: &Session,
+    relations: &[catalog::Relation],
+) -> Result<Vec<rows::Planned>, EngineError> {
+    let has_rows = |relation: &&catalog::Relation| {
+        !relation.is_partitioned && !(relation.is_unlogged && session.in_recovery())
+    };
+    let relations: Vec<_> = relations.iter().filter(has_rows).collect();
+    let oids: Vec<u32> = relations.iter().map(|relation| relation.oid).collect();
+    let sizes = catalog::sizes(session, &oids)?;
+    let planned = |relation: &&catalog::Relation| {
+        let shape = sizes.get(&relation.oid).copied().unwrap_or_default();
+        rows::Planned::new(relation, shape)
+    };
+    Ok(relations.iter().map(planned).collect())
 }
 
 /// A path of ours, which is always one.

@@ -9,9 +9,11 @@ mod catalog;
 mod check;
 mod contents;
 mod digest;
+mod export;
 mod failure;
 mod identity;
 mod inventory;
+mod meta;
 mod name;
 mod normal;
 mod pooler;
@@ -102,10 +104,10 @@ impl Engine for PostgresEngine {
     fn export(
         &self,
         request: &CaptureRequest,
-        _out: &Path,
-        _run: Run<'_>,
+        out: &Path,
+        run: Run<'_>,
     ) -> Result<Vec<PathBuf>, EngineError> {
-        Err(not_yet(&request.location))
+        export::export(&self.around, request, out, run)
     }
 
     fn open_file(&self, file: &Path, _run: Run<'_>) -> Result<Box<dyn BackupReader>, EngineError> {

@@ -9,6 +9,7 @@
 mod capture;
 mod check;
 mod drill;
+mod export;
 mod probe;
 mod restore;
 mod sandbox;

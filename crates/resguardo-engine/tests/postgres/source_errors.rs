@@ -261,7 +261,7 @@ fn a_server_that_falls_silent_midway_is_given_up() {
 }
 
 /// A folder with a `pg_dump` that tells its version and then does something else.
-fn spoiled(version: PgVersion, folder: &Path, deed: &str) -> Vec<PathBuf> {
+pub(crate) fn spoiled(version: PgVersion, folder: &Path, deed: &str) -> Vec<PathBuf> {
     let real = version.bin_dir();
     for tool in ["pg_restore", "psql"] {
         std::os::unix::fs::symlink(real.join(tool), folder.join(tool)).unwrap();

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use tokio_postgres::error::SqlState;
 
-use super::Capture;
+use super::Source;
 use crate::port::EngineError;
 use crate::postgres::catalog::Relation;
 use crate::postgres::failure;
@@ -26,7 +26,7 @@ pub(super) enum Locked {
 /// # Errors
 /// [`EngineError::Busy`], which names whoever holds a lock.
 pub(super) fn lock(
-    capture: &Capture<'_>,
+    source: &Source<'_>,
     session: &Session,
     relations: &[&Relation],
 ) -> Result<Locked, EngineError> {
@@ -40,8 +40,8 @@ pub(super) fn lock(
             Ok(()) => {}
             Err(error) if is_gone(&error) => return Ok(Locked::Changed),
             Err(EngineError::Busy { place, held }) => {
-                let held = holder(capture, batch).unwrap_or(held);
-                let seconds = capture.request.lock_timeout.as_secs();
+                let held = holder(source, batch).unwrap_or(held);
+                let seconds = source.request.lock_timeout.as_secs();
                 return Err(EngineError::Busy {
                     place,
                     held: format!("{held}; waited {seconds} s"),
@@ -78,8 +78,8 @@ pub(super) fn held(session: &Session) -> Result<HashSet<u32>, EngineError> {
 }
 
 /// Who keeps these tables from being locked, in words; `None` if that cannot be found out any more.
-fn holder(capture: &Capture<'_>, relations: &[&Relation]) -> Option<String> {
-    let session = Session::connect(&capture.settings, capture.limits(), capture.run.cancel).ok()?;
+fn holder(source: &Source<'_>, relations: &[&Relation]) -> Option<String> {
+    let session = Session::connect(&source.settings, source.limits(), source.run.cancel).ok()?;
     let oids: Vec<String> = relations.iter().map(|r| r.oid.to_string()).collect();
     let rows = session
         .rows(&format!(

@@ -89,16 +89,20 @@ pub(super) fn read(
     }
     let total: u64 = parts.iter().map(|(job, _)| job.bytes).sum();
     let done = AtomicU64::new(0);
-    let first = First::new(&capture.stop);
+    let first = First::new(&capture.source.stop);
     let connect = || {
-        let session = Session::connect(&capture.settings, capture.limits(), &capture.stop)?;
+        let session = Session::connect(
+            &capture.source.settings,
+            capture.source.limits(),
+            &capture.source.stop,
+        )?;
         session.batch(rows::READING)?;
         snapshot::enter(&session, snapshot)?;
         Ok((session, 0))
     };
     let answers = work::in_parallel(
         parts,
-        super::jobs(capture.request.jobs),
+        super::jobs(capture.source.request.jobs),
         || first.pass(connect()),
         &|(session, parts): &mut (Session, u32), part: Part| {
             let planned = &tables[part.table];
@@ -109,7 +113,7 @@ pub(super) fn read(
             }
             let read = first.pass(read_part(capture.sink, session, &planned.table, &part))?;
             let done = done.fetch_add(part.bytes, Ordering::Relaxed) + part.bytes;
-            capture.run.progress.bytes(done, Some(total));
+            capture.source.run.progress.bytes(done, Some(total));
             Ok((part.table, part.number, read))
         },
     );

@@ -32,7 +32,7 @@ pub(super) fn dump(
     tools: &Tools,
     snapshot: &str,
 ) -> Result<Schema, EngineError> {
-    let scratch = &capture.around.scratch;
+    let scratch = &capture.source.around.scratch;
     let failed = |source| EngineError::Other {
         operation: "writing to",
         place: scratch.display().to_string(),
@@ -80,9 +80,9 @@ fn list(
     ];
     let command = Command::program(tools.program("pg_restore"), words, "/")
         .without_variables(Settings::foreign_variables());
-    let silence = capture.request.silence_timeout;
-    let place = capture.settings.describe();
-    let ended = process::run(&command, silence, &capture.stop, &NoLog);
+    let silence = capture.source.request.silence_timeout;
+    let place = capture.source.settings.describe();
+    let ended = process::run(&command, silence, &capture.source.stop, &NoLog);
     tool::ended(
         "reading the structure of",
         &place,
@@ -100,7 +100,11 @@ pub(super) fn large_objects(
     tools: &Tools,
     snapshot: &str,
 ) -> Result<Option<LargeObjects>, EngineError> {
-    let session = Session::connect(&capture.settings, capture.limits(), &capture.stop)?;
+    let session = Session::connect(
+        &capture.source.settings,
+        capture.source.limits(),
+        &capture.source.stop,
+    )?;
     snapshot::enter(&session, snapshot)?;
     if catalog::large_object_count(&session)? == 0 {
         return Ok(None);
@@ -121,7 +125,7 @@ fn pg_dump(
     words: &[&str],
     also: &mut dyn FnMut(&[u8]) -> std::io::Result<()>,
 ) -> Result<(), EngineError> {
-    let place = capture.settings.describe();
+    let place = capture.source.settings.describe();
     let mut arguments = vec![
         "--format=custom".to_owned(),
         // The vault compresses, and finds again what did not change.
@@ -130,26 +134,32 @@ fn pg_dump(
         format!("--snapshot={snapshot}"),
         format!(
             "--lock-wait-timeout={}",
-            capture.request.lock_timeout.as_millis()
+            capture.source.request.lock_timeout.as_millis()
         ),
     ];
     arguments.extend(words.iter().map(|word| (*word).to_owned()));
-    let command = tool::command(tools, "pg_dump", arguments, &capture.settings);
+    let command = tool::command(tools, "pg_dump", arguments, &capture.source.settings);
     let mut file: Option<Box<dyn FileSink + '_>> = None;
-    let silence = capture.request.silence_timeout;
-    let ended = process::read_from(&command, silence, &capture.stop, &NoLog, &mut |block| {
-        if file.is_none() {
-            file = Some(capture.sink.open_file(&file_path(path), FileKind::Stream)?);
-        }
-        if let Some(file) = &mut file {
-            file.write(block)?;
-        }
-        also(block).map_err(|source| EngineError::Other {
-            operation: "keeping the structure of",
-            place: place.clone(),
-            source: Box::new(source),
-        })
-    });
+    let silence = capture.source.request.silence_timeout;
+    let ended = process::read_from(
+        &command,
+        silence,
+        &capture.source.stop,
+        &NoLog,
+        &mut |block| {
+            if file.is_none() {
+                file = Some(capture.sink.open_file(&file_path(path), FileKind::Stream)?);
+            }
+            if let Some(file) = &mut file {
+                file.write(block)?;
+            }
+            also(block).map_err(|source| EngineError::Other {
+                operation: "keeping the structure of",
+                place: place.clone(),
+                source: Box::new(source),
+            })
+        },
+    );
     tool::ended("dumping", &place, "pg_dump", ended)?;
     match file {
         Some(file) => {

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::Capture;
+use super::Source;
 use super::lock::{self, Locked};
 use crate::port::EngineError;
 use crate::postgres::catalog::{self, Relation};
@@ -12,13 +12,13 @@ use crate::postgres::session::Session;
 const TRIES_MAX: usize = 20;
 
 /// An exported snapshot.
-pub(super) struct Snapshot {
+pub(in crate::postgres) struct Snapshot {
     /// Its name, for `SET TRANSACTION SNAPSHOT`.
-    pub(super) id: String,
+    pub(in crate::postgres) id: String,
     /// An instant that is not after it.
-    pub(super) taken_at: Timestamp,
+    pub(in crate::postgres) taken_at: Timestamp,
     /// The tables in it, all locked.
-    pub(super) relations: Vec<Relation>,
+    pub(in crate::postgres) relations: Vec<Relation>,
 }
 
 /// Locks all tables in `locks` and takes a snapshot in `holder` in which no other table is.
@@ -26,7 +26,7 @@ pub(super) struct Snapshot {
 /// # Errors
 /// [`EngineError::Busy`] if a lock cannot be had, or tables come and go all the time.
 pub(super) fn take(
-    capture: &Capture<'_>,
+    source: &Source<'_>,
     locks: &Session,
     holder: &Session,
 ) -> Result<Snapshot, EngineError> {
@@ -38,12 +38,12 @@ pub(super) fn take(
             .iter()
             .filter(|relation| !locked.contains(&relation.oid))
             .collect();
-        if let Locked::Changed = lock::lock(capture, locks, &missing)? {
+        if let Locked::Changed = lock::lock(source, locks, &missing)? {
             locks.batch("rollback; begin")?;
             relations = catalog::relations(holder)?;
             continue;
         }
-        let taken_at = capture.run.clock.now();
+        let taken_at = source.run.clock.now();
         holder.batch("begin transaction isolation level repeatable read, read only")?;
         let id = holder.rows("select pg_export_snapshot()")?;
         relations = catalog::relations(holder)?;
@@ -62,7 +62,7 @@ pub(super) fn take(
         holder.batch("rollback")?;
     }
     Err(EngineError::Busy {
-        place: capture.settings.describe(),
+        place: source.settings.describe(),
         held: format!("tables were made and dropped in each of {TRIES_MAX} tries to lock them all"),
     })
 }
