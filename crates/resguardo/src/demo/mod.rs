@@ -3,6 +3,7 @@
 
 mod random;
 mod shop;
+mod tienda;
 mod words;
 
 use std::collections::BTreeMap;
@@ -110,13 +111,14 @@ fn play(stage: &mut Stage<'_>) -> Result<bool, Failure> {
     lose_and_recover(stage, shop)?;
     stage.look(&database)?;
     let after = summary(&database).map_err(broken)?;
+    let on_server = tienda::play(stage)?;
     stage.scene(
         "Evidence",
         "Who did what, when, with which result; each record signed and chained to the last.",
     );
     stage.run("list")?;
     stage.run("receipts verify")?;
-    Ok(before == after)
+    Ok(before == after && on_server.unwrap_or(true))
 }
 
 /// Set up, two backups, a drill.
@@ -126,7 +128,7 @@ fn protect(stage: &mut Stage<'_>, shop: &mut Shop) -> Result<(), Failure> {
         "A vault, its keys outside of it, a config, and a page for the worst day.",
     );
     stage.run("init --vault ./vault --source shop=./shop.sqlite --yes")?;
-    add_checks(&stage.folder.join("resguardo.toml"))?;
+    append(&stage.folder.join("resguardo.toml"), CHECKS)?;
     stage.tell("three checks of the shop's own were added to resguardo.toml");
 
     stage.scene(
@@ -173,10 +175,11 @@ fn broken(error: rusqlite::Error) -> Failure {
     Failure::user("the demo's database").because(&error)
 }
 
-fn add_checks(config: &Path) -> Result<(), Failure> {
+/// Writes more into the config.
+fn append(config: &Path, more: &str) -> Result<(), Failure> {
     let mut text =
         std::fs::read_to_string(config).map_err(|error| Failure::io("reading", config, &error))?;
-    text.push_str(CHECKS);
+    text.push_str(more);
     Ok(durable::write(config, text.as_bytes(), Mode::READABLE)?)
 }
 
@@ -195,7 +198,7 @@ impl<'a> Stage<'a> {
             "RESGUARDO_HOME".to_owned(),
             folder.join("home").display().to_string(),
         )]);
-        for name in ["NO_COLOR", "TERM"] {
+        for name in ["NO_COLOR", "TERM", "PATH"] {
             if let Some(value) = invocation.ambient.variable(name) {
                 variables.insert(name.to_owned(), value.to_owned());
             }
@@ -246,7 +249,11 @@ impl<'a> Stage<'a> {
         let command = format!("resguardo {arguments}");
         let out = &self.invocation.out;
         out.say(&format!("$ {}", out.bold(&command)));
-        let cli = Cli::try_parse_from(command.split_whitespace())
+        let words = command.split_whitespace().map(|word| match word {
+            "$DATABASE_URL" => self.ambient.variable("DATABASE_URL").unwrap_or(word),
+            other => other,
+        });
+        let cli = Cli::try_parse_from(words)
             .map_err(|error| Failure::usage(error.to_string()))?;
         let mut inner = Invocation::new(self.ambient.clone(), cli.global);
         inner.cancel = self.invocation.cancel.clone();
