@@ -2,7 +2,7 @@
 //! programs are installed.
 //!
 //! INVARIANT: each order's total is the sum of its lines, which the demo's own check asks for. Guarded by
-//! `postgres_is_shown_where_it_is_installed` of the binary's tests.
+//! `the_main_job_from_beginning_to_end` of the binary's tests.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
@@ -66,7 +66,7 @@ min = 20000
 "#;
 const BUSINESS: &str = "select vender(20001, 20150)";
 const DISASTER: &str = "update pedidos set estado = 'anulado', total_centavos = 0; drop table lineas";
-const SUMMARY: &str = "select count(*), sum(total_centavos) / 100, (select count(*) from pg_class where relname = 'lineas') from pedidos";
+const SUMMARY: &str = "select count(*), sum(total_centavos)::bigint / 100, (select count(*) from pg_class where relname = 'lineas') from pedidos";
 
 /// Plays the act. `None` if the server's programs are not installed; else whether the shop was whole in the
 /// end.

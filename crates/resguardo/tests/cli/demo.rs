@@ -15,6 +15,10 @@ fn the_main_job_from_beginning_to_end() {
         "$ resguardo restore latest",
         "before it was replaced",
         "$ resguardo receipts verify",
+        "8. The same with PostgreSQL",
+        "$ resguardo backup tienda",
+        "tienda: PASSED",
+        "$ resguardo restore tienda:latest --to $DATABASE_URL --clean",
         "Everything came back",
     ]);
     assert!(!ran.stdout.contains("FAILED"), "{}", ran.stdout);

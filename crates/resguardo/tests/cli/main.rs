@@ -17,6 +17,7 @@ mod config;
 mod demo;
 mod doctor;
 mod drill;
+mod flights;
 mod full_disk;
 mod help;
 mod init;
