@@ -253,8 +253,7 @@ impl<'a> Stage<'a> {
             "$DATABASE_URL" => self.ambient.variable("DATABASE_URL").unwrap_or(word),
             other => other,
         });
-        let cli = Cli::try_parse_from(words)
-            .map_err(|error| Failure::usage(error.to_string()))?;
+        let cli = Cli::try_parse_from(words).map_err(|error| Failure::usage(error.to_string()))?;
         let mut inner = Invocation::new(self.ambient.clone(), cli.global);
         inner.cancel = self.invocation.cancel.clone();
         inner.clock = self.invocation.clock.clone();

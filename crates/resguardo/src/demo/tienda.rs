@@ -65,7 +65,8 @@ sql = "set role tienda_app; select count(*) from pedidos"
 min = 20000
 "#;
 const BUSINESS: &str = "select vender(20001, 20150)";
-const DISASTER: &str = "update pedidos set estado = 'anulado', total_centavos = 0; drop table lineas";
+const DISASTER: &str =
+    "update pedidos set estado = 'anulado', total_centavos = 0; drop table lineas";
 const SUMMARY: &str = "select count(*), sum(total_centavos)::bigint / 100, (select count(*) from pg_class where relname = 'lineas') from pedidos";
 
 /// Plays the act. `None` if the server's programs are not installed; else whether the shop was whole in the
@@ -82,7 +83,8 @@ pub(super) fn play(stage: &mut Stage<'_>) -> Result<Option<bool>, Failure> {
     let first = server.summary()?;
     stage.tell(&first.words());
     append(&stage.folder.join("resguardo.toml"), CHECKS)?;
-    stage.tell("the source and two checks were added to resguardo.toml; its url is ${DATABASE_URL}");
+    stage
+        .tell("the source and two checks were added to resguardo.toml; its url is ${DATABASE_URL}");
     stage.run("backup tienda")?;
     server.execute(BUSINESS)?;
     stage.tell("150 new orders");
@@ -109,8 +111,16 @@ struct Summary(Vec<Option<String>>);
 impl Summary {
     fn words(&self) -> String {
         let column = |at: usize| self.0.get(at).and_then(Option::as_deref).unwrap_or("0");
-        let lines = if column(2) == "0" { ", and no table of their lines" } else { "" };
-        format!("tienda: {} orders, {} in revenue{lines}", column(0), column(1))
+        let lines = if column(2) == "0" {
+            ", and no table of their lines"
+        } else {
+            ""
+        };
+        format!(
+            "tienda: {} orders, {} in revenue{lines}",
+            column(0),
+            column(1)
+        )
     }
 }
 
@@ -125,14 +135,17 @@ struct Server<'a> {
 
 impl<'a> Server<'a> {
     fn start(stage: &mut Stage<'a>) -> Result<Option<Self>, Failure> {
-        let broken = |error: std::io::Error| Failure::user("making a temporary folder").because(&error);
+        let broken =
+            |error: std::io::Error| Failure::user("making a temporary folder").because(&error);
         // A server that refuses root has to reach it.
         let annexes = tempfile::Builder::new()
             .prefix("resguardo-demo-")
             .permissions(std::fs::Permissions::from_mode(0o711))
             .tempdir()
             .map_err(broken)?;
-        let run: RunId = "01jd8kq2v3m4n5p6q7r8s9t0vw".parse().expect("a literal that is an id");
+        let run: RunId = "01jd8kq2v3m4n5p6q7r8s9t0vw"
+            .parse()
+            .expect("a literal that is an id");
         let sandbox = Sandbox::create(&stage.folder.join("server"), annexes.path(), run)
             .map_err(|error| Failure::user("the demo's server").because(&error))?;
         let engines = wire::engines(&stage.folder.join("home"), &stage.ambient);
@@ -156,13 +169,18 @@ impl<'a> Server<'a> {
             _annexes: annexes,
         };
         let url = server.variable("DATABASE_URL");
-        stage.ambient.variables.insert("DATABASE_URL".to_owned(), url);
+        stage
+            .ambient
+            .variables
+            .insert("DATABASE_URL".to_owned(), url);
         Ok(Some(server))
     }
 
     fn variable(&self, name: &str) -> String {
         let found = self.target.environment().into_iter();
-        let found = found.filter(|(known, _)| known == name).map(|(_, value)| value);
+        let found = found
+            .filter(|(known, _)| known == name)
+            .map(|(_, value)| value);
         found.last().unwrap_or_default()
     }
 

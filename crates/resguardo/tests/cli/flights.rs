@@ -88,11 +88,23 @@ fn with_a_config() {
         .with("PATH", &path)
         .with("DATABASE_URL", &server.url("flights"));
     world
-        .run(&["init", "--vault", "vault", "--source", "vuelos=${DATABASE_URL}", "--yes"])
+        .run(&[
+            "init",
+            "--vault",
+            "vault",
+            "--source",
+            "vuelos=${DATABASE_URL}",
+            "--yes",
+        ])
         .exits(0);
     let config = std::fs::read_to_string(world.path("resguardo.toml")).unwrap();
     assert!(config.contains("${DATABASE_URL}"), "{config}");
     world.run(&["doctor"]).exits(0);
-    world.run(&["backup", "vuelos", "--reason", "daily"]).exits(0);
-    world.run(&["drill", "vuelos"]).exits(0).prints(&["vuelos: PASSED"]);
+    world
+        .run(&["backup", "vuelos", "--reason", "daily"])
+        .exits(0);
+    world
+        .run(&["drill", "vuelos"])
+        .exits(0)
+        .prints(&["vuelos: PASSED"]);
 }
