@@ -143,9 +143,13 @@ fn value_failures(expect: &Expectation, value: Option<&str>) -> Vec<String> {
     failures
 }
 
-/// The same text, or the same number: `5`, `5.0` and `5.00` are one.
+/// The same text, or the same number: `5`, `5.0` and `5.00` are one. So are PostgreSQL's `t` and `f` and the
+/// 1 and 0 that SQLite has for them.
 fn is_same(expected: &str, actual: &str) -> bool {
     let (expected, actual) = (expected.trim(), actual.trim());
+    if matches!((expected, actual), ("1" | "true", "t") | ("0" | "false", "f")) {
+        return true;
+    }
     if expected == actual {
         return true;
     }
@@ -281,5 +285,11 @@ mod tests {
         assert!(!is_same("9007199254740993", "9007199254740992"));
         assert!(is_same("007", "7"));
         assert!(!is_same("x", "y"));
+    }
+
+    #[test]
+    fn true_is_true_in_every_database() {
+        assert!(is_same("1", "t") && is_same("0", "f") && is_same("1", "1"));
+        assert!(!is_same("1", "f") && !is_same("0", "t"));
     }
 }

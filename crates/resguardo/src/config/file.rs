@@ -173,7 +173,7 @@ pub struct VaultFile {
     pub url: Option<Leaf<String>>,
     /// Further vaults that hold the same backups. Not supported yet: refused by name.
     pub copies: Option<Leaf<Vec<String>>>,
-    /// zstd level, 1 (fast) to 19 (small). Default: 3.
+    /// zstd level, 1 (fast) to 19 (small). Default: 1.
     pub compression_level: Option<Leaf<i32>>,
     /// The identity file that opens backups; only needed to read them. Default: the one in the keys folder.
     pub identity: Option<Leaf<String>>,
