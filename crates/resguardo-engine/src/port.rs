@@ -460,6 +460,13 @@ pub trait Target: Send {
     /// one that could not run is an error, never passed.
     fn check(&self, backup: &dyn BackupReader, run: Run<'_>) -> Vec<CheckResult>;
 
+    /// Looks for damage in the structure of what lies there, however long that takes; nothing where there is
+    /// no such check.
+    fn check_deeply(&self, run: Run<'_>) -> Vec<CheckResult> {
+        let _ = run;
+        Vec::new()
+    }
+
     /// Runs a script of statements (provisioning).
     ///
     /// # Errors
@@ -481,7 +488,22 @@ pub trait Target: Send {
     /// Variables for commands and applications that run against it: `DATABASE_URL`, ...
     fn environment(&self) -> Vec<(String, String)>;
 
-    /// Lets go of it: connections closed, servers stopped. The data stays where it is.
+    /// Variables of ours that could lead such a command elsewhere: it is run without them.
+    fn foreign_variables(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Keeps what was made for a sandbox: [`Target::close`] will leave it. Returns where it is and how to look at
+    /// it, where it is more than files in the site's folder.
+    ///
+    /// # Errors
+    /// If it cannot be kept.
+    fn keep(&mut self) -> Result<Option<String>, EngineError> {
+        Ok(None)
+    }
+
+    /// Lets go of it: connections closed, servers stopped. The data stays where it is, but for a sandbox's
+    /// outside of its site's folders that was not kept.
     ///
     /// # Errors
     /// If something of it may still be running.

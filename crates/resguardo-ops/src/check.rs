@@ -8,7 +8,7 @@ use resguardo_model::{CheckOutcome, CheckResult};
 
 use crate::context::Context;
 use crate::source::{CheckKind, CheckSpec, SourceSpec};
-use resguardo_engine::process::GroupLog;
+use resguardo_engine::process::{Command, GroupLog};
 
 mod application;
 mod command;
@@ -24,6 +24,16 @@ pub(crate) struct Restored<'a> {
     pub(crate) target: &'a dyn Target,
     pub(crate) spec: &'a SourceSpec,
     pub(crate) log: &'a dyn GroupLog,
+}
+
+impl Restored<'_> {
+    /// A command line, run in the source's folder: it finds the restored data, and nothing of ours that would
+    /// lead it elsewhere.
+    pub(crate) fn command(&self, line: &str) -> Command {
+        Command::shell(line, &self.spec.folder)
+            .without_variables(self.target.foreign_variables())
+            .with_variables(self.target.environment())
+    }
 }
 
 /// Runs all checks in their order; the applications that they serve are ended before this returns.

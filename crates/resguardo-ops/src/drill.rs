@@ -143,7 +143,7 @@ pub fn drill(ctx: &Context, request: &DrillRequest<'_>) -> Result<DrillDone, Ops
         phases.begin("destroy");
         // Asked to stop, we stop; whoever asked to keep the sandbox gets what there is of it.
         if let Some((sandbox, stage)) = sandbox {
-            let _ = put_away(sandbox, stage, request.keep);
+            let _ = put_away(sandbox, stage, request.keep, &mut rehearsal.notes);
         }
         phases.end();
         interrupted(ctx, &selected, run, &rehearsal, &phases, &error);
@@ -156,7 +156,7 @@ pub fn drill(ctx: &Context, request: &DrillRequest<'_>) -> Result<DrillDone, Ops
     let mut kept_at = None;
     phases.begin("destroy");
     if let Some((sandbox, stage)) = sandbox {
-        match put_away(sandbox, stage, keep) {
+        match put_away(sandbox, stage, keep, &mut rehearsal.notes) {
             Ok(folder) => kept_at = folder,
             Err(why) => {
                 let expected = "nothing of the sandbox is left";
@@ -187,8 +187,19 @@ fn can_be_read(ctx: &Context, origin: &Origin) -> Result<(), OpsError> {
 }
 
 /// Lets go of the target and destroys the sandbox, or keeps it.
-fn put_away(sandbox: Sandbox, stage: Option<Stage>, keep: bool) -> Result<Option<PathBuf>, String> {
-    let closed = stage.map_or(Ok(()), |stage| stage.target.close());
+fn put_away(
+    sandbox: Sandbox,
+    stage: Option<Stage>,
+    keep: bool,
+    notes: &mut Vec<String>,
+) -> Result<Option<PathBuf>, String> {
+    let closed = stage.map_or(Ok(()), |stage| {
+        let mut target = stage.target;
+        let kept = if keep { target.keep() } else { Ok(None) };
+        let closed = target.close();
+        notes.extend(kept?);
+        closed
+    });
     let gone = if keep {
         sandbox.keep().map(Some)
     } else {

@@ -145,14 +145,18 @@ impl Sandbox {
         self.folder.join("data")
     }
 
-    /// Leaves it where it is, for somebody to look at; returns the folder of the data.
+    /// Leaves it where it is, for somebody to look at; returns the folder of the data: the annex, if there is
+    /// one.
     ///
     /// # Errors
     /// If that cannot be written down; it is destroyed then.
     pub fn keep(mut self) -> Result<PathBuf, SandboxError> {
-        let data = self.data();
+        let mut data = self.data();
         if let Some(open) = &self.open {
             let mut open = open.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(annex) = &open.marker.annex {
+                data.clone_from(annex);
+            }
             open.marker.kept = true;
             open.write()
                 .map_err(failed("writing", &self.folder.join(MARKER)))?;

@@ -87,6 +87,8 @@ pub struct DrillSpec {
     pub migrate: Option<String>,
     /// Where the data is restored.
     pub sandbox: SandboxSpec,
+    /// Look for damage in the structure of what was restored too (PostgreSQL: `pg_amcheck`).
+    pub amcheck: bool,
     /// Keep the sandbox of a drill that did not pass.
     pub keep_failed: bool,
     /// Longest time for each script, and for the migration.
@@ -117,6 +119,7 @@ impl Default for DrillSpec {
             provision: Vec::new(),
             migrate: None,
             sandbox: SandboxSpec::default(),
+            amcheck: false,
             keep_failed: false,
             step_timeout: Duration::from_secs(600),
             ready_timeout: Duration::from_secs(60),

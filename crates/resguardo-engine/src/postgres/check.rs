@@ -5,6 +5,7 @@
 //! encoding, counted and digested. Equal digests mean that every row came back as it was. Meanwhile the
 //! structure is dumped again and compared with the backup's.
 
+mod amcheck;
 mod catalogs;
 mod differ;
 mod rows;
@@ -79,6 +80,11 @@ pub(super) fn all(
     });
     results.extend(others);
     results
+}
+
+/// Looks for damage in heaps and indexes, page by page.
+pub(super) fn deep(settings: &Settings, around: &Arc<Surroundings>, run: Run<'_>) -> CheckResult {
+    timed(run.clock, || amcheck::check(settings, around, run))
 }
 
 /// A check of a file that nobody took an inventory for.

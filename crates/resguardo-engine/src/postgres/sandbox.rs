@@ -221,6 +221,10 @@ impl Target for SandboxTarget {
         self.inner.check(backup, run)
     }
 
+    fn check_deeply(&self, run: Run<'_>) -> Vec<CheckResult> {
+        self.inner.check_deeply(run)
+    }
+
     fn execute(&self, script: &str, timeout: Duration, run: Run<'_>) -> Result<(), EngineError> {
         self.inner
             .execute(script, timeout, run)
@@ -241,6 +245,17 @@ impl Target for SandboxTarget {
 
     fn environment(&self) -> Vec<(String, String)> {
         self.inner.environment()
+    }
+
+    fn foreign_variables(&self) -> Vec<String> {
+        self.inner.foreign_variables()
+    }
+
+    fn keep(&mut self) -> Result<Option<String>, EngineError> {
+        match &mut self.place {
+            Place::Instance(cluster) => Ok(Some(cluster.how_to_start())),
+            Place::Database(temporary) => temporary.keep().map(Some),
+        }
     }
 
     fn close(self: Box<Self>) -> Result<(), EngineError> {

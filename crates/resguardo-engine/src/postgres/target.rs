@@ -82,6 +82,10 @@ impl Target for DatabaseTarget {
         check::all(&self.settings, &self.around, backup, run)
     }
 
+    fn check_deeply(&self, run: Run<'_>) -> Vec<CheckResult> {
+        vec![check::deep(&self.settings, &self.around, run)]
+    }
+
     fn execute(&self, script: &str, timeout: Duration, run: Run<'_>) -> Result<(), EngineError> {
         statement::execute(&self.settings, script, timeout, run)
     }
@@ -98,6 +102,10 @@ impl Target for DatabaseTarget {
 
     fn environment(&self) -> Vec<(String, String)> {
         statement::environment(&self.settings)
+    }
+
+    fn foreign_variables(&self) -> Vec<String> {
+        Settings::foreign_variables().map(str::to_owned).collect()
     }
 
     fn close(self: Box<Self>) -> Result<(), EngineError> {

@@ -1,10 +1,14 @@
 //! Drills: what comes back into a throwaway server passes every check, and each fault fails the one that is
 //! there for it.
 
+use resguardo_engine::contract::with_run;
+use resguardo_engine::port::{Engine as _, RestoreOptions};
 use resguardo_model::CheckOutcome;
 use resguardo_testkit::{PgServer, PgVersion};
 
-use crate::world::{Site, assert_all_pass, captured, checked, drilled, execute};
+use crate::world::{
+    Site, assert_all_pass, captured, checked, described, drilled, engine_with, execute,
+};
 
 const SHOP: &str = "
     create role owner_of_all; create role clerk in role owner_of_all;
@@ -106,4 +110,75 @@ fn every_fault_fails_the_check_that_is_there_for_it() {
         target.close().unwrap();
         assert!(!site.is_alive());
     }
+}
+
+#[test]
+fn corruption_is_found_where_the_extension_for_it_is_there() {
+    for version in PgVersion::all() {
+        let server = PgServer::start(version);
+        server.psql(
+            "postgres",
+            "create function turned(int) returns int immutable language sql as 'select $1';
+             create table t (a int); insert into t select generate_series(1, 1000);
+             create index on t (turned(a))",
+        );
+        let backup = captured(&server, "postgres");
+        drop(server);
+        let site = Site::new();
+        let target = drilled(version, &site, &backup);
+        let deep = || with_run(|run| target.check_deeply(run)).remove(0);
+        let untouched = deep();
+        if !version.has_contrib() {
+            assert_eq!(untouched.outcome, CheckOutcome::Error, "{untouched:#?}");
+            assert!(untouched.detail.contains("amcheck"), "{untouched:#?}");
+            continue;
+        }
+        assert_eq!(untouched.outcome, CheckOutcome::Passed, "{untouched:#?}");
+        // The index is not what its expression says any more.
+        execute(
+            &*target,
+            "create or replace function turned(int) returns int immutable language sql as 'select -$1'",
+        );
+        let result = deep();
+        assert_eq!(result.outcome, CheckOutcome::Failed, "{result:#?}");
+        assert!(result.detail.contains("t_turned_idx"), "{result:#?}");
+    }
+}
+
+#[test]
+fn a_backup_of_an_older_major_is_compared_by_what_both_know() {
+    let server = PgServer::start(PgVersion::V15);
+    server.create_database("shop", "");
+    server.psql("shop", SHOP);
+    let backup = captured(&server, "shop");
+    let site = Site::new();
+    let facts = backup.facts.as_ref();
+    // Only the newer one is installed.
+    let engine = engine_with(vec![PgVersion::V18.bin_dir()]);
+    drop(server);
+    let mut older = facts.unwrap().clone();
+    older.server_version = "17.1".to_owned();
+    let target = with_run(|run| engine.open_sandbox(&site, Some(&older), run)).unwrap();
+    let restored = with_run(|run| target.restore(&backup, &RestoreOptions::default(), run));
+    let restored = restored.unwrap_or_else(|error| panic!("{}", described(&error)));
+    assert!(
+        restored
+            .notes
+            .iter()
+            .any(|note| note.contains("PostgreSQL 18")),
+        "{restored:?}"
+    );
+    assert_all_pass(&*target, &backup, "15 in 18");
+    execute(&*target, "drop index shop.by_name");
+    let results = checked(&*target, &backup);
+    let schema = results
+        .iter()
+        .find(|result| result.name == "schema")
+        .unwrap();
+    assert_eq!(schema.outcome, CheckOutcome::Failed);
+    assert!(
+        schema.actual.contains("INDEX shop.by_name is missing"),
+        "{schema:#?}"
+    );
+    assert!(schema.detail.contains("not compared"), "{schema:#?}");
 }

@@ -190,6 +190,40 @@ fn a_database_on_a_named_server_is_dropped_when_it_is_closed_whoever_is_connecte
 }
 
 #[test]
+fn one_that_is_kept_stays() {
+    let server = PgServer::start(PgVersion::V15);
+    let site = Site::on(&server.url("postgres"));
+    let mut target = open(PgVersion::V15, &site, None);
+    let kept = target.keep().unwrap().unwrap();
+    assert!(kept.contains("drop database \"resguardo_drill_"), "{kept}");
+    target.close().unwrap();
+    drop(open(
+        PgVersion::V15,
+        &Site::on(&server.url("postgres")),
+        None,
+    ));
+    let left = "select count(*) from pg_database where datname like 'resguardo_drill_%'";
+    assert_eq!(server.psql("postgres", left), "1");
+
+    let site = Site::new();
+    let mut target = open(PgVersion::V15, &site, None);
+    let kept = target.keep().unwrap().unwrap();
+    target.close().unwrap();
+    assert!(!site.is_alive());
+    let data = kept
+        .split(" -D ")
+        .nth(1)
+        .unwrap()
+        .split(' ')
+        .next()
+        .unwrap();
+    assert!(
+        std::path::Path::new(data).join("PG_VERSION").exists(),
+        "{kept}"
+    );
+}
+
+#[test]
 fn what_a_dead_drill_left_on_a_named_server_is_dropped_by_the_next_and_nothing_else() {
     let server = PgServer::start(PgVersion::V15);
     let comment =

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::Restored;
 use crate::run::described;
-use resguardo_engine::process::{Command, Process};
+use resguardo_engine::process::Process;
 
 /// How often a port is tried.
 const POLL: Duration = Duration::from_millis(25);
@@ -58,9 +58,9 @@ impl<'a> Applications<'a> {
 
 fn start(restored: &Restored<'_>, line: &str) -> Result<Application, String> {
     let port = free_port().map_err(|error| format!("no port is free: {error}"))?;
-    let mut variables = restored.target.environment();
-    variables.push(("PORT".to_owned(), port.to_string()));
-    let command = Command::shell(line, &restored.spec.folder).with_variables(variables);
+    let command = restored
+        .command(line)
+        .with_variables([("PORT".to_owned(), port.to_string())]);
     let process = Process::start(&command, restored.log).map_err(|error| described(&error))?;
     let mut application = Application { process, port };
     match wait_until_ready(restored, &application) {

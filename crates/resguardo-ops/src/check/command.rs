@@ -5,7 +5,7 @@ use resguardo_model::{CheckOutcome, CheckResult};
 use super::Restored;
 use crate::run::described;
 use crate::source::CheckSpec;
-use resguardo_engine::process::{self, Command, ProcessError};
+use resguardo_engine::process::{self, ProcessError};
 
 /// Exit codes by which the shell says that it could not run the command.
 const NOT_EXECUTABLE: i32 = 126;
@@ -18,8 +18,7 @@ pub(super) fn run(
     exit_code: i32,
 ) -> CheckResult {
     let expected = format!("exit code {exit_code}");
-    let command =
-        Command::shell(line, &restored.spec.folder).with_variables(restored.target.environment());
+    let command = restored.command(line);
     let cancel = &restored.ctx.cancel;
     match process::run(&command, check.timeout, cancel, restored.log) {
         Ok(ended) => {

@@ -20,7 +20,7 @@ use crate::receipt;
 use crate::run::described;
 use crate::sandbox::Sandbox;
 use crate::source::SourceSpec;
-use resguardo_engine::process::{self, Command};
+use resguardo_engine::process;
 
 /// What is restored and still open.
 pub(super) struct Stage {
@@ -137,6 +137,9 @@ impl<'a> Rehearsal<'a> {
                 phases.begin("compare");
                 // The content as it came back, before provisioning and migrations change it.
                 self.checks.extend(target.check(&*reader, self.ctx.run()));
+                if self.selected.spec.is_some_and(|spec| spec.drill.amcheck) {
+                    self.checks.extend(target.check_deeply(self.ctx.run()));
+                }
                 return Some(Stage { target });
             }
             // What is stored is not what was backed up: that is a failed check. Anything else is an
@@ -240,8 +243,7 @@ impl<'a> Rehearsal<'a> {
             return Ok(());
         };
         phases.begin("migrate");
-        let command =
-            Command::shell(line, &spec.folder).with_variables(restored.target.environment());
+        let command = restored.command(line);
         let expected = "exit code 0";
         let result = check::timed(|| {
             let timeout = spec.drill.step_timeout;

@@ -44,6 +44,7 @@ impl Resolver<'_> {
             provision: provision.into_iter().map(PathBuf::from).collect(),
             migrate: self.optional(&key("migrate"), file.migrate.as_ref()),
             sandbox: self.sandbox(&prefix, engine, file, pending),
+            amcheck: self.amcheck(&prefix, engine, file),
             keep_failed: self.with_default(&key("keep_failed"), file.keep_failed.as_ref(), false),
             step_timeout,
             ready_timeout: self.length(
@@ -52,6 +53,13 @@ impl Resolver<'_> {
                 defaults.ready_timeout.as_secs(),
             ),
         }
+    }
+
+    fn amcheck(&mut self, prefix: &str, engine: EngineKind, file: &SourceDrillFile) -> bool {
+        if let Some(leaf) = &file.amcheck {
+            self.belongs_to_postgres(engine, "amcheck", leaf);
+        }
+        self.with_default(&format!("{prefix}.amcheck"), file.amcheck.as_ref(), false)
     }
 
     fn sandbox(

@@ -284,6 +284,8 @@ pub struct SourceDrillFile {
     /// postgres, sandbox = "database": the server, postgresql://USER@HOST:PORT/DATABASE, by a role that
     /// may make databases. `${VAR}`, file:PATH or cmd:COMMAND keep a password out of this file.
     pub server: Option<Leaf<String>>,
+    /// postgres: look for corruption in what was restored by pg_amcheck too. Default: false.
+    pub amcheck: Option<Leaf<bool>>,
     /// postgres, sandbox = "database": allow a server that is the source's own. Default: false.
     pub same_server: Option<Leaf<bool>>,
     /// Longest time for one provisioning file, and for the migration. Default: 10m.

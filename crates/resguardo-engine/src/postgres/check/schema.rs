@@ -30,11 +30,11 @@ pub(super) fn check(asked: &Asked<'_>) -> CheckResult {
             return Ok(CheckResult::compare(NAME, &*expected, &*expected));
         }
         let backed_up = backed_up(asked, inventory)?;
-        let differ = backed_up.difference(&actual);
         Ok(if same_major {
+            let differ = backed_up.difference(&actual);
             failed(&expected, &actual.digest().to_string(), &differ)
         } else {
-            by_name(inventory, major, &backed_up, &differ)
+            by_name(inventory, major, backed_up, actual)
         })
     });
     compared.unwrap_or_else(|error| CheckResult::error(NAME, expected, in_full(&error)))
@@ -47,17 +47,12 @@ fn failed(expected: &str, actual: &str, differ: &[String]) -> CheckResult {
 }
 
 /// Another major words the same structure otherwise: then every object must be there, by type and name.
-fn by_name(
-    inventory: &Inventory,
-    major: u32,
-    backed_up: &Normal,
-    differ: &[String],
-) -> CheckResult {
-    let named: Vec<String> = differ
-        .iter()
-        .filter(|told| !told.ends_with(DIFFERS))
-        .cloned()
-        .collect();
+fn by_name(inventory: &Inventory, major: u32, backed_up: Normal, actual: Normal) -> CheckResult {
+    // What a large object is in a dump differs between majors; they have a check of their own.
+    let keep = |key: &str| !key.starts_with("BLOB");
+    let (backed_up, actual) = (backed_up.filtered(keep), actual.filtered(keep));
+    let mut named = backed_up.difference(&actual);
+    named.retain(|told| !told.ends_with(DIFFERS));
     let expected = format!("{} objects by type and name", backed_up.len());
     let mut result = if named.is_empty() {
         CheckResult::compare(NAME, &*expected, &*expected)

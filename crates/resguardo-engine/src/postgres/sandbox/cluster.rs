@@ -29,6 +29,7 @@ pub(super) struct Cluster {
     process: Process,
     socket: socket::Folder,
     data: PathBuf,
+    program: PathBuf,
 }
 
 impl Cluster {
@@ -69,6 +70,7 @@ impl Cluster {
             process,
             socket,
             data,
+            program: tools.program("postgres"),
         })
     }
 
@@ -81,6 +83,17 @@ impl Cluster {
     /// Where its data lies.
     pub(super) fn data(&self) -> &Path {
         &self.data
+    }
+
+    /// The command that starts it again, once it is stopped and kept.
+    pub(super) fn how_to_start(&self) -> String {
+        let data = self.data.display();
+        let folder = self.data.parent().unwrap_or(&self.data).display();
+        format!(
+            "the server is kept; its owner starts it by: {} -D {data} -k {folder} -c listen_addresses= \
+             and connects by: psql -h {folder} -U {SUPERUSER}",
+            self.program.display()
+        )
     }
 
     /// What it has said last, if it has ended: a lost connection is then explained by it.

@@ -81,6 +81,23 @@ impl Temporary {
         &self.settings
     }
 
+    /// Leaves it where it is: nobody drops it any more. Returns how to drop it.
+    ///
+    /// # Errors
+    /// What the server said.
+    pub(super) fn keep(&mut self) -> Result<String, EngineError> {
+        let session = Session::connect(&self.maintenance, LIMITS, &CancelToken::new())?;
+        let database = name::identifier(self.settings.database());
+        session.batch(&format!("comment on database {database} is null"))?;
+        let kept = format!(
+            "{} is kept; to drop it: drop database {database}",
+            self.settings.describe()
+        );
+        self.holder = None;
+        self.settings = self.maintenance.clone();
+        Ok(kept)
+    }
+
     /// Marks those of `names` that were not there before: they are this drill's.
     ///
     /// # Errors
@@ -116,7 +133,8 @@ impl Temporary {
     }
 
     fn remove(&mut self) -> Result<(), EngineError> {
-        if self.settings.database() == self.maintenance.database() {
+        // Kept, or dropped already.
+        if self.settings == self.maintenance {
             return Ok(());
         }
         self.holder = None;
