@@ -147,7 +147,10 @@ fn value_failures(expect: &Expectation, value: Option<&str>) -> Vec<String> {
 /// 1 and 0 that SQLite has for them.
 fn is_same(expected: &str, actual: &str) -> bool {
     let (expected, actual) = (expected.trim(), actual.trim());
-    if matches!((expected, actual), ("1" | "true", "t") | ("0" | "false", "f")) {
+    if matches!(
+        (expected, actual),
+        ("1" | "true", "t") | ("0" | "false", "f")
+    ) {
         return true;
     }
     if expected == actual {

@@ -22,6 +22,7 @@ mod full_disk;
 mod help;
 mod init;
 mod list;
+mod orphans;
 mod receipts;
 mod restore;
 mod s3;
