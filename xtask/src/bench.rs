@@ -7,6 +7,7 @@
 
 mod contest;
 mod listing;
+mod logical;
 mod machine;
 mod measure;
 mod memory;
@@ -15,6 +16,7 @@ mod plan;
 mod postgres;
 mod product;
 mod scratch;
+mod server;
 mod shop;
 mod sqlite;
 
@@ -25,7 +27,7 @@ use plan::{Part, Plan};
 use product::Product;
 use scratch::Scratch;
 
-pub(crate) const USAGE: &str = "bench [pg|sqlite|memory|list|all] [--runs N] [--size small] [--built] [--no-install]\n                                            \
+pub(crate) const USAGE: &str = "bench [pg|logical|sqlite|memory|list|all] [--runs N] [--size small] [--built] [--no-install]\n                                            \
     speed, bytes and memory against the peers, into docs/benchmarks.md";
 
 pub(crate) fn run(words: &[String]) -> Result<(), Failure> {
@@ -46,6 +48,7 @@ pub(crate) fn run(words: &[String]) -> Result<(), Failure> {
     for part in &plan.parts {
         let figures = match part {
             Part::Postgres => postgres::run(&plan, &product, &scratch),
+            Part::Logical => logical::run(&plan, &product, &scratch),
             Part::Sqlite => sqlite::run(&plan, &product, &scratch),
             Part::Memory => memory::run(&plan, &product, &scratch),
             Part::List => listing::run(&plan, &product, &scratch),

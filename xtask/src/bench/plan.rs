@@ -7,6 +7,8 @@ use crate::failure::Failure;
 pub(super) enum Part {
     /// PostgreSQL's files through the vault, against pgBackRest.
     Postgres,
+    /// A PostgreSQL database, against `pg_dump` and `pg_restore`.
+    Logical,
     /// A SQLite database, against `.backup` with zstd and age, and with restic.
     Sqlite,
     /// Peak memory of the commands.
@@ -16,12 +18,19 @@ pub(super) enum Part {
 }
 
 impl Part {
-    pub(super) const ALL: [Self; 4] = [Self::Postgres, Self::Sqlite, Self::Memory, Self::List];
+    pub(super) const ALL: [Self; 5] = [
+        Self::Postgres,
+        Self::Logical,
+        Self::Sqlite,
+        Self::Memory,
+        Self::List,
+    ];
 
     /// The word on the command line.
     pub(super) fn word(self) -> &'static str {
         match self {
             Self::Postgres => "pg",
+            Self::Logical => "logical",
             Self::Sqlite => "sqlite",
             Self::Memory => "memory",
             Self::List => "list",
@@ -109,7 +118,7 @@ mod tests {
     #[test]
     fn without_words_everything_is_measured_three_times() {
         let plan = parse("").expect("nothing to refuse");
-        assert_eq!((plan.parts.len(), plan.runs, plan.size), (4, 3, Size::Full));
+        assert_eq!((plan.parts.len(), plan.runs, plan.size), (5, 3, Size::Full));
     }
 
     #[test]

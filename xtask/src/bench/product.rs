@@ -105,12 +105,26 @@ impl Place {
         command
     }
 
-    /// `resguardo init` for one database.
+    /// `resguardo init` for one SQLite database.
     pub(super) fn init(&self, database: &Path) -> Command {
-        let source = format!("shop={}", database.display());
+        self.init_for(&database.display().to_string())
+    }
+
+    /// `resguardo init` for the source at this URL or path, which it calls `shop`.
+    pub(super) fn init_for(&self, url: &str) -> Command {
+        let source = format!("shop={url}");
         self.command(&[
             "init", "--vault", "./vault", "--source", &source, "--yes", "--quiet",
         ])
+    }
+
+    /// What `init` makes beside the vault.
+    pub(super) fn leftovers(&self) -> Vec<PathBuf> {
+        let mut made = ["resguardo.toml", "recovery-kit.md"]
+            .map(|name| self.folder.join(name))
+            .to_vec();
+        made.push(self.home());
+        made
     }
 
     /// The folder of the keys that `init` made.
