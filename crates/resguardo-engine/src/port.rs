@@ -485,6 +485,27 @@ pub trait Target: Send {
         run: Run<'_>,
     ) -> Result<Rows, EngineError>;
 
+    /// Closes the place to everybody but us, until [`Target::end_maintenance`]: others are shut out, and
+    /// whoever is in is put out. What is closed stays closed if this process dies; beginning again is no
+    /// error. On an error the place is as open as it was.
+    ///
+    /// # Errors
+    /// If this user may not do that.
+    fn begin_maintenance(&self, run: Run<'_>) -> Result<Maintenance, EngineError> {
+        let _ = run;
+        Ok(Maintenance::default())
+    }
+
+    /// Opens the place as far as it was open before [`Target::begin_maintenance`], by whichever process
+    /// that was called.
+    ///
+    /// # Errors
+    /// If it may still be closed.
+    fn end_maintenance(&self, run: Run<'_>) -> Result<(), EngineError> {
+        let _ = run;
+        Ok(())
+    }
+
     /// Variables for commands and applications that run against it: `DATABASE_URL`, ...
     fn environment(&self) -> Vec<(String, String)>;
 
@@ -508,6 +529,15 @@ pub trait Target: Send {
     /// # Errors
     /// If something of it may still be running.
     fn close(self: Box<Self>) -> Result<(), EngineError>;
+}
+
+/// How a place was closed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Maintenance {
+    /// What a person should know: whom it could not shut out.
+    pub notes: Vec<String>,
+    /// What opens it again where we cannot: a statement or command.
+    pub reopen: String,
 }
 
 /// The answer to a query.

@@ -149,6 +149,33 @@ pub enum OpsError {
         #[source]
         source: Box<OpsError>,
     },
+    /// What was to be done around a restore stopped.
+    #[error(
+        "{place}: {step}: {why}; done before it: {}; not done: {}",
+        listed(done),
+        listed(not_done)
+    )]
+    Stopped {
+        /// The target.
+        place: String,
+        /// The step that failed.
+        step: String,
+        /// How it ended.
+        why: String,
+        /// What it said, which is for nobody but whoever runs it: it may hold a secret.
+        said: String,
+        /// The steps before it, in their order.
+        done: Vec<String>,
+        /// The steps after it, in their order.
+        not_done: Vec<String>,
+        /// What opens the target again, if it is closed for maintenance.
+        reopen: Option<String>,
+        /// Data was restored or migrated and is not as it has to be.
+        data: bool,
+        /// The cause, where it is one of ours.
+        #[source]
+        source: Option<Box<OpsError>>,
+    },
     /// An engine failed at the target of a restore.
     #[error("{operation}")]
     Target {
@@ -271,9 +298,24 @@ impl OpsError {
                 _ => ErrorKind::Refused,
             },
             Self::Restore { source, .. } => source.kind(),
+            Self::Stopped {
+                source: Some(source),
+                ..
+            } => source.kind(),
+            Self::Stopped { data: true, .. } => ErrorKind::Findings,
+            Self::Stopped { data: false, .. } => ErrorKind::User,
             Self::Engine { source, .. } | Self::Target { source, .. } => engine_kind(source),
             Self::Vault { source, .. } => vault_kind(source),
             Self::Cancelled(_) => ErrorKind::Interrupted,
+        }
+    }
+
+    /// What a command said that failed: shown to whoever ran it, and kept nowhere.
+    #[must_use]
+    pub fn said(&self) -> Option<&str> {
+        match self {
+            Self::Stopped { said, .. } if !said.is_empty() => Some(said),
+            _ => None,
         }
     }
 
@@ -309,6 +351,9 @@ impl OpsError {
                 EngineKind::Sqlite => "name a file: --to restored.db",
             },
             Self::Restore { source, .. } => return source.hint(),
+            Self::Stopped { reopen, source, .. } => {
+                return stopped_hint(reopen.as_deref(), source.as_deref());
+            }
             Self::Target {
                 limits_of, source, ..
             } => return target_hint(source, limits_of.as_ref()),
@@ -323,6 +368,29 @@ impl OpsError {
             Self::Io { .. } | Self::Cancelled(_) => return None,
         };
         some(hint)
+    }
+}
+
+fn listed(steps: &[String]) -> String {
+    if steps.is_empty() {
+        "nothing".to_owned()
+    } else {
+        steps.join(", ")
+    }
+}
+
+fn stopped_hint(reopen: Option<&str>, source: Option<&OpsError>) -> Option<String> {
+    let hint = source.and_then(OpsError::hint);
+    match (hint, reopen) {
+        (hint, None) => hint.or_else(|| {
+            some("put that right and run the same command again, or do what is left yourself")
+        }),
+        (None, Some(reopen)) => Some(format!(
+            "put that right and run the same command again; to let the application in as it is: {reopen}"
+        )),
+        (Some(hint), Some(reopen)) => Some(format!(
+            "{hint}; to let the application in as it is: {reopen}"
+        )),
     }
 }
 

@@ -1,7 +1,11 @@
 //! `restore`: a backup or a file into a target, without ever losing what is there by accident.
 
+use std::time::Instant;
+
 use jiff::Timestamp;
-use resguardo_engine::port::{Location, RestoreOptions, Restored, Target, TargetState};
+use resguardo_engine::port::{
+    BackupReader, Location, RestoreOptions, Restored, Target, TargetState,
+};
 use resguardo_model::receipt::{Subject, Verb};
 use resguardo_model::{BackupId, EngineKind, Reason, RunId, SourceName};
 
@@ -15,8 +19,11 @@ use crate::recover;
 use crate::run::{self, OpenRun};
 use crate::source::SourceSpec;
 
+mod around;
 mod outcome;
 
+use around::Around;
+pub use around::{Hooks, StepDone};
 use outcome::Outcome;
 
 /// What is asked of a restore.
@@ -36,6 +43,8 @@ pub struct RestoreRequest<'a> {
     pub confirmation: Option<String>,
     /// Take a backup of what is there first (reason `safety`).
     pub safety_backup: bool,
+    /// Whether what the source has to be done around a restore is done.
+    pub hooks: Hooks,
 }
 
 /// What lies at a target, to be shown before its name is asked for.
@@ -72,6 +81,8 @@ pub struct RestoreDone {
     pub seconds: f64,
     /// The safety backup of what was there.
     pub safety_backup: Option<BackupDone>,
+    /// What was done around it, and the restore among it; empty where nothing is configured.
+    pub steps: Vec<StepDone>,
     /// Key of the receipt in the vault; `None` without a write key or a source.
     pub receipt: Option<String>,
     /// What a person should know.
@@ -155,42 +166,34 @@ fn attempt(
         .open_target(to)
         .map_err(OpsError::target(format!("opening {to}"), None))?;
     let found = look_at(&*target, selected.kind(), request.sources)?;
-    let occupied = matches!(found.state, TargetState::Occupied { .. });
     if let TargetState::Occupied { name, contents } = &found.state {
         allow(request, &found, name, contents)?;
     }
-    let safety_backup = if occupied && request.safety_backup {
-        Some(keep_safe(ctx, request, &selected, &found)?)
-    } else {
-        None
-    };
-    ctx.cancel.check()?;
-    ctx.progress.phase("restore");
-    let limits = limits(&selected, &found, request);
-    let options = RestoreOptions {
-        durable: true,
-        lock_timeout: limits.map(|spec| spec.lock_timeout),
-        silence_timeout: limits.map(|spec| spec.silence_timeout),
-        jobs: request.options.jobs.or(limits.and_then(|spec| spec.jobs)),
-        ..request.options.clone()
-    };
-    let outcome = Outcome {
+    let mut around = Around::new(ctx, request, &selected, &found, &*target);
+    let mut outcome = Outcome {
         selected: &selected,
         taken_at: selected.taken_at().or(reader.taken_at()),
         found: &found,
         request,
-        safety_backup,
+        safety_backup: None,
+        steps: Vec::new(),
     };
-    match target.restore(&*reader, &options, ctx.run()) {
+    let ended = carry_out(ctx, &*target, &*reader, &mut around, &mut outcome);
+    let (begun, steps) = (around.has_begun(), around.steps().to_vec());
+    let notes = std::mem::take(&mut around.notes);
+    outcome.steps = steps;
+    match ended {
         Ok(mut restored) => {
+            restored.notes.extend(notes);
             if let Err(error) = target.close() {
                 restored.notes.push(run::described(&error));
             }
             let subject = outcome.subject(Some(&*reader));
             Ok(succeeded(ctx, run, outcome, subject, restored))
         }
+        // Nothing was done: there is nothing that a receipt could prove.
+        Err(error) if !begun && !matches!(error, OpsError::Restore { .. }) => Err(error),
         Err(error) => {
-            let error = outcome.failed(error);
             let details = outcome.details(&[("error", value(run::described(&error)))]);
             let word = run::state_of(&error).as_str();
             let subject = outcome.subject(None);
@@ -200,6 +203,44 @@ fn attempt(
             Err(error)
         }
     }
+}
+
+/// Everything that changes something, in its order.
+fn carry_out(
+    ctx: &Context,
+    target: &dyn Target,
+    reader: &dyn BackupReader,
+    around: &mut Around<'_>,
+    outcome: &mut Outcome<'_>,
+) -> Result<Restored, OpsError> {
+    let (request, selected, found) = (outcome.request, outcome.selected, outcome.found);
+    let occupied = matches!(found.state, TargetState::Occupied { .. });
+    around.before()?;
+    if occupied && request.safety_backup {
+        let taken = around.during(|| keep_safe(ctx, request, selected, found))?;
+        outcome.safety_backup = Some(taken);
+    }
+    ctx.cancel.check()?;
+    around.close()?;
+    ctx.progress.phase("restore");
+    let limits = limits(selected, found, request);
+    let options = RestoreOptions {
+        durable: true,
+        lock_timeout: limits.map(|spec| spec.lock_timeout),
+        silence_timeout: limits.map(|spec| spec.silence_timeout),
+        jobs: request.options.jobs.or(limits.and_then(|spec| spec.jobs)),
+        ..request.options.clone()
+    };
+    let begun = Instant::now();
+    let restored = target
+        .restore(reader, &options, ctx.run())
+        .map_err(|error| {
+            let words = around.gave_up(&error, begun.elapsed().as_secs_f64());
+            outcome.failed(error, &words)
+        })?;
+    around.restored(begun.elapsed().as_secs_f64());
+    around.after()?;
+    Ok(restored)
 }
 
 fn succeeded(
@@ -228,6 +269,7 @@ fn succeeded(
         bytes: restored.bytes,
         seconds: run.seconds(),
         safety_backup: outcome.safety_backup,
+        steps: outcome.steps,
         receipt,
         notes,
     }

@@ -35,6 +35,8 @@ pub struct SourceSpec {
     pub jobs: Option<usize>,
     /// How it is drilled.
     pub drill: DrillSpec,
+    /// What is done around a restore into it.
+    pub restore: RestoreSpec,
     /// Its own checks, in the order in which they run.
     pub checks: Vec<CheckSpec>,
     /// Working directory of commands, and what relative paths are relative to: the config's folder.
@@ -59,6 +61,7 @@ impl SourceSpec {
             silence_timeout: SILENCE_TIMEOUT,
             jobs: None,
             drill: DrillSpec::default(),
+            restore: RestoreSpec::default(),
             checks: Vec::new(),
             folder: PathBuf::from("."),
             config_sha256: None,
@@ -123,6 +126,42 @@ impl Default for DrillSpec {
             keep_failed: false,
             step_timeout: Duration::from_secs(600),
             ready_timeout: Duration::from_secs(60),
+        }
+    }
+}
+
+/// What is done around a restore into a source, in the order of these fields: the commands before, then
+/// the safety backup, maintenance, the restore itself, scripts, migration and checks, the end of
+/// maintenance, and the commands after.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RestoreSpec {
+    /// Shell commands that end what uses it: `pm2 stop api`.
+    pub before: Vec<String>,
+    /// Close it to everybody else while it is restored.
+    pub maintenance: bool,
+    /// SQL scripts that are run on the restored data; relative to the source's folder.
+    pub provision: Vec<PathBuf>,
+    /// A shell command that migrates the restored data to the application's present version.
+    pub migrate: Option<String>,
+    /// Run the source's own checks.
+    pub checks: bool,
+    /// Shell commands that start what uses it.
+    pub after: Vec<String>,
+    /// Longest time for each command and script.
+    pub step_timeout: Duration,
+}
+
+impl Default for RestoreSpec {
+    /// Nothing; ten minutes a step.
+    fn default() -> Self {
+        Self {
+            before: Vec::new(),
+            maintenance: false,
+            provision: Vec::new(),
+            migrate: None,
+            checks: false,
+            after: Vec::new(),
+            step_timeout: Duration::from_secs(600),
         }
     }
 }

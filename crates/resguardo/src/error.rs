@@ -152,10 +152,14 @@ fn causes_of(error: &dyn Error) -> Vec<String> {
 
 impl From<OpsError> for Failure {
     fn from(error: OpsError) -> Self {
-        Self {
+        let mut failure = Self {
             hint: error.hint(),
             ..Self::of(error.kind().into(), &error)
+        };
+        if let Some(said) = error.said() {
+            failure.causes.push(format!("it said: {said}"));
         }
+        failure
     }
 }
 

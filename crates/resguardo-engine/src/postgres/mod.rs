@@ -13,6 +13,7 @@ mod export;
 mod failure;
 mod identity;
 mod inventory;
+mod maintenance;
 mod meta;
 mod name;
 mod normal;

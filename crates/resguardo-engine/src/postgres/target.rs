@@ -7,10 +7,10 @@ use resguardo_model::{CancelToken, CheckResult};
 
 use super::session::{Limits, Session};
 use super::settings::Settings;
-use super::{Surroundings, check, contents, identity, restore, statement};
+use super::{Surroundings, check, contents, identity, maintenance, restore, statement};
 use crate::port::{
-    BackupReader, EngineError, Location, RestoreOptions, Restored, Rows, Run, SILENCE_TIMEOUT,
-    Target, TargetState,
+    BackupReader, EngineError, Location, Maintenance, RestoreOptions, Restored, Rows, Run,
+    SILENCE_TIMEOUT, Target, TargetState,
 };
 
 /// Longest wait for a lock of somebody else's, where nobody says another.
@@ -98,6 +98,14 @@ impl Target for DatabaseTarget {
         run: Run<'_>,
     ) -> Result<Rows, EngineError> {
         statement::ask(&self.settings, sql, rows_max, timeout, run)
+    }
+
+    fn begin_maintenance(&self, run: Run<'_>) -> Result<Maintenance, EngineError> {
+        maintenance::begin(&self.settings, run)
+    }
+
+    fn end_maintenance(&self, run: Run<'_>) -> Result<(), EngineError> {
+        maintenance::end(&self.settings, run)
     }
 
     fn environment(&self) -> Vec<(String, String)> {

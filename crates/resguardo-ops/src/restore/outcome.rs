@@ -7,7 +7,7 @@ use resguardo_engine::port::{BackupReader, EngineError, RestorePart, TargetState
 use resguardo_model::receipt::Subject;
 use serde_json::Value;
 
-use super::{Inspection, RestoreRequest};
+use super::{Inspection, RestoreRequest, StepDone};
 use crate::backup::BackupDone;
 use crate::context::Context;
 use crate::error::OpsError;
@@ -23,10 +23,13 @@ pub(super) struct Outcome<'a> {
     pub(super) found: &'a Inspection,
     pub(super) request: &'a RestoreRequest<'a>,
     pub(super) safety_backup: Option<BackupDone>,
+    /// What was done around it, and what was not.
+    pub(super) steps: Vec<StepDone>,
 }
 
 impl Outcome<'_> {
-    pub(super) fn failed(&self, error: EngineError) -> OpsError {
+    /// What became of the restore; `around` are words about what was done around it.
+    pub(super) fn failed(&self, error: EngineError, around: &str) -> OpsError {
         let place = self.found.place.clone();
         let mut state = match (&error, &self.found.state) {
             (EngineError::TargetTouched { .. }, _) => "it was touched".to_owned(),
@@ -36,6 +39,7 @@ impl Outcome<'_> {
         if let Some(safety) = &self.safety_backup {
             state.push_str(&format!("; its safety backup is {}", safety.id));
         }
+        state.push_str(around);
         let doing = format!("writing {place}");
         OpsError::Restore {
             backup: self.selected.describe(),
@@ -83,6 +87,7 @@ impl Outcome<'_> {
             ("no_owner", value(self.request.options.no_owner)),
             ("no_acl", value(self.request.options.no_acl)),
             ("safety_backup", value(safety)),
+            ("steps", value(&self.steps)),
         ];
         details.extend_from_slice(more);
         let owned = details

@@ -7,7 +7,7 @@ use resguardo_engine::port::RestoreOptions;
 use resguardo_engine::process::ProcessMark;
 use resguardo_model::EngineKind;
 use resguardo_ops::catalog::RunState;
-use resguardo_ops::restore::{self, RestoreRequest};
+use resguardo_ops::restore::{self, Hooks, RestoreRequest};
 use resguardo_ops::source::HttpCheck;
 use resguardo_ops::{CheckKind, Context, ErrorKind, SourceSpec, receipts};
 
@@ -158,6 +158,7 @@ fn a_restore_leaves_the_target_as_it_was() {
             options: RestoreOptions::default(),
             confirmation: None,
             safety_backup: true,
+            hooks: Hooks::default(),
         };
         let error = restore::restore(&ctx, &request).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Interrupted, "{phase}: {error}");

@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 use resguardo_engine::port::{Location, RestoreOptions};
 use resguardo_model::{Clock as _, EngineKind};
 use resguardo_ops::refer::resolve;
-use resguardo_ops::restore::{RestoreRequest, restore};
+use resguardo_ops::restore::{Hooks, RestoreRequest, restore};
 use resguardo_ops::{Context, ErrorKind, OpsError, Origin, Reference, list};
 use resguardo_store::{Condition, Store as _};
 
@@ -113,6 +113,7 @@ fn a_stranger_s_backup_is_never_the_newest_and_is_refused_by_its_id() {
         options: RestoreOptions::default(),
         confirmation: None,
         safety_backup: true,
+        hooks: Hooks::default(),
     };
     let error = restore(&ctx, &request).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
@@ -186,6 +187,7 @@ fn told(world: &World) -> (Vec<String>, Vec<String>) {
         options: RestoreOptions::default(),
         confirmation: None,
         safety_backup: true,
+        hooks: Hooks::default(),
     };
     restore(&ctx, &request).unwrap();
     (of_drill, watcher.notes())

@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 use resguardo_engine::port::{Location, RestoreOptions, TargetState};
 use resguardo_model::EngineKind;
 use resguardo_model::receipt::Verb;
-use resguardo_ops::restore::{self, RestoreDone, RestoreRequest};
+use resguardo_ops::restore::{self, Hooks, RestoreDone, RestoreRequest};
 use resguardo_ops::{Context, ErrorKind, OpsError, Origin, SourceSpec, backup, list, receipts};
 use resguardo_store::{Condition, Store};
 use rusqlite::Connection;
@@ -38,6 +38,7 @@ fn request<'a>(sources: &'a [SourceSpec], to: &Path, how: &Try<'_>) -> RestoreRe
         },
         confirmation: how.name.map(ToOwned::to_owned),
         safety_backup: how.safety,
+        hooks: Hooks::default(),
     }
 }
 

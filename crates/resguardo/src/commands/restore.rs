@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
+use clap::ValueEnum;
 use resguardo_engine::port::{Location, RestoreOptions, RestorePart, TargetState};
 use resguardo_model::size::ByteSize;
 use resguardo_model::{EngineKind, SourceName};
-use resguardo_ops::restore::{self, RestoreDone, RestoreRequest};
+use resguardo_ops::restore::{self, Hooks, RestoreDone, RestoreRequest};
 use resguardo_ops::{Origin, Reference};
 use resguardo_store::durable::{self, Mode};
 use serde_json::{Value, json};
@@ -77,9 +78,33 @@ pub struct Args {
     /// PostgreSQL: streams at once, 1 to 64 [default: one for each core, at most 4]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64))]
     jobs: Option<u8>,
+    /// Do what [sources.X.restore] says around it: where the target is the source itself (auto),
+    /// always, or never
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t)]
+    hooks: HooksChoice,
     /// The source that a file is a backup of
     #[arg(long, value_name = "NAME")]
     source: Option<SourceName>,
+}
+
+/// When what is configured around a restore is done. No doc comments on the values: clap would spread the
+/// whole help over many lines for them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum HooksChoice {
+    #[default]
+    Auto,
+    Always,
+    Never,
+}
+
+impl From<HooksChoice> for Hooks {
+    fn from(choice: HooksChoice) -> Self {
+        match choice {
+            HooksChoice::Auto => Self::AtSource,
+            HooksChoice::Always => Self::Always,
+            HooksChoice::Never => Self::Never,
+        }
+    }
 }
 
 /// Runs `restore`.
@@ -116,6 +141,7 @@ pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
         options: options(args),
         confirmation,
         safety_backup: !args.no_safety_backup,
+        hooks: args.hooks.into(),
     };
     let done = restore::restore(&opened.context, &request)
         .map_err(|error| of_reference(error, &opened))?;
@@ -234,6 +260,14 @@ fn tell(invocation: &Invocation, done: &RestoreDone) {
         ByteSize(done.bytes),
         time::length(done.seconds),
     ));
+    let steps: Vec<String> = done
+        .steps
+        .iter()
+        .map(|step| format!("{} {}", step.name, time::length(step.seconds)))
+        .collect();
+    if !steps.is_empty() {
+        out.say(&format!("  steps: {}", steps.join(", ")));
+    }
     for note in &done.notes {
         out.note(note);
     }
@@ -252,6 +286,7 @@ fn as_json(done: &RestoreDone) -> Value {
         "bytes": done.bytes,
         "seconds": done.seconds,
         "safety_backup": done.safety_backup.as_ref().map(backup::as_json),
+        "steps": done.steps,
         "receipt": done.receipt,
         "notes": done.notes,
     })

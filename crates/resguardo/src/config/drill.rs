@@ -1,14 +1,14 @@
-//! `[sources.X.drill]`, from what is written to what ops is given.
+//! `[sources.X.drill]` and `[sources.X.restore]`, from what is written to what ops is given.
 
 use std::path::PathBuf;
 
 use resguardo_engine::port::Location;
 use resguardo_model::EngineKind;
 use resguardo_ops::DrillSpec;
-use resguardo_ops::source::SandboxSpec;
+use resguardo_ops::source::{RestoreSpec, SandboxSpec};
 use serde_json::Value;
 
-use super::file::{Leaf, SourceDrillFile};
+use super::file::{Leaf, SourceDrillFile, SourceRestoreFile};
 use super::interpolate::SecretRef;
 use super::location::{POSTGRES_HINT, engine_of};
 use super::problem::{Problem, nearest};
@@ -60,6 +60,42 @@ impl Resolver<'_> {
             self.belongs_to_postgres(engine, "amcheck", leaf);
         }
         self.with_default(&format!("{prefix}.amcheck"), file.amcheck.as_ref(), false)
+    }
+
+    /// What is done around a restore into a source.
+    pub(super) fn restore(
+        &mut self,
+        prefix: &str,
+        engine: EngineKind,
+        file: Option<&SourceRestoreFile>,
+    ) -> RestoreSpec {
+        let defaults = RestoreSpec::default();
+        let Some(file) = file else {
+            return defaults;
+        };
+        let key = |field: &str| format!("{prefix}.restore.{field}");
+        if let Some(leaf) = &file.maintenance {
+            self.belongs_to_postgres(engine, "maintenance", leaf);
+        }
+        let before = self.optional(&key("before"), file.before.as_ref());
+        let maintenance = self.with_default(&key("maintenance"), file.maintenance.as_ref(), false);
+        let provision = self.optional(&key("provision"), file.provision.as_ref());
+        let provision = provision.unwrap_or_default().into_iter();
+        RestoreSpec {
+            before: before.unwrap_or_default(),
+            maintenance,
+            provision: provision.map(PathBuf::from).collect(),
+            migrate: self.optional(&key("migrate"), file.migrate.as_ref()),
+            checks: self.with_default(&key("checks"), file.checks.as_ref(), false),
+            after: self
+                .optional(&key("after"), file.after.as_ref())
+                .unwrap_or_default(),
+            step_timeout: self.length(
+                &key("timeout"),
+                file.timeout.as_ref(),
+                defaults.step_timeout.as_secs(),
+            ),
+        }
     }
 
     fn sandbox(

@@ -263,6 +263,8 @@ pub struct SourceFile {
     pub jobs: Option<Leaf<u32>>,
     /// How its drills are done.
     pub drill: Option<SourceDrillFile>,
+    /// What is done around a restore into it.
+    pub restore: Option<SourceRestoreFile>,
     /// What a drill checks beyond what is built in.
     #[serde(default)]
     pub checks: Vec<Leaf<CheckFile>>,
@@ -294,7 +296,28 @@ pub struct SourceDrillFile {
     pub ready_timeout: Option<Leaf<Length>>,
 }
 
-/// One check: `sql`, `http` or `command`, and what is expected.
+/// What is done around a restore into a source, in this order; the first that fails is the last that is
+/// done.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SourceRestoreFile {
+    /// Commands that end what uses it, before anything else; they find it by `DATABASE_URL`.
+    pub before: Option<Leaf<Vec<String>>>,
+    /// postgres: close it to everybody else while it is restored, after its safety backup. Default: false.
+    pub maintenance: Option<Leaf<bool>>,
+    /// SQL files to run on the restored data, in this order.
+    pub provision: Option<Leaf<Vec<String>>>,
+    /// Command that migrates the restored data.
+    pub migrate: Option<Leaf<String>>,
+    /// Run the checks of the source before it is opened again. Default: false.
+    pub checks: Option<Leaf<bool>>,
+    /// Commands that start what uses it, after everything else.
+    pub after: Option<Leaf<Vec<String>>>,
+    /// Longest time for each command and file. Default: 10m.
+    pub timeout: Option<Leaf<Length>>,
+}
+
+/// One check: `sql`, `http`, `steps` or `command`, and what is expected.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CheckFile {

@@ -98,6 +98,7 @@ impl Resolver<'_> {
             file.drill.as_ref(),
             &mut pending.drill_server,
         );
+        let restore = self.restore(&prefix, engine, file.restore.as_ref());
         let checks = self.checks(&prefix, file);
         let objectives = environments
             .get(environment.as_str())
@@ -112,6 +113,7 @@ impl Resolver<'_> {
             silence_timeout,
             jobs,
             drill,
+            restore,
             checks,
             folder,
             config_sha256: Some(config_sha256),
