@@ -10,6 +10,7 @@ mod capture;
 mod check;
 mod drill;
 mod export;
+mod full_disk;
 mod probe;
 mod restore;
 mod sandbox;

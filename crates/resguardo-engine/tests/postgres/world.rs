@@ -39,7 +39,10 @@ pub(crate) fn engine(version: PgVersion) -> PostgresEngine {
 
 pub(crate) fn engine_with(tool_folders: Vec<PathBuf>) -> PostgresEngine {
     PostgresEngine::new(Surroundings {
-        scratch: std::env::temp_dir().join("resguardo-engine-tests"),
+        scratch: std::env::temp_dir().join(format!(
+            "resguardo-engine-tests-{}",
+            rustix::process::geteuid().as_raw()
+        )),
         libpq: LibpqEnvironment {
             user: Some("postgres".to_owned()),
             ..LibpqEnvironment::default()
@@ -58,11 +61,15 @@ pub(crate) struct Site {
 
 impl Site {
     pub(crate) fn new() -> Self {
+        Self::below(&std::env::temp_dir())
+    }
+
+    pub(crate) fn below(folder: &Path) -> Self {
         // Whoever runs servers has to get through.
         let folder = tempfile::Builder::new()
             .prefix("rgsite-")
             .permissions(std::fs::Permissions::from_mode(0o711))
-            .tempdir()
+            .tempdir_in(folder)
             .unwrap();
         Self {
             folder,
@@ -76,10 +83,6 @@ impl Site {
             server: Some(Location::new(server)),
             ..Self::new()
         }
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        self.folder.path()
     }
 
     /// Whether anything that was started still runs.

@@ -1,0 +1,104 @@
+//! A throwaway server whose disk is full: said, and nothing of it is left.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use resguardo_engine::contract::with_run;
+use resguardo_engine::port::{Engine as _, EngineError, RestoreOptions};
+use resguardo_testkit::{PgServer, PgVersion};
+
+use crate::world::{Site, captured, described, engine};
+
+/// Where a test that was started anew, so that it may mount, finds its small disk.
+const VARIABLE: &str = "RESGUARDO_TEST_SMALL_DISK";
+
+/// A small disk, mounted while it lives.
+struct SmallDisk(PathBuf);
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(&self.0).status();
+    }
+}
+
+/// Runs `test` with a folder on a disk of `size`: mounted here by root, else in a user namespace in which
+/// the test is run once more.
+fn on_small_disk(name: &str, size: &str, test: impl FnOnce(&Path)) {
+    if let Some(folder) = std::env::var_os(VARIABLE) {
+        return test(Path::new(&folder));
+    }
+    let folder = tempfile::Builder::new()
+        .prefix("rgsmall-")
+        .tempdir()
+        .unwrap();
+    let mount = format!(
+        "mount -t tmpfs -o size={size},mode=0711 none {}",
+        folder.path().display()
+    );
+    if rustix::process::geteuid().is_root() {
+        let status = Command::new("sh").args(["-c", &mount]).status().unwrap();
+        assert!(status.success(), "{mount}");
+        let disk = SmallDisk(folder.path().to_owned());
+        test(&disk.0);
+        return;
+    }
+    let own = std::env::current_exe().unwrap();
+    let again = format!(
+        "{mount} && exec unshare --user --map-user=1000 --map-group=1000 {} --exact {name} --nocapture",
+        own.display()
+    );
+    let status = Command::new("unshare")
+        .args(["--user", "--map-root-user", "--mount", "sh", "-c", &again])
+        .env(VARIABLE, folder.path())
+        .status()
+        .unwrap();
+    assert!(
+        status.success(),
+        "{name}: a full disk is tried on a mounted tmpfs, which takes root or a user namespace (unshare --user)"
+    );
+}
+
+#[test]
+fn no_room_for_the_server() {
+    on_small_disk("full_disk::no_room_for_the_server", "8m", |disk| {
+        let site = Site::below(disk);
+        let error = with_run(|run| {
+            engine(PgVersion::V15)
+                .open_sandbox(&site, None, run)
+                .err()
+                .unwrap()
+        });
+        assert!(
+            matches!(error, EngineError::Full { .. }),
+            "{}",
+            described(&error)
+        );
+        assert!(!site.is_alive());
+    });
+}
+
+#[test]
+fn no_room_for_the_data() {
+    on_small_disk("full_disk::no_room_for_the_data", "64m", |disk| {
+        let server = PgServer::start(PgVersion::V15);
+        server.psql(
+            "postgres",
+            "create table t as select i, md5(i::text) || md5((-i)::text) as word from generate_series(1, 500000) i",
+        );
+        let backup = captured(&server, "postgres");
+        drop(server);
+        let site = Site::below(disk);
+        let target =
+            with_run(|run| engine(PgVersion::V15).open_sandbox(&site, backup.facts.as_ref(), run));
+        let target = target.unwrap_or_else(|error| panic!("{}", described(&error)));
+        let error =
+            with_run(|run| target.restore(&backup, &RestoreOptions::default(), run)).unwrap_err();
+        assert!(
+            described(&error).contains("no space left"),
+            "{}",
+            described(&error)
+        );
+        target.close().unwrap();
+        assert!(!site.is_alive());
+    });
+}
