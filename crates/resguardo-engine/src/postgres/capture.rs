@@ -206,7 +206,7 @@ impl Capture<'_> {
         let snapshot = &opened.snapshot;
         let tables = tables(holder, &snapshot.relations)?;
         let (schema, rows, objects) = self
-            .work(tools, &snapshot.id, &tables)
+            .work(tools, &snapshot.id, holder.encoding(), &tables)
             .map_err(|error| opened.because(error))?;
         let mut inventory = facts::inventory(holder, tables, tools)?;
         for (table, read) in inventory.tables.iter_mut().zip(rows) {
@@ -231,6 +231,7 @@ impl Capture<'_> {
         &self,
         tools: &Tools,
         snapshot: &str,
+        encoding: &str,
         tables: &[rows::Planned],
     ) -> Result<
         (
@@ -242,7 +243,7 @@ impl Capture<'_> {
     > {
         let first = First::new(&self.source.stop);
         let (schema, rows, objects) = std::thread::scope(|scope| {
-            let schema = scope.spawn(|| first.note(schema::dump(self, tools, snapshot)));
+            let schema = scope.spawn(|| first.note(schema::dump(self, tools, snapshot, encoding)));
             let objects = scope.spawn(|| first.note(schema::large_objects(self, tools, snapshot)));
             let rows = scope.spawn(|| first.note(rows::read(self, snapshot, tables)));
             while !(schema.is_finished() && objects.is_finished() && rows.is_finished()) {

@@ -17,6 +17,12 @@ pub(super) fn command(
         .with_variables(settings.variables())
 }
 
+/// Makes `pg_dump` write names and definitions in UTF-8. Those of a database without an encoding are bytes that
+/// nobody can convert.
+pub(super) fn in_utf8(encoding: &str) -> Option<&'static str> {
+    (encoding != "SQL_ASCII").then_some("--encoding=UTF8")
+}
+
 /// How a program ended that did not end well.
 #[derive(Debug, thiserror::Error)]
 #[error("{program} ended with {how}: {said}")]

@@ -18,3 +18,17 @@ fn everything_that_a_database_can_hold_passes() {
         target.close().unwrap();
     }
 }
+
+#[test]
+fn databases_of_other_encodings_pass() {
+    let server = PgServer::start(PgVersion::V16);
+    fixture::make_latin(&server, "latin");
+    fixture::make_ascii(&server, "ascii");
+    for database in ["latin", "ascii"] {
+        let backup = captured(&server, database);
+        let site = Site::new();
+        let target = drilled(PgVersion::V16, &site, &backup);
+        assert_all_pass(&*target, &backup, database);
+        target.close().unwrap();
+    }
+}

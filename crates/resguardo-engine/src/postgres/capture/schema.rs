@@ -23,7 +23,7 @@ pub(super) struct Schema {
     pub(super) sha256: Sha256Digest,
 }
 
-/// Writes `schema.dump`.
+/// Writes `schema.dump`, in UTF-8 whatever the database's `encoding` is.
 ///
 /// # Errors
 /// If `pg_dump` fails, or what it wrote cannot be read by `pg_restore`.
@@ -31,6 +31,7 @@ pub(super) fn dump(
     capture: &Capture<'_>,
     tools: &Tools,
     snapshot: &str,
+    encoding: &str,
 ) -> Result<Schema, EngineError> {
     let scratch = &capture.source.around.scratch;
     let failed = |source| EngineError::Other {
@@ -43,7 +44,8 @@ pub(super) fn dump(
     let archive = folder.path().join("schema.dump");
     let copy = create(&archive).map_err(failed)?;
     let mut copy = BufWriter::new(copy);
-    let words = ["--section=pre-data", "--section=post-data"];
+    let mut words = vec!["--section=pre-data", "--section=post-data"];
+    words.extend(tool::in_utf8(encoding));
     pg_dump(capture, tools, snapshot, SCHEMA, &words, &mut |block| {
         copy.write_all(block)
     })?;

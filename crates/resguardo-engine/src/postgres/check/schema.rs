@@ -81,10 +81,12 @@ fn listed(differ: &[String]) -> String {
 
 /// The structure of the restored database, and its server's major.
 fn restored(asked: &Asked<'_>) -> Result<(u32, Normal), EngineError> {
-    let major = asked.session()?.version().major();
+    let session = asked.session()?;
+    let major = session.version().major();
     let tools = Tools::clients(major, &asked.around.tool_folders)?;
-    let arguments = ["--section=pre-data", "--section=post-data", "--no-password"];
-    let arguments = arguments.map(str::to_owned);
+    let mut arguments = vec!["--section=pre-data", "--section=post-data", "--no-password"];
+    arguments.extend(tool::in_utf8(session.encoding()));
+    let arguments = arguments.into_iter().map(str::to_owned);
     let command = tool::command(&tools, "pg_dump", arguments, asked.settings);
     text_of(asked, &command, "pg_dump", "dumping the structure of").map(|text| (major, text))
 }
