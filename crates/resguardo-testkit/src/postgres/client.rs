@@ -124,7 +124,7 @@ impl PgServer {
     pub fn pgbench_meanwhile(&self, database: &str, words: &[&str]) -> Load {
         let mut command = self.command("pgbench", database);
         command.args(words);
-        Load::start(command)
+        Load::start(&command)
     }
 }
 

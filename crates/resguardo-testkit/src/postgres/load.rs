@@ -2,6 +2,8 @@
 
 use std::process::{Child, Command, Stdio};
 
+use crate::servers::{dying_with_us, spawn};
+
 /// A running program; killed when it is dropped.
 #[derive(Debug)]
 pub struct Load {
@@ -9,14 +11,15 @@ pub struct Load {
 }
 
 impl Load {
-    pub(super) fn start(mut command: Command) -> Self {
-        let child = command
+    pub(super) fn start(command: &Command) -> Self {
+        let mut command = dying_with_us(command, None);
+        command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap_or_else(|error| panic!("{command:?}: {error}"));
-        Self { child: Some(child) }
+            .stderr(Stdio::null());
+        Self {
+            child: Some(spawn(command)),
+        }
     }
 
     /// Waits for its end and gives what it said.

@@ -51,14 +51,22 @@ impl Process {
         }
     }
 
+    /// Returns when all of them are gone: a server that starts again refuses to while one of them is left.
     fn kill_family(&self) {
         // Stopped first, it can start no more children.
         self.send(Signal::STOP);
+        within(PATIENCE, || "Tt".contains(state(self.pid()).unwrap_or('T')));
         let children = self.children();
         self.send(Signal::KILL);
-        for pid in children {
-            let _ = kill_process(pid, Signal::KILL);
+        for pid in &children {
+            let _ = kill_process(*pid, Signal::KILL);
         }
+        within(PATIENCE, || {
+            children.iter().all(|pid| {
+                let state = state(pid.as_raw_nonzero().get().unsigned_abs());
+                state.is_none_or(|state| "ZX".contains(state))
+            })
+        });
     }
 
     fn send(&self, signal: Signal) {
@@ -76,24 +84,39 @@ impl Process {
             .flatten()
             .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
             .filter_map(|number: i32| {
-                let stat = std::fs::read_to_string(format!("/proc/{number}/stat")).ok()?;
-                // The name, in parentheses, may hold anything; state and parent come after it.
-                let parent = stat.rsplit(')').next()?.split_whitespace().nth(1)?;
+                let parent = after_name(number.unsigned_abs(), 1)?;
                 (parent == own).then(|| Pid::from_raw(number))?
             })
             .collect()
     }
 
     fn ends_within(&mut self, patience: Duration) -> bool {
-        let began = Instant::now();
-        while began.elapsed() < patience {
-            if self.has_ended() {
-                return true;
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        false
+        within(patience, || self.has_ended())
     }
+}
+
+/// Waits until something is so; whether it came to be.
+fn within(patience: Duration, mut is_so: impl FnMut() -> bool) -> bool {
+    let began = Instant::now();
+    while began.elapsed() < patience {
+        if is_so() {
+            return true;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    false
+}
+
+/// The kernel's letter for what a process does: `R` runs, `T` stopped, `Z` ended. None if there is none.
+fn state(pid: u32) -> Option<char> {
+    after_name(pid, 0)?.chars().next()
+}
+
+/// A field of a process's `stat`, counted from the one after its name, which may hold anything.
+fn after_name(pid: u32, field: usize) -> Option<String> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let fields = stat.rsplit(')').next()?;
+    fields.split_whitespace().nth(field).map(str::to_owned)
 }
 
 impl Drop for Process {
