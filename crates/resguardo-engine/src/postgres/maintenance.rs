@@ -190,8 +190,10 @@ impl Place {
 
     /// Ends the sessions of all others; tells of those that come back.
     fn end_sessions(&self, run: Run<'_>) -> Result<Vec<String>, EngineError> {
+        // Of sessions of others a common role is not told the kind; those without a user are the server's.
         let others = "from pg_catalog.pg_stat_activity where datname = pg_catalog.current_database() \
-                      and pid <> pg_catalog.pg_backend_pid() and backend_type = 'client backend'";
+                      and pid <> pg_catalog.pg_backend_pid() and usename is not null \
+                      and coalesce(backend_type, 'client backend') = 'client backend'";
         let begun = Instant::now();
         loop {
             let sql = format!("select distinct usename {others} order by usename");

@@ -11,6 +11,7 @@ mod check;
 mod drill;
 mod export;
 mod full_disk;
+mod maintenance;
 mod probe;
 mod restore;
 mod sandbox;
