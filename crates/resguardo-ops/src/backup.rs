@@ -177,18 +177,25 @@ fn capture(
 /// Connectivity first: a source that cannot be read is named before anything is written.
 fn ready(engine: &dyn Engine, source: &SourceSpec) -> Result<(), OpsError> {
     let found = engine.probe(source.name.as_str(), &source.location);
-    match found
+    let mut problems = found
         .into_iter()
-        .find(|one| one.severity == Severity::Problem)
-    {
-        None => Ok(()),
-        Some(problem) => Err(OpsError::NotReady {
-            source_name: source.name.clone(),
-            problem: problem.message,
-            damaged: engine.is_damaged(&source.location),
-            next: problem.next,
-        }),
-    }
+        .filter(|one| one.severity == Severity::Problem);
+    let Some(first) = problems.next() else {
+        return Ok(());
+    };
+    let problem = match problems.count() {
+        0 => first.message,
+        more => format!(
+            "{} (and {more} more: `resguardo doctor` names all)",
+            first.message
+        ),
+    };
+    Err(OpsError::NotReady {
+        source_name: source.name.clone(),
+        problem,
+        damaged: engine.is_damaged(&source.location),
+        next: first.next,
+    })
 }
 
 fn finish(

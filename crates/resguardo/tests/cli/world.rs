@@ -4,6 +4,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::rc::Rc;
 
 use rusqlite::Connection;
 use serde_json::Value;
@@ -19,8 +20,9 @@ pub fn is_root() -> bool {
 }
 
 /// A private folder: `home/` for Resguardo, `work/` for the user.
+#[derive(Clone)]
 pub struct World {
-    folder: tempfile::TempDir,
+    folder: Rc<tempfile::TempDir>,
     variables: Vec<(String, String)>,
     as_nobody: bool,
 }
@@ -90,7 +92,7 @@ impl World {
             std::fs::create_dir(folder.path().join(name)).unwrap();
         }
         Self {
-            folder,
+            folder: Rc::new(folder),
             variables: Vec::new(),
             as_nobody: false,
         }
@@ -142,6 +144,11 @@ impl World {
     pub fn with(mut self, name: &str, value: &str) -> Self {
         self.variables.push((name.to_owned(), value.to_owned()));
         self
+    }
+
+    /// The same folders with another value of a variable.
+    pub fn again_with(&self, name: &str, value: &str) -> Self {
+        self.clone().with(name, value)
     }
 
     /// A path in the user's folder.

@@ -1,12 +1,15 @@
 //! The same commands on real PostgreSQL servers.
 
+mod drill;
+mod emergency;
 mod quick_start;
+mod refusals;
 
 use std::path::Path;
 
 use resguardo_testkit::{PgServer, PgServerOptions, PgVersion};
 
-use crate::world::World;
+use crate::world::{Ran, World};
 
 /// The password of the superuser: whatever is printed or stored must not have it.
 pub const PASSWORD: &str = "s3cret-of-postgres";
@@ -86,6 +89,15 @@ impl Shop {
             });
         }
     }
+}
+
+/// Asserts that nothing that was printed has the password.
+#[track_caller]
+pub fn without_secret(ran: Ran) -> Ran {
+    for text in [&ran.stdout, &ran.stderr] {
+        assert!(!text.contains(PASSWORD), "{text}");
+    }
+    ran
 }
 
 fn each_file(folder: &Path, look: &mut dyn FnMut(&Path)) {

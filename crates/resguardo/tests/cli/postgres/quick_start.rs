@@ -2,16 +2,7 @@
 
 use resguardo_testkit::PgVersion;
 
-use super::{PASSWORD, Shop};
-use crate::world::Ran;
-
-#[track_caller]
-fn without_secret(ran: Ran) -> Ran {
-    for text in [&ran.stdout, &ran.stderr] {
-        assert!(!text.contains(PASSWORD), "{text}");
-    }
-    ran
-}
+use super::{PASSWORD, Shop, without_secret};
 
 #[test]
 fn without_a_config_file() {
