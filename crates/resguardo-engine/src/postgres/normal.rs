@@ -2,6 +2,7 @@
 //! each, without what differs between two dumps of the same thing (versions, settings of the session,
 //! `\restrict`, the order of objects and of grants).
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use resguardo_model::Sha256Digest;
@@ -11,6 +12,9 @@ use sha2::Digest as _;
 const HEADER: &str = "-- Name: ";
 /// Sets the access method of the tables after it.
 const ACCESS_METHOD: &str = "SET default_table_access_method = ";
+
+/// Begins the line of a table's parents.
+const INHERITS: &str = "INHERITS (";
 
 /// A structure in blocks, sorted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -52,7 +56,14 @@ impl Normal {
     fn add(&mut self, header: &str, body: &[&str], method: &str) {
         let fields = Fields::of(header);
         let mut lines = body.to_vec();
+        let policy = (fields.kind == "POLICY").then(|| sorted_roles(&body.join("\n")));
         if fields.kind.ends_with("ACL") {
+            lines.sort_unstable();
+        } else if lines.iter().any(|line| line.starts_with(INHERITS)) {
+            // A table that is made anew has its parents' columns first.
+            for line in &mut lines {
+                *line = line.strip_suffix(',').unwrap_or(line);
+            }
             lines.sort_unstable();
         }
         // The owner is the object's, whose own block tells it; the server's own objects and an extension's have
@@ -67,7 +78,15 @@ impl Normal {
             text.push_str(method);
         }
         text.push('\n');
-        text.push_str(&lines.join("\n"));
+        let mut lines: Vec<Cow<'_, str>> = lines.into_iter().map(Cow::Borrowed).collect();
+        if fields.kind == "TABLE" {
+            for line in &mut lines {
+                if let Some(nameless) = without_given_name(line) {
+                    *line = Cow::Owned(nameless);
+                }
+            }
+        }
+        text.push_str(&policy.unwrap_or_else(|| lines.join("\n")));
         let key = match fields.schema {
             "-" | "" => format!("{} {}", fields.kind, fields.name),
             schema => format!("{} {schema}.{}", fields.kind, fields.name),
@@ -136,6 +155,56 @@ fn body<'a, 'b>(lines: &'b [&'a str]) -> (&'b [&'a str], &'b [&'a str]) {
     }
     let start = lines[..end].iter().position(|line| !line.is_empty());
     (&lines[start.unwrap_or(end)..end], &lines[end..])
+}
+
+/// The line of a column without the name that PostgreSQL itself gave to its `NOT NULL`: which number makes it
+/// unique depends on what was made before. `a integer CONSTRAINT t_a_not_null1 NOT NULL`
+fn without_given_name(line: &str) -> Option<String> {
+    let (before, after) = line.rsplit_once(" CONSTRAINT ")?;
+    let (name, rest) = after.split_once(" NOT NULL")?;
+    let name = name.trim_matches('"');
+    let stem = name.trim_end_matches(|letter: char| letter.is_ascii_digit());
+    let is_given = stem.ends_with("_not_null") && !name.contains(' ');
+    is_given.then(|| format!("{before} NOT NULL{rest}"))
+}
+
+/// A policy's text with its roles in order: the catalog lists them as they happen to be numbered.
+fn sorted_roles(text: &str) -> String {
+    let outside = outside_quotes(text);
+    let find = |word: &str, from: usize| {
+        let mut found = text[from..].match_indices(word).map(|(at, _)| from + at);
+        found.find(|at| outside[*at])
+    };
+    let Some(start) = find(" TO ", 0).map(|at| at + " TO ".len()) else {
+        return text.to_owned();
+    };
+    let ends = [" USING (", " WITH CHECK (", ";"];
+    let end = ends.iter().filter_map(|word| find(word, start)).min();
+    let end = end.unwrap_or(text.len());
+    let mut roles = Vec::new();
+    let mut from = start;
+    while let Some(comma) = find(", ", from).filter(|comma| *comma < end) {
+        roles.push(&text[from..comma]);
+        from = comma + ", ".len();
+    }
+    roles.push(&text[from..end]);
+    roles.sort_unstable();
+    format!("{}{}{}", &text[..start], roles.join(", "), &text[end..])
+}
+
+/// Of each byte whether it is outside of a quoted name or text.
+fn outside_quotes(text: &str) -> Vec<bool> {
+    let mut quote = None;
+    let mut outside = Vec::with_capacity(text.len());
+    for byte in text.bytes() {
+        outside.push(quote.is_none());
+        match quote {
+            None if matches!(byte, b'"' | b'\'') => quote = Some(byte),
+            Some(open) if open == byte => quote = None,
+            _ => {}
+        }
+    }
+    outside
 }
 
 fn last_method<'a>(lines: &[&'a str]) -> Option<&'a str> {
@@ -247,6 +316,31 @@ GRANT SELECT ON TABLE public.orders TO b;
             "{start}--\n-- Name: TABLE orders{grants}\n\n\n--\n-- Name: orders{middle}{end}"
         );
         assert_eq!(right, Normal::parse(&turned));
+    }
+
+    #[test]
+    fn the_order_of_a_policys_roles_does_not_matter() {
+        let policy = |roles: &str| {
+            format!("CREATE POLICY \"p TO q\" ON a.t TO {roles} USING ((a = 'x, y'));")
+        };
+        let one = sorted_roles(&policy("z, \"a, b\", m"));
+        assert_eq!(one, policy("\"a, b\", m, z"));
+        assert_eq!(sorted_roles(&policy("m, z, \"a, b\"")), one);
+        assert_eq!(
+            sorted_roles("CREATE POLICY p ON t;"),
+            "CREATE POLICY p ON t;"
+        );
+    }
+
+    #[test]
+    fn the_name_that_postgresql_gave_a_not_null_does_not_matter() {
+        let told = |line: &str| without_given_name(line).unwrap_or_else(|| line.to_owned());
+        assert_eq!(
+            told("    a integer CONSTRAINT t_a_not_null1 NOT NULL,"),
+            "    a integer NOT NULL,"
+        );
+        let own = "    a integer CONSTRAINT mine NOT NULL,";
+        assert_eq!(told(own), own);
     }
 
     #[test]

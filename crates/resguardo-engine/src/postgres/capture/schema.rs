@@ -111,7 +111,8 @@ pub(super) fn large_objects(
     if catalog::large_object_count(&session)? == 0 {
         return Ok(None);
     }
-    let words = ["--section=data", "--blobs", "--exclude-table-data=*.*"];
+    let mut words = vec!["--section=data", "--blobs", "--exclude-table-data=*.*"];
+    words.extend(tool::in_utf8(session.encoding()));
     pg_dump(capture, tools, snapshot, LARGE_OBJECTS, &words, &mut |_| {
         Ok(())
     })?;
