@@ -9,44 +9,63 @@ mod data;
 mod peak;
 mod restores;
 
+use std::path::PathBuf;
+
+use super::contest;
 use super::plan::Plan;
 use super::product::Product;
 use super::scratch::{self, Scratch};
 use super::server::Server;
 use crate::failure::Failure;
+use data::States;
 
-/// What our process may use at most.
-const PEAK_BYTES_MAX: u64 = 300_000_000;
+/// What all three parts work with.
+struct Stage<'a> {
+    plan: &'a Plan,
+    product: &'a Product,
+    folder: PathBuf,
+    states: States,
+    /// Serves one of the states: what is backed up.
+    live: Server,
+    /// What is restored goes here.
+    target: Server,
+}
+
+/// Figures as Markdown.
+struct Told {
+    goals: String,
+    table: String,
+}
 
 /// Measures, and tells the figures as Markdown.
 pub(super) fn run(plan: &Plan, product: &Product, scratch: &Scratch) -> Result<String, Failure> {
     let states = data::states(scratch, plan.size)?;
     let folder = scratch.fresh("logical")?;
     scratch::open_to_all(&folder)?;
-    let [live, target] = ["live", "target"].map(|name| folder.join(name));
-    for folder in [&live, &target] {
-        scratch::make(folder)?;
-    }
-    let live = Server::of(&live)?;
-    let first = backups::run(plan, product, &folder, &live, &states)?;
-    let target = Server::of(&target)?;
-    let back = restores::run(plan, product, &folder, &live, &target, &states)?;
-    let peaks = peak::run(product, &folder, &live, &target, &states)?;
-
-    let mut text = String::from(super::contest::GOALS);
-    text += &first.goals;
-    text += &back.goals;
-    for (what, bytes) in peaks {
-        text += &super::contest::goal(
-            &format!("peak memory of our process, {what}"),
-            "under 300 MB",
-            &format!("{} MB", super::contest::megabytes(bytes)),
-            bytes < PEAK_BYTES_MAX,
-        );
-    }
+    let server = |name| {
+        let folder = folder.join(name);
+        scratch::make(&folder)?;
+        Server::of(&folder)
+    };
+    let stage = Stage {
+        plan,
+        product,
+        states,
+        live: server("live")?,
+        target: server("target")?,
+        folder,
+    };
+    stage.live.serve(&stage.states.first)?;
+    let data = data::described(&stage.live)?;
+    let backups = backups::run(&stage)?;
+    let restores = restores::run(&stage)?;
+    let mut text = String::from(contest::GOALS);
+    text += &backups.goals;
+    text += &restores.goals;
+    text += &peak::run(&stage)?;
     text += &format!(
-        "\nThe data: {}.\n\n{}\n{}",
-        first.data, first.table, back.table
+        "\nThe data: {data}.\n\n{}\n{}",
+        backups.table, restores.table
     );
     Ok(text)
 }

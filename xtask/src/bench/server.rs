@@ -28,12 +28,13 @@ impl Server {
         self.folder.join("cluster")
     }
 
-    /// Makes an empty cluster with these lines of `postgresql.conf`.
-    pub(super) fn init(&self, settings: &str) -> Result<(), Failure> {
+    /// Makes an empty cluster with these lines of `postgresql.conf`, and log segments of so many MB.
+    pub(super) fn init(&self, settings: &str, segment: u32) -> Result<(), Failure> {
         let mut initdb = self.command("initdb");
         initdb.arg("-D").arg(self.data());
         initdb.args(["-A", "trust", "-U", "postgres", "--no-sync"]);
-        initdb.args(["--wal-segsize=1", "--locale=C", "--encoding=UTF8"]);
+        initdb.args(["--locale=C", "--encoding=UTF8"]);
+        initdb.arg(format!("--wal-segsize={segment}"));
         step::output(&mut initdb)?;
         let path = self.data().join("postgresql.conf");
         let text = std::fs::read_to_string(&path).map_err(|source| Failure::Read {

@@ -1,14 +1,11 @@
 //! The first backup against its peers, then two further ones of ours.
 
-use std::path::Path;
 use std::process::Command;
 
 use super::super::contest::{self, Contestant, Step, hold};
-use super::super::plan::Plan;
-use super::super::product::Product;
 use super::super::scratch;
-use super::super::server::Server;
-use super::data::{DATABASE, States};
+use super::data::DATABASE;
+use super::{Stage, Told};
 use crate::failure::Failure;
 use crate::step;
 
@@ -16,50 +13,49 @@ use crate::step;
 const RANDOM_MAX: f64 = 0.10;
 const NEWEST_MAX: f64 = 0.04;
 
-/// What came of it, as Markdown.
-pub(super) struct Told {
-    pub(super) data: String,
-    pub(super) goals: String,
-    pub(super) table: String,
+/// Takes the backups, and leaves the server on the first state.
+pub(super) fn run(stage: &Stage<'_>) -> Result<Told, Failure> {
+    let mut told = first(stage)?;
+    let further = further(stage)?;
+    told.goals += &further.goals;
+    // Two lines of head; and the first backup is in the table already.
+    let rows = further.table.lines().skip(3);
+    told.table.extend(rows.map(|line| format!("{line}\n")));
+    stage.live.serve(&stage.states.first)?;
+    Ok(told)
 }
 
-/// Takes the backups, and leaves the server on the first state.
-pub(super) fn run(
-    plan: &Plan,
-    product: &Product,
-    folder: &Path,
-    live: &Server,
-    states: &States,
-) -> Result<Told, Failure> {
-    live.serve(&states.first)?;
-    let report = folder.join("time");
-    let mut first = [
-        ours(product, folder, live, 1)?,
-        pipeline(folder, live)?,
-        folder_format(folder, live)?,
-    ];
-    let nothing = |_| Ok(());
-    let begin = [Step {
+/// The first backup, against its peers.
+fn first(stage: &Stage<'_>) -> Result<Told, Failure> {
+    let mut contestants = [ours(stage, 1)?, pipeline(stage)?, folder_format(stage)?];
+    let steps = [Step {
         name: "first backup",
-        reads: states.first.clone(),
-        before: &|| Ok(()),
-        after: &nothing,
+        reads: stage.states.first.clone(),
+        before: &|| stage.live.serve(&stage.states.first),
+        after: &|_| Ok(()),
     }];
-    let outcome = hold(&mut first, &begin, plan.runs, &report)?;
-    let mut goals = contest::faster(
-        "first backup, against `pg_dump`, `zstd` and `age`",
-        1.0,
-        outcome.of(0, 0),
-        outcome.of(1, 0),
-    );
-    let mut table = contest::table(&first, &begin, &outcome);
-    for contestant in &first {
+    let report = stage.folder.join("time");
+    let outcome = hold(&mut contestants, &steps, stage.plan.runs, &report)?;
+    for contestant in &contestants {
         scratch::remove(&contestant.store)?;
     }
+    Ok(Told {
+        goals: contest::faster(
+            "first backup, against `pg_dump`, `zstd` and `age`",
+            1.0,
+            outcome.of(0, 0),
+            outcome.of(1, 0),
+        ),
+        table: contest::table(&contestants, &steps, &outcome),
+    })
+}
 
-    let mut further = [ours(product, folder, live, 3)?];
-    let serve =
-        [&states.first, &states.random, &states.newest].map(|state| (state, || live.serve(state)));
+/// Backups of ours after a first one, and what they add to it.
+fn further(stage: &Stage<'_>) -> Result<Told, Failure> {
+    let mut contestants = [ours(stage, 3)?];
+    let states = &stage.states;
+    let serve = [&states.first, &states.random, &states.newest]
+        .map(|state| (state, || stage.live.serve(state)));
     let names = [
         "first backup",
         "after random changes",
@@ -72,11 +68,13 @@ pub(super) fn run(
             name,
             reads: (*state).clone(),
             before,
-            after: &nothing,
+            after: &|_| Ok(()),
         })
         .collect();
-    let outcome = hold(&mut further, &steps, plan.runs, &report)?;
+    let report = stage.folder.join("time");
+    let outcome = hold(&mut contestants, &steps, stage.plan.runs, &report)?;
     let whole = outcome.of(0, 0).added_bytes();
+    let mut goals = String::new();
     for (number, what, most) in [
         (1, "0.1 % of all rows changed", RANDOM_MAX),
         (2, "1 % changed, all among the newest tenth", NEWEST_MAX),
@@ -95,39 +93,27 @@ pub(super) fn run(
             share <= most,
         );
     }
-    // The first backup is in the table already.
-    let rows = contest::table(&further, &steps, &outcome);
-    table.extend(rows.lines().skip(3).map(|line| format!("{line}\n")));
-    live.serve(&states.first)?;
-    Ok(Told {
-        data: describe(live)?,
-        goals,
-        table,
-    })
+    let table = contest::table(&contestants, &steps, &outcome);
+    Ok(Told { goals, table })
 }
 
-fn ours(
-    product: &Product,
-    folder: &Path,
-    live: &Server,
-    backups: usize,
-) -> Result<Contestant, Failure> {
-    let own = folder.join("ours");
+fn ours(stage: &Stage<'_>, backups: usize) -> Result<Contestant, Failure> {
+    let own = stage.folder.join("ours");
     scratch::make(&own)?;
-    let place = product.place(&own);
+    let place = stage.product.place(&own);
     Ok(Contestant {
         name: "Resguardo",
         store: place.vault(),
         leftovers: place.leftovers(),
-        prepare: vec![place.init_for(&live.url(DATABASE))],
+        prepare: vec![place.init_for(&stage.live.url(DATABASE))],
         steps: (0..backups)
             .map(|_| place.command(&["backup", "--quiet"]))
             .collect(),
     })
 }
 
-fn pipeline(folder: &Path, live: &Server) -> Result<Contestant, Failure> {
-    let own = folder.join("pipeline");
+fn pipeline(stage: &Stage<'_>) -> Result<Contestant, Failure> {
+    let own = stage.folder.join("pipeline");
     scratch::make(&own)?;
     let shell = |script: &str| {
         let mut command = Command::new("bash");
@@ -136,7 +122,7 @@ fn pipeline(folder: &Path, live: &Server) -> Result<Contestant, Failure> {
             .args(["-euo", "pipefail", "-c", script]);
         command
     };
-    let dump = step::shown(live.client("pg_dump", DATABASE).args(["-Fc", "-Z0"]));
+    let dump = step::shown(stage.live.client("pg_dump", DATABASE).args(["-Fc", "-Z0"]));
     Ok(Contestant {
         name: "`pg_dump -Fc -Z0`, `zstd -3 -T2`, `age`",
         store: own.join("store"),
@@ -151,10 +137,10 @@ fn pipeline(folder: &Path, live: &Server) -> Result<Contestant, Failure> {
 }
 
 /// Neither compressed nor encrypted: nothing that asks the server for rows is faster.
-fn folder_format(folder: &Path, live: &Server) -> Result<Contestant, Failure> {
-    let own = folder.join("folder");
+fn folder_format(stage: &Stage<'_>) -> Result<Contestant, Failure> {
+    let own = stage.folder.join("folder");
     scratch::make(&own)?;
-    let mut dump = live.client("pg_dump", DATABASE);
+    let mut dump = stage.live.client("pg_dump", DATABASE);
     dump.args(["-Fd", "-j2", "-Z0", "-f"])
         .arg(own.join("store"));
     Ok(Contestant {
@@ -164,15 +150,4 @@ fn folder_format(folder: &Path, live: &Server) -> Result<Contestant, Failure> {
         prepare: Vec::new(),
         steps: vec![dump],
     })
-}
-
-/// The data in words and numbers.
-fn describe(live: &Server) -> Result<String, Failure> {
-    let question = "select round(pg_database_size(current_database()) / 1e6) || ' MB, of which ' || \
-        round(sum(pg_table_size(oid)) / 1e6) || ' MB are tables and ' || \
-        round(sum(pg_indexes_size(oid)) / 1e6) || ' MB indexes; ' || \
-        round(sum(reltuples)::numeric / 1e6, 1) || ' million rows' \
-        from pg_class where relkind = 'r' and relnamespace = 'public'::regnamespace";
-    let answer = step::output(&mut live.psql(DATABASE, &[question]))?;
-    Ok(answer.trim().to_owned())
 }

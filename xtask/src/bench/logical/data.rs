@@ -36,7 +36,8 @@ const SETTINGS: &str = "\n\
     full_page_writes = off\n\
     wal_level = minimal\n\
     max_wal_senders = 0\n\
-    max_wal_size = 1GB\n\
+    min_wal_size = 2MB\n\
+    max_wal_size = 64MB\n\
     shared_buffers = 512MB\n\
     maintenance_work_mem = 512MB\n";
 
@@ -106,7 +107,7 @@ pub(super) fn states(scratch: &Scratch, size: Size) -> Result<States, Failure> {
 
 fn make(folder: &Path, scale: u64, script: &str, changes: [&str; 2]) -> Result<(), Failure> {
     let server = Server::of(folder)?;
-    server.init(SETTINGS)?;
+    server.init(SETTINGS, 1)?;
     server.start()?;
     let scale = scale.to_string();
     step::run(&mut server.psql("postgres", &[&format!("create database {DATABASE}")]))?;
@@ -170,3 +171,14 @@ pub(super) const FINGERPRINT: &str = "\
     union all select 'events', count(*), sum(hashtextextended(t::text, 0)) from events as t \
     union all select 'indexes', count(*), 0 from pg_index join pg_class on pg_class.oid = indexrelid \
         where indisvalid and relnamespace = 'public'::regnamespace";
+
+/// The data in words and numbers.
+pub(super) fn described(live: &Server) -> Result<String, Failure> {
+    let question = "select round(pg_database_size(current_database()) / 1e6) || ' MB, of which ' || \
+        round(sum(pg_table_size(oid)) / 1e6) || ' MB are tables and ' || \
+        round(sum(pg_indexes_size(oid)) / 1e6) || ' MB indexes; ' || \
+        round(sum(reltuples)::numeric / 1e6, 1) || ' million rows' \
+        from pg_class where relkind = 'r' and relnamespace = 'public'::regnamespace";
+    let answer = step::output(&mut live.psql(DATABASE, &[question]))?;
+    Ok(answer.trim().to_owned())
+}

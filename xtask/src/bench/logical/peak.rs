@@ -5,43 +5,51 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use super::super::product::Product;
+use super::super::contest;
 use super::super::scratch;
-use super::super::server::Server;
-use super::data::{DATABASE, States};
+use super::Stage;
+use super::data::DATABASE;
 use crate::failure::Failure;
 use crate::step;
 
+/// What our process may use at most.
+const PEAK_BYTES_MAX: u64 = 300_000_000;
+
+/// Where the restore goes to.
 const DATABASE_BACK: &str = "peak";
 
-/// Runs every command once; its name, and bytes.
-pub(super) fn run(
-    product: &Product,
-    folder: &Path,
-    live: &Server,
-    target: &Server,
-    states: &States,
-) -> Result<Vec<(&'static str, u64)>, Failure> {
-    let own = folder.join("peak");
+/// Runs every command once; rows of the table of goals.
+pub(super) fn run(stage: &Stage<'_>) -> Result<String, Failure> {
+    let own = stage.folder.join("peak");
     scratch::make(&own)?;
-    let place = product.place(&own);
+    let place = stage.product.place(&own);
     let create = format!("create database {DATABASE_BACK} template template0");
-    step::output(&mut target.psql("postgres", &[&create]))?;
-    let to = target.url(DATABASE_BACK);
-    step::run(&mut place.init_for(&live.url(DATABASE)))?;
-    let first = measure(&mut place.command(&["backup", "--quiet"]))?;
-    live.serve(&states.random)?;
-    let second = measure(&mut place.command(&["backup", "--quiet"]))?;
-    let restore = ["restore", "shop", "--to", &to, "--quiet"];
-    Ok(vec![
-        ("`backup`, the first", first),
-        ("`backup`, the second", second),
-        ("`restore`", measure(&mut place.command(&restore))?),
+    step::output(&mut stage.target.psql("postgres", &[&create]))?;
+    let to = stage.target.url(DATABASE_BACK);
+    step::run(&mut place.init_for(&stage.live.url(DATABASE)))?;
+    let states = &stage.states;
+    let commands: [(&str, &Path, &[&str]); 4] = [
+        ("`backup`, the first", &states.first, &["backup"]),
+        ("`backup`, the second", &states.random, &["backup"]),
         (
-            "`drill`",
-            measure(&mut place.command(&["drill", "shop", "--quiet"]))?,
+            "`restore`",
+            &states.random,
+            &["restore", "shop", "--to", &to],
         ),
-    ])
+        ("`drill`", &states.random, &["drill", "shop"]),
+    ];
+    let mut rows = String::new();
+    for (what, state, words) in commands {
+        stage.live.serve(state)?;
+        let bytes = measure(place.command(words).arg("--quiet"))?;
+        rows += &contest::goal(
+            &format!("peak memory of our process, {what}"),
+            "under 300 MB",
+            &format!("{} MB", contest::megabytes(bytes)),
+            bytes < PEAK_BYTES_MAX,
+        );
+    }
+    Ok(rows)
 }
 
 fn measure(command: &mut Command) -> Result<u64, Failure> {

@@ -7,11 +7,11 @@ use std::process::Command;
 
 use super::super::contest::{self, Contestant, Step, hold};
 use super::super::measure::median;
-use super::super::plan::Plan;
-use super::super::product::{Place, Product};
+use super::super::product::Place;
 use super::super::scratch;
 use super::super::server::Server;
-use super::data::{DATABASE, FINGERPRINT, States};
+use super::data::{DATABASE, FINGERPRINT};
+use super::{Stage, Told};
 use crate::failure::Failure;
 use crate::step;
 
@@ -20,83 +20,40 @@ const RESTORE_MAX: f64 = 0.9;
 const DRILL_MAX: f64 = 0.8;
 
 /// Everything else is as PostgreSQL comes: it flushes what it commits.
-pub(super) const SETTINGS: &str = "\n\
+const SETTINGS: &str = "\n\
     listen_addresses = ''\n\
     autovacuum = off\n\
-    max_wal_size = 4GB\n\
+    max_wal_size = 2GB\n\
     shared_buffers = 512MB\n\
     maintenance_work_mem = 256MB\n";
 
-/// The position of the drill among the contestants, which has no database to look at.
-const DRILL: usize = 3;
-const DATABASES: [&str; DRILL] = ["ours", "plain", "gzip"];
-
-/// What came of it, as Markdown.
-pub(super) struct Told {
-    pub(super) goals: String,
-    pub(super) table: String,
-}
+/// Of the first contestants, in their order; the last is the drill, which leaves no database.
+const DATABASES: [&str; 3] = ["ours", "plain", "compressed"];
 
 /// Restores, while the first state is served as the source.
-pub(super) fn run(
-    plan: &Plan,
-    product: &Product,
-    folder: &Path,
-    live: &Server,
-    target: &Server,
-    states: &States,
-) -> Result<Told, Failure> {
-    target.init(SETTINGS)?;
+pub(super) fn run(stage: &Stage<'_>) -> Result<Told, Failure> {
+    let target = &stage.target;
+    target.init(SETTINGS, 16)?;
     target.start()?;
-    let input = folder.join("input");
-    let place = place(product, &input, live, states)?;
-    let dumps =
-        [("plain", "-Z0"), ("gzip", "-Z-1")].map(|(name, level)| dump(&input, live, name, level));
-    let [plain, gzip] = dumps;
-    let (plain, gzip) = (plain?, gzip?);
-    let answer = folder.join("drill.json");
-    let mut contestants = [
-        restoring("Resguardo", folder, target, DATABASES[0], |url| {
-            place.command(&["restore", "shop", "--to", url, "--quiet"])
-        }),
-        restoring(
-            "`pg_restore -j2` of `-Fc -Z0`",
-            folder,
-            target,
-            DATABASES[1],
-            |_| pg_restore(target, DATABASES[1], &plain),
-        ),
-        restoring(
-            "`pg_restore -j2` of `-Fc`",
-            folder,
-            target,
-            DATABASES[2],
-            |_| pg_restore(target, DATABASES[2], &gzip),
-        ),
-        Contestant {
-            name: "Resguardo, a whole drill",
-            store: folder.join("nothing"),
-            leftovers: Vec::new(),
-            prepare: Vec::new(),
-            steps: vec![drill(&place, &answer)],
-        },
-    ];
-    let expected = step::output(&mut live.psql(DATABASE, &[FINGERPRINT]))?;
+    let input = stage.folder.join("input");
+    let answer = stage.folder.join("drill.json");
+    let mut contestants = contestants(stage, &input, &answer)?;
+    let expected = step::output(&mut stage.live.psql(DATABASE, &[FINGERPRINT]))?;
     let phases = RefCell::new(Vec::new());
     let steps = [Step {
         name: "restore",
-        reads: input.clone(),
+        reads: input,
         before: &|| checkpoint(target),
         after: &|position| {
-            if position == DRILL {
-                phases.borrow_mut().push(restore_seconds(&answer)?);
-            } else {
-                same(target, DATABASES[position], &expected)?;
+            match DATABASES.get(position) {
+                Some(database) => same(target, database, &expected)?,
+                None => phases.borrow_mut().push(restore_seconds(&answer)?),
             }
             checkpoint(target)
         },
     }];
-    let outcome = hold(&mut contestants, &steps, plan.runs, &folder.join("time"))?;
+    let report = stage.folder.join("time");
+    let outcome = hold(&mut contestants, &steps, stage.plan.runs, &report)?;
     let of = |position| outcome.of(position, 0).seconds();
     let drilled = median(phases.borrow().iter().copied());
     let mut goals = String::new();
@@ -112,70 +69,89 @@ pub(super) fn run(
             ratio <= most,
         );
     }
-    Ok(Told {
-        goals,
-        table: contest::table(&contestants, &steps, &outcome),
-    })
+    let table = contest::table(&contestants, &steps, &outcome);
+    Ok(Told { goals, table })
+}
+
+/// Ours, two of `pg_restore`, and a drill; below `input` is made what they restore from.
+fn contestants(stage: &Stage<'_>, input: &Path, answer: &Path) -> Result<[Contestant; 4], Failure> {
+    let place = place(stage, input)?;
+    let plain = dump(stage, &input.join("plain.dump"), &["-Z0"])?;
+    let compressed = dump(stage, &input.join("compressed.dump"), &[])?;
+    let [into_ours, into_plain, into_compressed] = DATABASES;
+    let to = stage.target.url(into_ours);
+    Ok([
+        restoring(
+            "Resguardo",
+            stage,
+            into_ours,
+            place.command(&["restore", "shop", "--to", &to, "--quiet"]),
+        ),
+        restoring(
+            "`pg_restore -j2` of `-Fc -Z0`",
+            stage,
+            into_plain,
+            pg_restore(stage, into_plain, &plain),
+        ),
+        restoring(
+            "`pg_restore -j2` of `-Fc`",
+            stage,
+            into_compressed,
+            pg_restore(stage, into_compressed, &compressed),
+        ),
+        Contestant {
+            name: "Resguardo, a whole drill",
+            store: stage.folder.join("nothing"),
+            leftovers: Vec::new(),
+            prepare: Vec::new(),
+            steps: vec![drill(&place, answer)],
+        },
+    ])
 }
 
 /// A vault with one backup.
-fn place(
-    product: &Product,
-    input: &Path,
-    live: &Server,
-    states: &States,
-) -> Result<Place, Failure> {
+fn place(stage: &Stage<'_>, input: &Path) -> Result<Place, Failure> {
     scratch::make(input)?;
-    live.serve(&states.first)?;
-    let place = product.place(input);
-    step::run(&mut place.init_for(&live.url(DATABASE)))?;
+    let place = stage.product.place(input);
+    step::run(&mut place.init_for(&stage.live.url(DATABASE)))?;
     step::run(&mut place.command(&["backup", "--quiet"]))?;
     Ok(place)
 }
 
-fn dump(input: &Path, live: &Server, name: &str, level: &str) -> Result<PathBuf, Failure> {
-    let path = input.join(format!("{name}.dump"));
-    let mut dump = live.client("pg_dump", DATABASE);
-    dump.arg("-Fc");
-    if level != "-Z-1" {
-        dump.arg(level);
-    }
-    step::run(dump.arg("-f").arg(&path))?;
-    Ok(path)
+fn dump(stage: &Stage<'_>, path: &Path, words: &[&str]) -> Result<PathBuf, Failure> {
+    let mut dump = stage.live.client("pg_dump", DATABASE);
+    dump.arg("-Fc").args(words);
+    step::run(dump.arg("-f").arg(path))?;
+    Ok(path.to_owned())
 }
 
 fn restoring(
     name: &'static str,
-    folder: &Path,
-    target: &Server,
+    stage: &Stage<'_>,
     database: &str,
-    command: impl FnOnce(&str) -> Command,
+    command: Command,
 ) -> Contestant {
-    let [drop, create] = [
-        format!("drop database if exists {database}"),
-        format!("create database {database} template template0"),
-    ];
+    let drop = format!("drop database if exists {database}");
+    let create = format!("create database {database} template template0");
+    let statements = ["set client_min_messages = error", &drop, &create];
     Contestant {
         name,
         // What it restores from is used again.
-        store: folder.join("nothing"),
+        store: stage.folder.join("nothing"),
         leftovers: Vec::new(),
-        prepare: vec![target.psql(
-            "postgres",
-            &["set client_min_messages = error", &drop, &create],
-        )],
-        steps: vec![command(&target.url(database))],
+        prepare: vec![stage.target.psql("postgres", &statements)],
+        steps: vec![command],
     }
 }
 
-fn pg_restore(target: &Server, database: &str, dump: &Path) -> Command {
-    let mut restore = target.client("pg_restore", database);
+fn pg_restore(stage: &Stage<'_>, database: &str, dump: &Path) -> Command {
+    let mut restore = stage.target.client("pg_restore", database);
     restore.args(["-j2", "--exit-on-error"]).arg(dump);
     restore
 }
 
 /// A drill whose answer goes to a file.
-pub(super) fn drill(place: &Place, answer: &Path) -> Command {
+fn drill(place: &Place, answer: &Path) -> Command {
     let inner = place.command(&["drill", "shop", "--json"]);
     let mut command = Command::new("bash");
     command.arg("-c").arg(format!(

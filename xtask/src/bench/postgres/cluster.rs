@@ -57,7 +57,7 @@ pub(super) fn states(scratch: &Scratch, size: Size) -> Result<States, Failure> {
 
 fn make(folder: &Path, scale: u32) -> Result<(), Failure> {
     let cluster = Server::of(folder)?;
-    cluster.init(SETTINGS)?;
+    cluster.init(SETTINGS, 1)?;
     cluster.start()?;
     cluster.pgbench(
         "postgres",
