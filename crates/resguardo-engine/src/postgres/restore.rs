@@ -43,6 +43,8 @@ use crate::port::{
 const JOBS_MAX: usize = 4;
 /// Entries of the structure that one transaction makes.
 const ENTRIES_AT_ONCE: usize = 200;
+/// Times that an entry is run again because another one held what it needs.
+const DEADLOCKS_MAX: usize = 10;
 /// A statement on much data is silent for as long as it takes: only the caller ends it.
 const ENDLESS: Duration = Duration::MAX;
 /// What a session that loads or builds is told. Nothing is flushed before the end; builds get some memory.
@@ -361,7 +363,7 @@ impl Restore<'_> {
                 let encoding = &self.inventory.encoding;
                 load::table(session, self.backup, table, encoding, into, meter)
             }
-            Work::Entry(position) => make(session, &entries[*position]),
+            Work::Entry(position) => make_beside_others(session, &entries[*position]),
             Work::AllRows => Ok(()),
         };
         let cancel = self.site.run.cancel;
@@ -429,6 +431,18 @@ fn make(session: &Session, entry: &Entry) -> Result<(), EngineError> {
         },
         other => other,
     })
+}
+
+/// The same beside other sessions. The server locks more than an entry names (a partitioned table's foreign key
+/// locks all partitions of both); of two entries that wait for each other it undoes one, which is run again.
+fn make_beside_others(session: &Session, entry: &Entry) -> Result<(), EngineError> {
+    for _ in 0..DEADLOCKS_MAX {
+        match make(session, entry) {
+            Err(EngineError::Busy { .. }) => {}
+            other => return other,
+        }
+    }
+    make(session, entry)
 }
 
 /// A commit that waits for the disk: what was committed before is there then too.
