@@ -7,7 +7,7 @@ use std::process::Stdio;
 use resguardo_engine::contract::{MemoryBackup, MemorySink, with_run};
 use resguardo_engine::port::{BackupReader as _, CaptureRequest, Captured, Engine as _, Location};
 use resguardo_model::EngineKind;
-use resguardo_testkit::{PgServer, PgVersion};
+use resguardo_testkit::{PgServer, PgVersion, fixture};
 use serde_json::Value;
 
 use crate::world::{described, engine};
@@ -175,16 +175,16 @@ pub(crate) fn bring_back(server: &PgServer, backup: &MemoryBackup, folder: &Path
     restore(&["--section=post-data", "schema.dump"]);
 }
 
-#[test]
-fn plain_tools_bring_a_backup_back_and_it_is_the_same() {
-    for version in PgVersion::all() {
-        let server = shop(version);
-        let (backup, before) = capture(&server, "shop");
+/// Brings a database back on another server with plain tools, and compares what is captured there.
+fn comes_back_the_same(server: &PgServer, database: &str, extra: &str) {
+    let version = server.version();
+    {
+        let (backup, before) = capture(server, database);
         let folder = tempfile::tempdir().unwrap();
         let other = PgServer::start(version);
-        other.create_database("shop", "TEMPLATE template0");
-        bring_back(&other, &backup, folder.path(), "shop");
-        let (again, after) = capture(&other, "shop");
+        other.create_database(database, &format!("TEMPLATE template0 {extra}"));
+        bring_back(&other, &backup, folder.path(), database);
+        let (again, after) = capture(&other, database);
         assert_eq!(before.facts.tables, after.facts.tables, "{version}");
         assert_eq!(
             before.facts.schema_sha256, after.facts.schema_sha256,
@@ -207,5 +207,41 @@ fn plain_tools_bring_a_backup_back_and_it_is_the_same() {
             sequences.iter().map(fields).collect()
         };
         assert_eq!(standing(&before), standing(&after), "{version}");
+    }
+}
+
+#[test]
+fn plain_tools_bring_a_backup_back_and_it_is_the_same() {
+    for version in PgVersion::all() {
+        comes_back_the_same(&shop(version), "shop", "");
+    }
+}
+
+#[test]
+fn plain_tools_bring_everything_that_a_database_can_hold_back() {
+    for version in PgVersion::all() {
+        let server = PgServer::start(version);
+        server.create_database("truth", "");
+        fixture::load(&server, "truth");
+        comes_back_the_same(&server, "truth", "");
+    }
+}
+
+#[test]
+fn databases_of_other_encodings_come_back_byte_by_byte() {
+    for version in PgVersion::all() {
+        let server = PgServer::start(version);
+        fixture::make_latin(&server, "latin");
+        comes_back_the_same(
+            &server,
+            "latin",
+            "ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C'",
+        );
+        fixture::make_ascii(&server, "ascii");
+        comes_back_the_same(
+            &server,
+            "ascii",
+            "ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C'",
+        );
     }
 }

@@ -7,7 +7,7 @@ use crate::postgres::catalog::{Membership, NamedRole};
 use crate::postgres::name::{identifier, literal};
 use crate::postgres::session::Session;
 
-const HEAD: &str = "-- Roles without their passwords, memberships, and tablespaces by name. What is there already stays as it is.\n";
+const HEAD: &str = "-- Roles without their passwords, memberships, and tablespaces by name. What is there already stays as it is.\nSET client_encoding = 'UTF8';\n";
 
 /// The whole script.
 ///

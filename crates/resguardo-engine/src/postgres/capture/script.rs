@@ -1,7 +1,7 @@
 //! `rows.sql`: rows and sequences back with `psql` alone.
 
 use crate::postgres::inventory::{Inventory, Sequence, Table};
-use crate::postgres::name::literal;
+use crate::postgres::name::{identifier, literal};
 
 const HEAD: &str = "\
 -- The rows of this backup and the state of its sequences, for psql, run where inventory.json lies:
@@ -11,8 +11,8 @@ const HEAD: &str = "\
 --   pg_restore -d NEW large-objects.dump        (if there is one)
 --   pg_restore -d NEW --section=post-data schema.dump
 \\set ON_ERROR_STOP on
+SET client_encoding = 'UTF8';
 SET search_path = '';
-SET session_replication_role = DEFAULT;
 BEGIN;
 ";
 
@@ -30,20 +30,21 @@ pub(super) fn of(inventory: &Inventory) -> String {
 }
 
 fn copy(script: &mut String, table: &Table, encoding: &str) {
-    let columns = table.column_list();
-    let columns = match columns.as_str() {
-        "" => String::new(),
-        list => format!(" ({list})"),
-    };
-    let target = format!("{}{columns}", table.quoted());
-    if target.contains(['\n', '\r']) && !table.files.is_empty() {
-        // psql reads \copy to the end of the line.
-        let folder = table.files[0].path.as_str();
-        script.push_str(&format!(
-            "\\warn a name holds a line break: copy {folder} and what lies beside it by hand\n"
-        ));
+    if table.files.is_empty() {
         return;
     }
+    // psql reads \copy to the end of the line: what has a line break in its name gets another meanwhile.
+    let schema = Renamed::of("SCHEMA", "", &table.schema, "resguardo_schema");
+    let prefix = format!("{}.", identifier(&schema.now));
+    let name = Renamed::of("TABLE", &prefix, &table.name, "resguardo_rows");
+    script.push_str(&schema.before);
+    script.push_str(&name.before);
+    let columns = match table.column_list() {
+        // Without a list, all that are not generated, in the same order.
+        list if list.is_empty() || has_line_break(&list) => String::new(),
+        list => format!(" ({list})"),
+    };
+    let target = format!("{prefix}{}{columns}", identifier(&name.now));
     for file in &table.files {
         script.push_str(&format!(
             "\\copy {target} from '{}' with (encoding {})\n",
@@ -51,6 +52,37 @@ fn copy(script: &mut String, table: &Table, encoding: &str) {
             literal(encoding)
         ));
     }
+    script.push_str(&name.after);
+    script.push_str(&schema.after);
+}
+
+/// A name while rows are copied.
+struct Renamed {
+    now: String,
+    before: String,
+    after: String,
+}
+
+impl Renamed {
+    /// `own`, or `other` with the statements that give it and take it away again.
+    fn of(kind: &str, prefix: &str, own: &str, other: &str) -> Self {
+        let mut renamed = Self {
+            now: own.to_owned(),
+            before: String::new(),
+            after: String::new(),
+        };
+        if has_line_break(own) {
+            let (from, to) = (identifier(own), identifier(other));
+            renamed.now = other.to_owned();
+            renamed.before = format!("ALTER {kind} {prefix}{from} RENAME TO {to};\n");
+            renamed.after = format!("ALTER {kind} {prefix}{to} RENAME TO {from};\n");
+        }
+        renamed
+    }
+}
+
+fn has_line_break(text: &str) -> bool {
+    text.contains(['\n', '\r'])
 }
 
 fn state(sequence: &Sequence) -> String {
