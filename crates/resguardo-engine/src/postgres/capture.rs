@@ -1,16 +1,21 @@
 //! Captures a database: its structure by `pg_dump`, its rows by parallel `COPY`, all from one exported
 //! snapshot.
 //!
-//! Order: the tables are listed, and refused if one cannot be read; they are locked against being dropped
-//! or rewritten (`ACCESS SHARE`, which lets everybody read and write); then the snapshot is taken, and the
-//! tables are listed again as it shows them. One that came meanwhile is locked too, and a new snapshot
-//! taken: nothing in the snapshot is ever unlocked, so no `TRUNCATE` or rewrite, which obey no snapshot,
-//! can empty a table between the two. Then `pg_dump` and the readers of rows work at the same time, each in
-//! a transaction with that snapshot. The inventory is written last, when every row has been counted; the
-//! sessions that hold the locks and the snapshot are asked once more whether they still do.
+//! Order: the tables are listed, and refused if one cannot be read. One session locks them against being
+//! dropped or rewritten (`ACCESS SHARE`, which lets everybody read and write) and then, in the same
+//! transaction, takes and exports the snapshot. The tables are listed again as it shows them; if one came
+//! meanwhile, all is begun anew: nothing in the snapshot is ever unlocked, so no `TRUNCATE` or rewrite, which
+//! obey no snapshot, can empty a table between the two. `pg_dump` is started and takes locks of its own;
+//! then rows are read, each reader in a transaction with that snapshot. The inventory is written last, when
+//! every row has been counted; the session that holds locks and snapshot is asked whether it still does.
+//!
+//! Whoever asks for an exclusive lock meanwhile waits for us, and whoever asks after him for any lock waits
+//! for him. `pg_dump` that meets such a one is ended before anything is written, and everything taken again
+//! once he is through; a reader leaves the table to the session that has its lock already.
 //!
 //! INVARIANT: whatever is in the snapshot is in the backup, or named in `left_out`, or the capture fails
-//! (`a_table_that_cannot_be_read_fails_the_backup_by_name`).
+//! (`a_table_that_cannot_be_read_fails_the_backup_by_name`,
+//! `tables_that_come_go_and_are_emptied_meanwhile_do_not_spoil_a_backup`).
 
 mod facts;
 mod first;
@@ -20,6 +25,8 @@ mod rows;
 mod schema;
 mod script;
 mod snapshot;
+mod source;
+mod start;
 
 use std::num::NonZero;
 use std::time::Duration;
@@ -28,45 +35,34 @@ use resguardo_model::{CancelToken, FileKind, FilePath};
 
 use super::Surroundings;
 use super::catalog;
-use super::inventory::{self, Inventory};
-use super::session::{Limits, Session};
-use super::settings::Settings;
-use super::tools::Tools;
-use super::{pooler, privilege};
+use super::inventory::{self, Inventory, LargeObjects};
+use super::session::Session;
 use crate::port::{CaptureRequest, CaptureSink, Captured, EngineError, Run};
 use first::First;
-use snapshot::Snapshot;
+pub(super) use source::{Opened, Source, require_known_major};
+use start::Start;
 
 /// Streams that are read at once, if nobody says otherwise and there are as many processors.
 const JOBS_MAX: usize = 4;
-/// Oldest and newest major that are known to work.
-pub(super) const MAJORS: std::ops::RangeInclusive<u32> = 14..=18;
+/// How often locks are taken again for `pg_dump` to get its own.
+const ATTEMPTS_MAX: usize = 5;
 /// How often whoever waits for all others looks around.
 const TICK: Duration = Duration::from_millis(20);
 
-/// A database that is to be read.
-pub(super) struct Source<'a> {
-    around: &'a Surroundings,
-    request: &'a CaptureRequest,
-    settings: Settings,
-    run: Run<'a>,
+/// One attempt at a capture.
+struct Capture<'a> {
+    source: &'a Source<'a>,
+    opened: &'a Opened,
+    sink: &'a dyn CaptureSink,
     /// Ends what works in parallel, when the caller cancels or one of them fails.
     stop: CancelToken,
 }
 
-/// What every part of one capture is given.
-struct Capture<'a> {
-    source: Source<'a>,
-    sink: &'a dyn CaptureSink,
-}
-
-/// A source whose tables are locked and whose snapshot stands, as long as this lives.
-pub(super) struct Opened {
-    locks: Session,
-    /// In the transaction with the snapshot.
-    pub(super) holder: Session,
-    pub(super) tools: Tools,
-    pub(super) snapshot: Snapshot,
+/// What works in parallel has brought.
+struct Parts {
+    schema: schema::Schema,
+    rows: Vec<rows::Read>,
+    objects: Option<LargeObjects>,
 }
 
 /// Captures the database of `request` into `sink`.
@@ -80,39 +76,24 @@ pub(super) fn capture(
     run: Run<'_>,
 ) -> Result<Captured, EngineError> {
     let source = Source::new(around, request, run)?;
-    Capture { source, sink }.capture()
-}
-
-/// Fails unless the role of `session` may read everything.
-pub(super) fn require_privileges(session: &Session) -> Result<(), EngineError> {
-    let lacks = privilege::missing(session)?;
-    let Some(first) = lacks.first() else {
-        return Ok(());
-    };
-    let more = match lacks.len() - 1 {
-        0 => String::new(),
-        more => format!(" (and {more} more that doctor names)"),
-    };
-    Err(EngineError::Denied {
-        operation: "reading",
-        place: format!("{} of {}", first.object, session.settings().describe()),
-        why: format!("{}; {}{more}", first.why, first.grant),
-    })
-}
-
-/// Fails unless the server is of a known major.
-pub(super) fn require_known_major(session: &Session) -> Result<(), EngineError> {
-    let major = session.version().major();
-    if MAJORS.contains(&major) {
-        return Ok(());
+    let mut opened = source.open()?;
+    for _ in 0..ATTEMPTS_MAX {
+        let capture = Capture {
+            source: &source,
+            opened: &opened,
+            sink,
+            stop: CancelToken::new(),
+        };
+        if let Some(captured) = capture.capture()? {
+            opened.release()?;
+            return Ok(captured);
+        }
+        opened.take_again(&source)?;
     }
-    Err(EngineError::Unsupported {
-        place: session.settings().describe(),
-        why: format!("the server is PostgreSQL {}", session.version()),
-        next: format!(
-            "PostgreSQL {} to {} can be backed up",
-            MAJORS.start(),
-            MAJORS.end()
+    Err(EngineError::Busy {
+        place: source.settings().describe(),
+        held: format!(
+            "others asked for exclusive locks on its tables in each of {ATTEMPTS_MAX} attempts"
         ),
     })
 }
@@ -123,141 +104,79 @@ pub(super) fn jobs(asked: Option<usize>) -> usize {
     asked.unwrap_or_else(|| processors.min(JOBS_MAX)).max(1)
 }
 
-impl<'a> Source<'a> {
-    /// The source of `request`; nothing is asked yet.
-    ///
-    /// # Errors
-    /// If its location makes no sense.
-    pub(super) fn new(
-        around: &'a Surroundings,
-        request: &'a CaptureRequest,
-        run: Run<'a>,
-    ) -> Result<Self, EngineError> {
-        Ok(Self {
-            around,
-            request,
-            settings: Settings::resolve(&request.location, &around.libpq)?,
-            run,
-            stop: CancelToken::new(),
-        })
-    }
-
-    /// Where it is.
-    pub(super) fn settings(&self) -> &Settings {
-        &self.settings
-    }
-
-    /// Longest silence of a tool.
-    pub(super) fn silence(&self) -> Duration {
-        self.request.silence_timeout
-    }
-
-    fn limits(&self) -> Limits {
-        Limits {
-            lock: self.request.lock_timeout,
-            silence: Some(self.request.silence_timeout),
-        }
-    }
-
-    /// Makes sure that all of it can be read, locks its tables and takes the snapshot.
-    ///
-    /// # Errors
-    /// Whatever keeps a backup from beginning.
-    pub(super) fn open(&self) -> Result<Opened, EngineError> {
-        let (locks, holder) = pooler::two_sessions(&self.settings, self.limits(), self.run.cancel)?;
-        require_known_major(&locks)?;
-        let tools = Tools::clients(locks.version().major(), &self.around.tool_folders)?;
-        require_privileges(&locks)?;
-        let snapshot = snapshot::take(self, &locks, &holder)?;
-        Ok(Opened {
-            locks,
-            holder,
-            tools,
-            snapshot,
-        })
-    }
-}
-
-impl Opened {
-    /// Asks whether locks and snapshot were held to this moment, and lets go of both.
-    ///
-    /// # Errors
-    /// If a session was cut.
-    pub(super) fn close(self) -> Result<(), EngineError> {
-        snapshot::confirm(&self.locks, &self.holder)
-    }
-
-    /// A tool's failure is the connection's where that is gone: the tool tells it in words alone.
-    pub(super) fn because(&self, error: EngineError) -> EngineError {
-        if !matches!(error, EngineError::Other { .. }) {
-            return error;
-        }
-        match self.holder.batch("select 1") {
-            Err(gone @ (EngineError::Unreachable { .. } | EngineError::Missing { .. })) => gone,
-            _ => error,
-        }
-    }
-}
-
 impl Capture<'_> {
-    fn capture(&self) -> Result<Captured, EngineError> {
-        let opened = self.source.open()?;
-        let (holder, tools) = (&opened.holder, &opened.tools);
-        let snapshot = &opened.snapshot;
+    /// All of it; `None`, and not a byte written, if `pg_dump` could not get its locks.
+    fn capture(&self) -> Result<Option<Captured>, EngineError> {
+        let (holder, tools) = (&self.opened.holder, &self.opened.tools);
+        let snapshot = &self.opened.snapshot;
         let tables = tables(holder, &snapshot.relations)?;
-        let (schema, rows, objects) = self
-            .work(tools, &snapshot.id, holder.encoding(), &tables)
-            .map_err(|error| opened.because(error))?;
+        let parts = self
+            .work(&tables)
+            .map_err(|error| self.opened.because(error))?;
+        let Some(parts) = parts else {
+            return Ok(None);
+        };
         let mut inventory = facts::inventory(holder, tables, tools)?;
-        for (table, read) in inventory.tables.iter_mut().zip(rows) {
+        for (table, read) in inventory.tables.iter_mut().zip(parts.rows) {
             table.rows = read.tally.rows;
             table.digest = read.tally.digest.to_string();
             table.files = read.files;
         }
-        inventory.large_objects = objects;
+        inventory.large_objects = parts.objects;
         self.write_small_files(holder, &inventory)?;
-        let captured = Captured {
+        Ok(Some(Captured {
             taken_at: snapshot.taken_at,
-            facts: facts::facts(holder, &inventory, schema)?,
+            facts: facts::facts(holder, &inventory, parts.schema)?,
             tools: vec![("pg_dump".to_owned(), tools.version().to_owned())],
-        };
-        opened.close()?;
-        Ok(captured)
+        }))
     }
 
-    /// Structure, rows and large objects at the same time.
-    #[expect(clippy::type_complexity, reason = "three answers of three threads")]
-    fn work(
-        &self,
-        tools: &Tools,
-        snapshot: &str,
-        encoding: &str,
-        tables: &[rows::Planned],
-    ) -> Result<
-        (
-            schema::Schema,
-            Vec<rows::Read>,
-            Option<inventory::LargeObjects>,
-        ),
-        EngineError,
-    > {
-        let first = First::new(&self.source.stop);
-        let (schema, rows, objects) = std::thread::scope(|scope| {
-            let schema = scope.spawn(|| first.note(schema::dump(self, tools, snapshot, encoding)));
-            let objects = scope.spawn(|| first.note(schema::large_objects(self, tools, snapshot)));
-            let rows = scope.spawn(|| first.note(rows::read(self, snapshot, tables)));
+    /// Structure, rows and large objects at the same time; the rows from the moment on at which `pg_dump`
+    /// has its locks.
+    fn work(&self, tables: &[rows::Planned]) -> Result<Option<Parts>, EngineError> {
+        let first = First::new(&self.stop);
+        let has_objects = catalog::large_object_count(&self.opened.holder)? > 0;
+        let parts = std::thread::scope(|scope| {
+            let schema = scope.spawn(|| first.note(schema::dump(self)));
+            let objects = scope.spawn(|| match has_objects {
+                true => first.note(schema::large_objects(self)),
+                false => Some(None),
+            });
+            let dumps = 1 + usize::from(has_objects);
+            let start = start::wait(self, dumps, &|| schema.is_finished());
+            let start = first.note(start);
+            if let Some(Start::LockedOut) = start {
+                self.stop.cancel();
+            }
+            let is_ready = matches!(start, Some(Start::Ready));
+            let noted = &first;
+            let rows = scope.spawn(move || match is_ready {
+                true => noted.note(rows::read(self, tables)),
+                false => None,
+            });
             while !(schema.is_finished() && objects.is_finished() && rows.is_finished()) {
                 if self.source.run.cancel.is_cancelled() {
-                    self.source.stop.cancel();
+                    self.stop.cancel();
                 }
                 std::thread::sleep(TICK);
             }
-            (joined(schema), joined(rows), joined(objects))
+            let parts = (joined(schema), joined(rows), joined(objects));
+            match start {
+                Some(Start::LockedOut) => None,
+                _ => Some(parts),
+            }
         });
         self.source.run.cancel.check()?;
+        let Some((schema, rows, objects)) = parts else {
+            return Ok(None);
+        };
         first.into_result()?;
         match (schema, rows, objects) {
-            (Some(schema), Some(rows), Some(objects)) => Ok((schema, rows, objects)),
+            (Some(schema), Some(rows), Some(objects)) => Ok(Some(Parts {
+                schema,
+                rows,
+                objects,
+            })),
             // Whoever has no answer has told why, above.
             _ => Err(resguardo_model::Cancelled.into()),
         }

@@ -47,13 +47,14 @@ pub(super) fn export(
     let folder = private_folder(out)?;
     let source = Source::new(around, request, run)?;
     let opened = source.open()?;
+    // From here on the locks and the snapshot are those of pg_dump, which has but one session.
+    opened.release()?;
     let draft = folder.file("dump");
     let written =
         write(&source, &opened, format, &draft, run).map_err(|error| opened.because(error))?;
     let meta = meta(&opened, out, written, run)?;
     let meta_draft = folder.file("meta");
     write_meta(&meta_draft, &meta).map_err(|error| of_system("writing", &beside, error))?;
-    opened.close()?;
     run.cancel.check()?;
     name(&meta_draft, &beside)?;
     if let Err(error) = name(&draft, out) {
@@ -125,9 +126,10 @@ struct Dumping<'a> {
 
 impl Dumping<'_> {
     fn command(&self, words: &[String]) -> Command {
+        let lock_timeout = self.source.lock_timeout().as_millis();
         let own = [
             "--no-password".to_owned(),
-            format!("--snapshot={}", self.opened.snapshot.id),
+            format!("--lock-wait-timeout={lock_timeout}"),
         ];
         let words = own.iter().chain(words).cloned();
         tool::command(&self.opened.tools, "pg_dump", words, self.source.settings())

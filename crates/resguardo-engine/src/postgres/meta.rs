@@ -28,7 +28,7 @@ pub(super) struct Meta {
     pub(super) server_version: String,
     /// The database's encoding.
     pub(super) encoding: String,
-    /// The instant of the snapshot.
+    /// An instant that is not after the snapshot.
     pub(super) taken_at: Timestamp,
     /// Version of `pg_dump`.
     pub(super) pg_dump: String,

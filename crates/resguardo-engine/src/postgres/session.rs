@@ -233,10 +233,26 @@ impl Session {
     pub(super) fn rows(&self, sql: &str) -> Result<Vec<Row>, EngineError> {
         let answer = self.wait(sql, self.limits.silence, self.client.simple_query(sql))?;
         let row = |message| match message {
-            SimpleQueryMessage::Row(row) => Some(Row(row)),
+            SimpleQueryMessage::Row(row) => Some(self.readable(row, sql)),
             _ => None,
         };
-        Ok(answer.into_iter().filter_map(row).collect())
+        answer.into_iter().filter_map(row).collect()
+    }
+
+    /// A database of encoding `SQL_ASCII` sends whatever bytes it holds.
+    fn readable(&self, row: tokio_postgres::SimpleQueryRow, sql: &str) -> Result<Row, EngineError> {
+        let is_text = (0..row.len()).all(|column| row.try_get(column).is_ok());
+        if is_text {
+            return Ok(Row(row));
+        }
+        Err(EngineError::Unsupported {
+            place: self.settings.describe(),
+            why: format!(
+                "the answer to {} holds bytes that are not UTF-8",
+                failure::shortened(sql)
+            ),
+            next: "rename what has such a name, or cast such a value to bytea".to_owned(),
+        })
     }
 
     /// At most `rows_max` rows of one query, which ends after `timeout`.
@@ -253,25 +269,28 @@ impl Session {
         let query = async {
             let stream = self.client.simple_query_raw(sql).await?;
             let mut stream = std::pin::pin!(stream);
-            let mut rows = Rows::default();
+            let mut rows = Vec::new();
+            let mut truncated = false;
             while let Some(message) = stream.next().await {
                 let SimpleQueryMessage::Row(row) = message? else {
                     continue;
                 };
-                if rows.rows.len() == rows_max {
-                    rows.truncated = true;
+                if rows.len() == rows_max {
+                    truncated = true;
                     break;
                 }
-                rows.rows.push(Row(row).values());
+                rows.push(row);
             }
-            Ok(rows)
+            Ok((rows, truncated))
         };
-        let rows = self.wait(sql, Some(timeout), query)?;
-        if rows.truncated {
+        let (rows, truncated) = self.wait(sql, Some(timeout), query)?;
+        if truncated {
             // Nobody wants the rest of the answer.
             self.cancel_statement();
         }
-        Ok(rows)
+        let values = |row| self.readable(row, sql).map(|row| row.values());
+        let rows = rows.into_iter().map(values).collect::<Result<_, _>>()?;
+        Ok(Rows { rows, truncated })
     }
 
     /// Waits for an answer.

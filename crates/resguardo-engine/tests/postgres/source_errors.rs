@@ -341,3 +341,93 @@ fn a_backup_that_is_interrupted_ends_at_once() {
         std::thread::sleep(Duration::from_millis(10));
     }
 }
+
+#[test]
+fn names_that_are_no_text_are_refused_and_not_left_out() {
+    for version in PgVersion::all() {
+        let server = PgServer::start(version);
+        server.create_database(
+            "ascii",
+            "TEMPLATE template0 ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C'",
+        );
+        let sql = "do $$ begin execute 'create table a' || chr(233) || ' (x int)'; end $$";
+        server.psql("ascii", sql);
+        let error = fail(&engine(version), &request(&server.url("ascii")), || ());
+        let words = described(&error);
+        assert!(words.contains("encoding \"UTF8\""), "{words}");
+    }
+}
+
+#[test]
+fn who_wants_tables_for_himself_meanwhile_waits_for_the_backup_and_spoils_nothing() {
+    for version in PgVersion::all() {
+        let server = large(version);
+        let psql = |sql: &str| {
+            let mut psql = server.command("psql", "shop");
+            psql.args(["-Xqc", sql]).spawn().unwrap()
+        };
+        let waiting = Mutex::new(Vec::new());
+        let hook = || {
+            let truncate = "truncate large, shop.orders, quick, schema_migrations";
+            waiting.lock().unwrap().push(psql(truncate));
+            let queued =
+                "select count(*) from pg_locks where mode = 'AccessExclusiveLock' and not granted";
+            while server.psql("shop", queued) == "0" {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        };
+        let sink = Hooked {
+            inner: MemorySink::new(),
+            hook: Mutex::new(Some(Box::new(hook))),
+        };
+        let request = CaptureRequest {
+            jobs: Some(1),
+            ..request(&server.url("shop"))
+        };
+        let captured = with_run(|run| engine(version).capture(&request, &sink, run));
+        let captured = captured.unwrap_or_else(|error| panic!("{version}: {}", described(&error)));
+        for (name, rows) in [
+            ("public.large", 60_000),
+            ("shop.orders", 40_000),
+            ("public.quick", 1),
+            ("public.schema_migrations", 2),
+        ] {
+            let mut tables = captured.facts.tables.iter();
+            assert_eq!(
+                tables.find(|table| table.name == name).unwrap().rows,
+                rows,
+                "{version}: {name}"
+            );
+        }
+        drop(sink);
+        for mut psql in waiting.into_inner().unwrap() {
+            assert!(psql.wait().unwrap().success());
+        }
+        assert_eq!(server.psql("shop", "select count(*) from large"), "0");
+    }
+}
+
+#[test]
+fn who_comes_before_pg_dump_is_let_through_first() {
+    let version = PgVersion::V16;
+    let server = shop(version);
+    let folder = tempfile::tempdir().unwrap();
+    let once = folder.path().join("once");
+    // The first pg_dump starts only when somebody wants a table for himself.
+    let deed = format!(
+        "if mkdir {0}; then ({1}/psql -Xqc 'truncate shop.orders' > /dev/null 2>&1 &); \
+         until [ \"$({1}/psql -XAtc \"select count(*) > 0 from pg_locks where mode = 'AccessExclusiveLock' \
+         and not granted\")\" = t ]; do :; done; fi\nexec $real \"$@\"",
+        once.display(),
+        version.bin_dir().display()
+    );
+    server.psql("shop", "select lo_unlink(oid) from pg_largeobject_metadata");
+    let engine = engine_with(spoiled(version, folder.path(), &deed));
+    let sink = MemorySink::new();
+    let captured = with_run(|run| engine.capture(&request(&server.url("shop")), &sink, run));
+    let captured = captured.unwrap_or_else(|error| panic!("{}", described(&error)));
+    let mut tables = captured.facts.tables.iter();
+    let orders = tables.find(|table| table.name == "shop.orders").unwrap();
+    assert_eq!(orders.rows, 0, "he was first");
+    assert!(once.exists());
+}

@@ -28,7 +28,8 @@ pub(super) enum Locked {
 pub(super) fn lock(
     source: &Source<'_>,
     session: &Session,
-    relations: &[&Relation],
+    relations: &[Relation],
+    observer: &Session,
 ) -> Result<Locked, EngineError> {
     for batch in relations.chunks(BATCH) {
         let tables: Vec<String> = batch
@@ -40,7 +41,7 @@ pub(super) fn lock(
             Ok(()) => {}
             Err(error) if is_gone(&error) => return Ok(Locked::Changed),
             Err(EngineError::Busy { place, held }) => {
-                let held = holder(source, batch).unwrap_or(held);
+                let held = holder(observer, batch).unwrap_or(held);
                 let seconds = source.request.lock_timeout.as_secs();
                 return Err(EngineError::Busy {
                     place,
@@ -78,10 +79,9 @@ pub(super) fn held(session: &Session) -> Result<HashSet<u32>, EngineError> {
 }
 
 /// Who keeps these tables from being locked, in words; `None` if that cannot be found out any more.
-fn holder(source: &Source<'_>, relations: &[&Relation]) -> Option<String> {
-    let session = Session::connect(&source.settings, source.limits(), source.run.cancel).ok()?;
+fn holder(observer: &Session, relations: &[Relation]) -> Option<String> {
     let oids: Vec<String> = relations.iter().map(|r| r.oid.to_string()).collect();
-    let rows = session
+    let rows = observer
         .rows(&format!(
             "select a.pid, a.usename, a.application_name, a.query, n.nspname || '.' || c.relname, l.granted \
              from pg_locks l join pg_stat_activity a on a.pid = l.pid join pg_class c on c.oid = l.relation \

@@ -1,6 +1,8 @@
 //! The rows of all tables into the sink: several tables, and several ranges of a large one, at once.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
 
 use resguardo_model::{FileKind, FilePath};
 
@@ -10,7 +12,7 @@ use crate::postgres::catalog::Relation;
 use crate::postgres::digest::Tally;
 use crate::postgres::inventory::{RowsFile, Table};
 use crate::postgres::rows::{self, Range, Shape};
-use crate::postgres::session::Session;
+use crate::postgres::session::{Limits, Session};
 use crate::postgres::work::{self, Job};
 
 /// Bytes that are handed to the sink at once.
@@ -18,6 +20,9 @@ const BLOCK_BYTES: usize = 256 << 10;
 /// Parts that are read in one transaction. It keeps a lock on each of their tables; many transactions need
 /// little room in the server's table of locks.
 const PARTS_PER_TRANSACTION: u32 = 100;
+/// Longest wait of a reader for a lock: it is held by the session with the snapshot already, so whoever is in
+/// the way waits for us.
+const LOCK_TIMEOUT: Duration = Duration::from_millis(500);
 /// Characters of a table's name that its folder shows.
 const SHOWN_CHARACTERS_MAX: usize = 100;
 
@@ -70,11 +75,36 @@ impl Planned {
 ///
 /// # Errors
 /// The first of any.
-pub(super) fn read(
-    capture: &Capture<'_>,
-    snapshot: &str,
-    tables: &[Planned],
-) -> Result<Vec<Read>, EngineError> {
+pub(super) fn read(capture: &Capture<'_>, tables: &[Planned]) -> Result<Vec<Read>, EngineError> {
+    let parts = parts(tables);
+    let reading = Reading {
+        capture,
+        tables,
+        total: parts.iter().map(|(job, _)| job.bytes).sum(),
+        done: AtomicU64::new(0),
+        left: Mutex::default(),
+    };
+    let first = First::new(&capture.stop);
+    let answers = work::in_parallel(
+        parts,
+        super::jobs(capture.source.request.jobs),
+        || first.pass(reading.connect()),
+        &|reader: &mut Reader, part: Part| first.pass(reading.read(reader, part)),
+    );
+    first.into_result()?;
+    let mut answers: Vec<Answer> = answers?.into_iter().flatten().collect();
+    answers.extend(reading.read_left()?);
+    answers.sort_by_key(|answer| (answer.table, answer.number));
+    let mut reads: Vec<Read> = tables.iter().map(|_| Read::default()).collect();
+    for answer in answers {
+        let read = &mut reads[answer.table];
+        read.tally.merge(answer.tally);
+        read.files.extend(answer.file);
+    }
+    Ok(reads)
+}
+
+fn parts(tables: &[Planned]) -> Vec<(Job, Part)> {
     let mut parts = Vec::new();
     for (table, planned) in tables.iter().enumerate() {
         for (number, sized) in planned.shape.ranges().into_iter().enumerate() {
@@ -87,45 +117,105 @@ pub(super) fn read(
             parts.push((Job { bytes: sized.bytes }, part));
         }
     }
-    let total: u64 = parts.iter().map(|(job, _)| job.bytes).sum();
-    let done = AtomicU64::new(0);
-    let first = First::new(&capture.source.stop);
-    let connect = || {
-        let session = Session::connect(
-            &capture.source.settings,
-            capture.source.limits(),
-            &capture.source.stop,
-        )?;
+    parts
+}
+
+/// A part that was read.
+struct Answer {
+    table: usize,
+    number: usize,
+    tally: Tally,
+    file: Option<RowsFile>,
+}
+
+/// A session in the snapshot, and how many parts it has read.
+struct Reader {
+    session: Session,
+    parts: u32,
+}
+
+/// What all readers share.
+struct Reading<'a> {
+    capture: &'a Capture<'a>,
+    tables: &'a [Planned],
+    total: u64,
+    done: AtomicU64,
+    /// Parts of tables that somebody wants for himself alone: he waits for the session that holds the locks,
+    /// and readers would wait for him.
+    left: Mutex<Vec<Part>>,
+}
+
+impl Reading<'_> {
+    fn connect(&self) -> Result<Reader, EngineError> {
+        let limits = Limits {
+            lock: LOCK_TIMEOUT,
+            ..self.capture.source.limits()
+        };
+        let session = Session::connect(&self.capture.source.settings, limits, &self.capture.stop)?;
         session.batch(rows::READING)?;
-        snapshot::enter(&session, snapshot)?;
-        Ok((session, 0))
-    };
-    let answers = work::in_parallel(
-        parts,
-        super::jobs(capture.source.request.jobs),
-        || first.pass(connect()),
-        &|(session, parts): &mut (Session, u32), part: Part| {
-            let planned = &tables[part.table];
-            *parts += 1;
-            if parts.is_multiple_of(PARTS_PER_TRANSACTION) {
-                first.pass(session.batch("commit"))?;
-                first.pass(snapshot::enter(session, snapshot))?;
-            }
-            let read = first.pass(read_part(capture.sink, session, &planned.table, &part))?;
-            let done = done.fetch_add(part.bytes, Ordering::Relaxed) + part.bytes;
-            capture.source.run.progress.bytes(done, Some(total));
-            Ok((part.table, part.number, read))
-        },
-    );
-    first.into_result()?;
-    let mut answers = answers?;
-    answers.sort_by_key(|(table, number, _)| (*table, *number));
-    let mut reads: Vec<Read> = tables.iter().map(|_| Read::default()).collect();
-    for (table, _, (tally, file)) in answers {
-        reads[table].tally.merge(tally);
-        reads[table].files.extend(file);
+        snapshot::enter(&session, &self.capture.opened.snapshot.id)?;
+        Ok(Reader { session, parts: 0 })
     }
-    Ok(reads)
+
+    /// Reads a part, or leaves it.
+    fn read(&self, reader: &mut Reader, part: Part) -> Result<Option<Answer>, EngineError> {
+        let id = &self.capture.opened.snapshot.id;
+        reader.parts += 1;
+        if reader.parts.is_multiple_of(PARTS_PER_TRANSACTION) {
+            reader.session.batch("commit")?;
+            snapshot::enter(&reader.session, id)?;
+        }
+        let is_left = self.left().iter().any(|left| left.table == part.table);
+        if is_left {
+            self.left().push(part);
+            return Ok(None);
+        }
+        match self.read_part(&reader.session, &part) {
+            Err(EngineError::Busy { .. }) => {
+                self.left().push(part);
+                reader.session.batch("rollback")?;
+                snapshot::enter(&reader.session, id)?;
+                Ok(None)
+            }
+            other => other.map(Some),
+        }
+    }
+
+    /// Reads what was left, in the session that has the locks.
+    fn read_left(&self) -> Result<Vec<Answer>, EngineError> {
+        let left = std::mem::take(&mut *self.left());
+        let holder = &self.capture.opened.holder;
+        if !left.is_empty() {
+            holder.batch(rows::READING)?;
+        }
+        let mut answers = Vec::new();
+        for part in left {
+            self.capture.stop.check()?;
+            answers.push(self.read_part(holder, &part)?);
+        }
+        Ok(answers)
+    }
+
+    fn read_part(&self, session: &Session, part: &Part) -> Result<Answer, EngineError> {
+        let table = &self.tables[part.table].table;
+        let (tally, file) = read_part(self.capture.sink, session, table, part)?;
+        let done = self.done.fetch_add(part.bytes, Ordering::Relaxed) + part.bytes;
+        self.capture
+            .source
+            .run
+            .progress
+            .bytes(done, Some(self.total));
+        Ok(Answer {
+            table: part.table,
+            number: part.number,
+            tally,
+            file,
+        })
+    }
+
+    fn left(&self) -> MutexGuard<'_, Vec<Part>> {
+        self.left.lock().expect("nothing panics under this lock")
+    }
 }
 
 /// Reads one range into a file, which is opened with its first row.

@@ -21,33 +21,29 @@ pub(in crate::postgres) struct Snapshot {
     pub(in crate::postgres) relations: Vec<Relation>,
 }
 
-/// Locks all tables in `locks` and takes a snapshot in `holder` in which no other table is.
+/// Locks all tables in `holder` and takes a snapshot in which no other table is. `observer` lists the
+/// tables where the other cannot.
 ///
 /// # Errors
 /// [`EngineError::Busy`] if a lock cannot be had, or tables come and go all the time.
 pub(super) fn take(
     source: &Source<'_>,
-    locks: &Session,
     holder: &Session,
+    observer: &Session,
 ) -> Result<Snapshot, EngineError> {
-    let mut relations = catalog::relations(locks)?;
-    locks.batch("begin")?;
+    let mut relations = catalog::relations(observer)?;
     for _ in 0..TRIES_MAX {
-        let locked = lock::held(locks)?;
-        let missing: Vec<&Relation> = relations
-            .iter()
-            .filter(|relation| !locked.contains(&relation.oid))
-            .collect();
-        if let Locked::Changed = lock::lock(source, locks, &missing)? {
-            locks.batch("rollback; begin")?;
-            relations = catalog::relations(holder)?;
+        // Locking takes no snapshot: the first question after it does.
+        holder.batch("begin transaction isolation level repeatable read, read only")?;
+        if let Locked::Changed = lock::lock(source, holder, &relations, observer)? {
+            holder.batch("rollback")?;
+            relations = catalog::relations(observer)?;
             continue;
         }
         let taken_at = source.run.clock.now();
-        holder.batch("begin transaction isolation level repeatable read, read only")?;
         let id = holder.rows("select pg_export_snapshot()")?;
         relations = catalog::relations(holder)?;
-        let locked = lock::held(locks)?;
+        let locked = lock::held(holder)?;
         if let Some(id) = id.first()
             && relations
                 .iter()
@@ -76,13 +72,4 @@ pub(super) fn enter(session: &Session, id: &str) -> Result<(), EngineError> {
         "begin transaction isolation level repeatable read, read only; set transaction snapshot {}",
         crate::postgres::name::literal(id)
     ))
-}
-
-/// Asks the sessions whether locks and snapshot were held to the end.
-///
-/// # Errors
-/// If one was cut.
-pub(super) fn confirm(locks: &Session, holder: &Session) -> Result<(), EngineError> {
-    locks.batch("select 1; commit")?;
-    holder.batch("select 1; commit")
 }
