@@ -26,7 +26,7 @@ pub enum Extra {
     Otherwise,
     /// A subscription, not connected: its database cannot be dropped before it is.
     Subscription,
-    /// Settings of the database and of a role in it that change how values look.
+    /// Settings of the database and of a role in it that change how values look; its grants and its limit.
     DatabaseSettings,
 }
 
