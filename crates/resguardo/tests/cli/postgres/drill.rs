@@ -261,8 +261,8 @@ fn in_a_temporary_database_of_another_server() {
     world.write(
         "resguardo.toml",
         &config.replace(
-            "sandbox = \"database\"\n",
-            "sandbox = \"database\"\nsame_server = true\n",
+            "\nsandbox = \"database\"\n",
+            "\nsandbox = \"database\"\nsame_server = true\n",
         ),
     );
     without_secret(world.run(&["drill"]).exits(0)).prints(&["shop: PASSED"]);
