@@ -8,6 +8,10 @@ use resguardo_model::receipt::{Statement, Verb};
 use resguardo_model::{BackupId, SourceName, VaultId, Verdict, WriterId};
 use resguardo_vault::{Heads, Receipts, StoredHead, StoredReceipt};
 
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::backup::{COMMIT, MIGRATION};
 use crate::catalog::CachedReceipt;
 use crate::context::Context;
 use crate::error::OpsError;
@@ -108,6 +112,7 @@ pub(crate) fn remember_receipts<'a>(
             bytes: &receipt.bytes,
             writer: receipt.statement.predicate.writer,
             drilled: drilled(&receipt.statement),
+            told: told(&receipt.statement),
         })
         .collect();
     if let Err(error) = ctx.catalog.put_receipts(vault, &rows) {
@@ -141,6 +146,36 @@ fn drilled(statement: &Statement) -> Option<Drilled> {
     })
 }
 
+/// What whoever took a backup told of it, as far as its receipt says so without a key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Told {
+    pub(crate) backup: BackupId,
+    pub(crate) note: String,
+    pub(crate) commit: String,
+    pub(crate) migration: Option<String>,
+}
+
+fn told(statement: &Statement) -> Option<Told> {
+    let predicate = &statement.predicate;
+    if predicate.verb != Verb::Backup {
+        return None;
+    }
+    let text = |name: &str| {
+        let value = predicate.details.get(name).and_then(Value::as_str);
+        value.unwrap_or_default().to_owned()
+    };
+    let migration = predicate.details.get(MIGRATION);
+    let migration = migration.and_then(|value| value.get("version")?.as_str());
+    let told = Told {
+        backup: backup_of(statement)?,
+        note: text("note"),
+        commit: text(COMMIT),
+        migration: migration.map(str::to_owned),
+    };
+    let empty = told.note.is_empty() && told.commit.is_empty() && told.migration.is_none();
+    (!empty).then_some(told)
+}
+
 /// The backup that a receipt speaks of, where it speaks of one.
 pub(crate) fn backup_of(statement: &Statement) -> Option<BackupId> {
     statement
@@ -152,7 +187,7 @@ pub(crate) fn backup_of(statement: &Statement) -> Option<BackupId> {
         .ok()
 }
 
-/// What drills of trusted writers said of each backup of `sources`. Only receipts that were never seen
+/// What receipts of trusted writers said of each backup of `sources`. Only receipts that were never seen
 /// before are fetched; those that were had their signatures checked then.
 pub(crate) fn drills(
     ctx: &Context,
@@ -180,14 +215,21 @@ pub(crate) fn drills(
             drills.entry(drilled.backup).or_default().add(drilled);
         }
     }
+    for (key, writer, told) in ctx.catalog.told(vault.id())? {
+        if there.contains(&key) && vault.trusts(writer) {
+            let backup = told.backup;
+            drills.entry(backup).or_default().told = Some(told);
+        }
+    }
     Ok(drills)
 }
 
-/// What is known of a backup's drills.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// What receipts say of a backup: of its drills, and when it was taken.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Drills {
     pub(crate) proven_at: Option<Timestamp>,
     pub(crate) last: Option<LastDrill>,
+    pub(crate) told: Option<Told>,
 }
 
 impl Drills {

@@ -45,6 +45,12 @@ pub struct ListedBackup {
     pub proven_at: Option<Timestamp>,
     /// Its last drill.
     pub last_drill: Option<LastDrill>,
+    /// The note that was kept with it; may be empty.
+    pub note: String,
+    /// The commit of the application that ran on the data; may be empty.
+    pub commit: String,
+    /// The newest migration of the data, where there are any.
+    pub migration: Option<String>,
     /// Where it is stored; the vault is the first.
     pub copies: Vec<String>,
 }
@@ -83,8 +89,12 @@ pub fn list(ctx: &Context, source: Option<&SourceName>) -> Result<Listed, OpsErr
 pub(crate) fn line(stored: &StoredHead, drills: Option<&Drills>, store: &str) -> ListedBackup {
     let head = &stored.head;
     let drills = drills
-        .copied()
+        .cloned()
         .filter(|_| stored.trusted)
+        .unwrap_or_default();
+    let (note, commit, migration) = drills
+        .told
+        .map(|told| (told.note, told.commit, told.migration))
         .unwrap_or_default();
     ListedBackup {
         id: head.backup,
@@ -99,6 +109,9 @@ pub(crate) fn line(stored: &StoredHead, drills: Option<&Drills>, store: &str) ->
         trusted: stored.trusted,
         proven_at: drills.proven_at,
         last_drill: drills.last,
+        note,
+        commit,
+        migration,
         copies: vec![store.to_owned()],
     }
 }

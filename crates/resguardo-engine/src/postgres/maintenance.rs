@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use super::name;
+use super::pooler;
 use super::session::{Limits, Session};
 use super::settings::Settings;
 use super::target::LOCK_TIMEOUT;
@@ -76,8 +77,24 @@ pub(super) fn begin(settings: &Settings, run: Run<'_>) -> Result<Maintenance, En
     };
     Ok(Maintenance {
         notes,
-        reopen: place.opening(&before).join("; "),
+        reopen: opening(&place.database, &before).join("; "),
     })
+}
+
+/// The statements that open the database of this session, if a restore left it closed.
+///
+/// # Errors
+/// If it cannot be asked.
+pub(super) fn left_closed(session: &Session) -> Result<Option<String>, EngineError> {
+    let rows = session.rows(
+        "select pg_catalog.current_database(), pg_catalog.shobj_description(oid, 'pg_database') \
+         from pg_catalog.pg_database where datname = pg_catalog.current_database()",
+    )?;
+    let left = rows.first().and_then(|row| {
+        let before = before(row.optional(1)?)?;
+        Some(opening(row.text(0), &before).join("; "))
+    });
+    Ok(left)
 }
 
 /// Opens the database, if it is closed.
@@ -98,7 +115,7 @@ impl Place {
             lock: LOCK_TIMEOUT,
             silence: Some(SILENCE_TIMEOUT),
         };
-        let session = Session::connect(settings, limits, run.cancel)?;
+        let (session, _) = pooler::two_sessions(settings, limits, run.cancel)?;
         let rows = session.rows(
             "select pg_catalog.current_database(), pg_catalog.shobj_description(d.oid, 'pg_database'), \
                     current_user, r.rolsuper \
@@ -121,8 +138,7 @@ impl Place {
 
     /// How it was before it was closed, if it is.
     fn before(&self) -> Option<Before> {
-        let text = self.comment.as_deref()?.strip_prefix(MARK)?;
-        serde_json::from_str(text).ok()
+        before(self.comment.as_deref()?)
     }
 
     /// Who may connect.
@@ -216,27 +232,6 @@ impl Place {
         }
     }
 
-    /// The statements that open it.
-    fn opening(&self, before: &Before) -> Vec<String> {
-        let database = name::identifier(&self.database);
-        let grants = before.connect.iter().map(|grant| {
-            let option = if grant.grantable {
-                " with grant option"
-            } else {
-                ""
-            };
-            format!(
-                "grant connect on database {database} to {}{option}",
-                grant.sql()
-            )
-        });
-        let comment = before.comment.as_deref();
-        let comment = comment.map_or_else(|| "null".to_owned(), name::literal);
-        let mut sql: Vec<_> = grants.collect();
-        sql.push(format!("comment on database {database} is {comment}"));
-        sql
-    }
-
     fn open(&self, before: &Before) -> Result<(), EngineError> {
         let rows = self
             .session
@@ -256,7 +251,7 @@ impl Place {
                 .collect(),
             comment: before.comment.clone(),
         };
-        let mut sql = self.opening(&before);
+        let mut sql = opening(&self.database, &before);
         let own = before.connect.iter().any(|grant| self.is_own(grant));
         if !self.superuser && !own {
             let (database, role) = (
@@ -268,4 +263,30 @@ impl Place {
         self.session
             .batch(&format!("begin; {}; commit", sql.join("; ")))
     }
+}
+
+/// What the comment of a closed database says.
+fn before(comment: &str) -> Option<Before> {
+    serde_json::from_str(comment.strip_prefix(MARK)?).ok()
+}
+
+/// The statements that open a database.
+fn opening(database: &str, before: &Before) -> Vec<String> {
+    let database = name::identifier(database);
+    let grants = before.connect.iter().map(|grant| {
+        let option = if grant.grantable {
+            " with grant option"
+        } else {
+            ""
+        };
+        format!(
+            "grant connect on database {database} to {}{option}",
+            grant.sql()
+        )
+    });
+    let comment = before.comment.as_deref();
+    let comment = comment.map_or_else(|| "null".to_owned(), name::literal);
+    let mut sql: Vec<_> = grants.collect();
+    sql.push(format!("comment on database {database} is {comment}"));
+    sql
 }

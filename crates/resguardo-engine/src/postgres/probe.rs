@@ -9,6 +9,7 @@ use resguardo_model::{CancelToken, Diagnosis, Severity};
 use super::Surroundings;
 use super::capture::require_known_major;
 use super::catalog;
+use super::maintenance;
 use super::pooler;
 use super::privilege::{self, Lack};
 use super::session::{Limits, Session};
@@ -90,6 +91,12 @@ fn look(
     privileges(&privilege::missing(&session)?, found);
     locks(&session, tables, found)?;
     standby(&session, found)?;
+    if let Some(opening) = maintenance::left_closed(&session)? {
+        found.warning(
+            "a restore that did not end left it closed to the application".to_owned(),
+            &format!("restore it again, or open it as it is: {opening}"),
+        );
+    }
     for left_out in catalog::left_out(&session)? {
         found.warning(format!("a backup leaves out {left_out}"), "");
     }

@@ -7,7 +7,7 @@ use resguardo_model::{Head, Sha256Digest, VaultId, WriterId};
 use rusqlite::params;
 
 use super::{Catalog, CatalogError, from_json, parsed, to_json};
-use crate::history::Drilled;
+use crate::history::{Drilled, Told};
 
 /// A head as it was seen. Whether its writer is trusted is not kept: that is asked anew each time.
 #[derive(Clone, Debug)]
@@ -18,12 +18,13 @@ pub(crate) struct CachedHead {
 
 /// A receipt as it was seen, and what it says of a backup if it is one of a drill. Whether its writer is
 /// trusted is asked anew each time.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct CachedReceipt<'a> {
     pub(crate) key: &'a str,
     pub(crate) bytes: &'a [u8],
     pub(crate) writer: WriterId,
     pub(crate) drilled: Option<Drilled>,
+    pub(crate) told: Option<Told>,
 }
 
 impl Catalog {
@@ -139,6 +140,26 @@ impl Catalog {
         rows.collect::<Result<_, _>>().map_err(&failed)
     }
 
+    /// What receipts of backups told, with their keys and writers.
+    pub(crate) fn told(
+        &self,
+        vault: VaultId,
+    ) -> Result<Vec<(String, WriterId, Told)>, CatalogError> {
+        let failed = CatalogError::sqlite("reading the receipts of");
+        let connection = self.lock();
+        let mut statement = connection
+            .prepare_cached(
+                "select key, writer, told from receipts where vault = ?1 and told is not null",
+            )
+            .map_err(&failed)?;
+        let rows = statement
+            .query_map([vault.to_string()], |row| {
+                Ok((row.get(0)?, parsed(row, 1)?, from_json(row, 2)?))
+            })
+            .map_err(&failed)?;
+        rows.collect::<Result<_, _>>().map_err(&failed)
+    }
+
     /// Remembers receipts.
     pub(crate) fn put_receipts(
         &self,
@@ -147,8 +168,8 @@ impl Catalog {
     ) -> Result<(), CatalogError> {
         self.in_transaction("writing receipts to", |connection| {
             let mut statement = connection.prepare_cached(
-                "insert or replace into receipts (vault, key, bytes, drilled, drilled_at, verdict, writer)
-                 values (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                "insert or replace into receipts (vault, key, bytes, drilled, drilled_at, verdict, writer, told)
+                 values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
             )?;
             for receipt in receipts {
                 statement.execute(params![
@@ -159,6 +180,7 @@ impl Catalog {
                     receipt.drilled.map(|drilled| drilled.at.to_string()),
                     receipt.drilled.map(|drilled| to_json(&drilled.verdict)),
                     receipt.writer.to_string(),
+                    receipt.told.as_ref().map(to_json),
                 ])?;
             }
             Ok(())

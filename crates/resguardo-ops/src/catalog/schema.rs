@@ -11,7 +11,8 @@ pub(super) const RUN_COLUMNS: &str = "run, vault, verb, source, backup, state, s
      host, operator, pid, process_started, message, receipt";
 
 /// Each brings the catalog from the version of its position to the next.
-const MIGRATIONS: [&str; 1] = ["
+const MIGRATIONS: [&str; 2] = [
+    "
     create table runs (
         run text primary key, vault text, verb text not null, source text, backup text,
         state text not null, started_at text not null, finished_at text, host text not null,
@@ -28,7 +29,14 @@ const MIGRATIONS: [&str; 1] = ["
         primary key (vault, key)
     ) strict;
     create index receipts_of_drills on receipts (vault, key) where drilled is not null;
-"];
+",
+    // Receipts are read again from the vault, with what they tell of backups.
+    "
+    alter table receipts add column told text;
+    create index receipts_that_tell on receipts (vault, key) where told is not null;
+    delete from receipts;
+",
+];
 
 /// Brings the catalog to the newest version, or refuses one that is newer.
 pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), CatalogError> {

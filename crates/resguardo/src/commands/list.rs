@@ -70,11 +70,15 @@ pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
     }
     let now = invocation.clock.now();
     let short = short_ids(&listed.backups);
+    let told = listed
+        .backups
+        .iter()
+        .any(|backup| !words(backup).is_empty());
     let rows = listed
         .backups
         .iter()
         .map(|backup| {
-            vec![
+            let mut row = vec![
                 short[&backup.id.to_string()].clone(),
                 backup.source.to_string(),
                 time::moment(backup.taken_at, &opened.context.zone),
@@ -83,12 +87,15 @@ pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
                 ByteSize(backup.stored_bytes).to_string(),
                 backup.reason.to_string(),
                 proven(backup, &opened.context.zone),
-            ]
+            ];
+            row.extend(told.then(|| words(backup)));
+            row
         })
         .collect();
-    let header = [
+    let mut header = vec![
         "ID", "SOURCE", "TAKEN", "AGE", "SIZE", "ADDED", "REASON", "PROVEN",
     ];
+    header.extend(told.then_some("NOTE"));
     invocation
         .out
         .print(&table(&invocation.out, &header, &[3, 4, 5], rows));
@@ -133,6 +140,18 @@ fn short_ids(all: &[ListedBackup]) -> BTreeMap<String, String> {
     short.collect()
 }
 
+/// The note and the commit of a backup, on one line.
+fn words(backup: &ListedBackup) -> String {
+    const COMMIT_MAX: usize = 10;
+    let commit: String = backup.commit.chars().take(COMMIT_MAX).collect();
+    let note = backup.note.lines().next().unwrap_or_default();
+    match (note.is_empty(), commit.is_empty()) {
+        (_, true) => note.to_owned(),
+        (true, false) => commit,
+        (false, false) => format!("{note} ({commit})"),
+    }
+}
+
 fn proven(backup: &ListedBackup, zone: &jiff::tz::TimeZone) -> String {
     match (&backup.proven_at, &backup.last_drill) {
         (Some(at), Some(last)) if last.verdict != Verdict::Passed => {
@@ -164,6 +183,9 @@ pub fn as_json(backup: &ListedBackup) -> Value {
         "trusted": backup.trusted,
         "proven_at": backup.proven_at,
         "last_drill": backup.last_drill.map(|last| json!({ "at": last.at, "verdict": last.verdict })),
+        "note": backup.note,
+        "commit": backup.commit,
+        "migration": backup.migration,
         "copies": backup.copies,
     })
 }

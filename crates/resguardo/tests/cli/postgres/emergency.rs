@@ -112,6 +112,10 @@ fn after_a_failed_check_it_stays_closed_until_the_next_restore() {
     ]);
     assert!(!app_can_connect(&shop));
     assert_eq!(log(&shop.world), "before\nmigrate\n");
+    shop.world.run(&["doctor"]).prints(&[
+        "a restore that did not end left it closed",
+        "grant connect on database",
+    ]);
 
     shop.world.write("resguardo.toml", &config);
     shop.world.run(&CLEAN).exits(0);

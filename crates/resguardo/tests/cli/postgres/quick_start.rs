@@ -71,7 +71,16 @@ fn with_a_config_file_on_every_major() {
             "public.customers",
         ]);
         without_secret(world.run(&["drill"]).exits(0)).prints(&["shop: PASSED"]);
-        world.run(&["list"]).exits(0).prints(&["pre-migration"]);
+        world
+            .run(&["list"])
+            .exits(0)
+            .prints(&["pre-migration", "NOTE", "before 7 (abc123)"]);
+        let listed = world.run(&["list", "--json"]).exits(0).json();
+        let backup = &listed["backups"][0];
+        assert_eq!(
+            [&backup["note"], &backup["commit"], &backup["migration"]],
+            ["before 7", "abc123", "20261115"]
+        );
         shop.has_no_secret();
     }
 }
