@@ -20,6 +20,7 @@
 mod facts;
 mod first;
 mod globals;
+mod integrity;
 mod lock;
 mod rows;
 mod schema;
@@ -221,7 +222,7 @@ fn tables(
     relations: &[catalog::Relation],
 ) -> Result<Vec<rows::Planned>, EngineError> {
     let has_rows = |relation: &&catalog::Relation| {
-        !relation.is_partitioned && !(relation.is_unlogged && session.in_recovery())
+        !(relation.is_partitioned || relation.is_unlogged && session.in_recovery())
     };
     let relations: Vec<_> = relations.iter().filter(has_rows).collect();
     let oids: Vec<u32> = relations.iter().map(|relation| relation.oid).collect();

@@ -17,4 +17,5 @@ mod restore;
 mod sandbox;
 mod source_errors;
 mod statement;
+mod way_back;
 mod world;

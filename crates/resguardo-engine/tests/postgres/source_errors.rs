@@ -431,3 +431,41 @@ fn who_comes_before_pg_dump_is_let_through_first() {
     assert_eq!(orders.rows, 0, "he was first");
     assert!(once.exists());
 }
+
+#[test]
+fn a_source_that_is_corrupt_is_named_if_it_is_to_be_checked() {
+    // Of the versions here, the one without contrib has no amcheck.
+    for version in [PgVersion::V15, PgVersion::V18] {
+        let server = shop(version);
+        let request = CaptureRequest {
+            check_integrity: true,
+            ..request(&server.url("shop"))
+        };
+        let error = fail(&engine(version), &request, || ());
+        assert!(
+            matches!(error, EngineError::Unsupported { .. }),
+            "{}",
+            described(&error)
+        );
+        server.psql("shop", "create extension amcheck");
+        let sink = MemorySink::new();
+        let captured = with_run(|run| engine(version).capture(&request, &sink, run));
+        assert!(captured.is_ok(), "{:?}", captured.err());
+        let file = server.psql(
+            "shop",
+            "checkpoint; select pg_relation_filepath('shop.orders')",
+        );
+        server.stop_fast();
+        let path = server.data_dir().join(file);
+        let mut bytes = std::fs::read(&path).unwrap();
+        // The first line pointer of the third page: a row that ends beyond the page.
+        let pointer: u32 = 8000 | 1 << 15 | 500 << 17;
+        bytes[2 * 8192 + 24..2 * 8192 + 28].copy_from_slice(&pointer.to_le_bytes());
+        std::fs::write(&path, bytes).unwrap();
+        server.start_again();
+        let error = fail(&engine(version), &request, || ());
+        let words = described(&error);
+        assert!(matches!(error, EngineError::Corrupt { .. }), "{words}");
+        assert!(words.contains("orders"), "{words}");
+    }
+}

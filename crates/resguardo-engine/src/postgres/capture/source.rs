@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::integrity;
 use super::snapshot::{self, Snapshot};
 use crate::port::{CaptureRequest, EngineError, Run};
 use crate::postgres::Surroundings;
@@ -71,7 +72,7 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// Makes sure that all of it can be read, locks its tables and takes the snapshot.
+    /// Makes sure that all of it can be read and, if asked for, that it is not corrupt; locks its tables and takes the snapshot.
     ///
     /// # Errors
     /// Whatever keeps a backup from beginning.
@@ -81,6 +82,9 @@ impl<'a> Source<'a> {
         require_known_major(&holder)?;
         let tools = Tools::clients(holder.version().major(), &self.around.tool_folders)?;
         require_privileges(&holder)?;
+        if self.request.check_integrity {
+            integrity::check(self, &holder, &tools)?;
+        }
         let snapshot = snapshot::take(self, &holder, &observer)?;
         Ok(Opened {
             holder,
