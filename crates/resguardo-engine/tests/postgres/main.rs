@@ -8,6 +8,7 @@
 
 mod capture;
 mod check;
+mod connection;
 mod drill;
 mod export;
 mod full_disk;

@@ -16,7 +16,7 @@ use crate::postgres::session::{Limits, Session};
 use crate::postgres::work::{self, Job};
 
 /// Bytes that are handed to the sink at once.
-const BLOCK_BYTES: usize = 256 << 10;
+const BLOCK_BYTES: usize = 64 << 10;
 /// Parts that are read in one transaction. It keeps a lock on each of their tables; many transactions need
 /// little room in the server's table of locks.
 const PARTS_PER_TRANSACTION: u32 = 100;
