@@ -8,4 +8,5 @@ mod folder;
 pub mod port;
 pub mod postgres;
 pub mod process;
+mod proven;
 pub mod sqlite;

@@ -217,6 +217,11 @@ pub trait BackupReader: Sync {
         None
     }
 
+    /// Where it lies, if it is a file or folder that somebody else's tools read.
+    fn path(&self) -> Option<&Path> {
+        None
+    }
+
     /// The files that it holds.
     fn files(&self) -> Vec<BackupFile>;
 

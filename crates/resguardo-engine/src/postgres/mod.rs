@@ -11,6 +11,7 @@ mod contents;
 mod digest;
 mod export;
 mod failure;
+mod foreign;
 mod identity;
 mod inventory;
 mod maintenance;
@@ -111,11 +112,8 @@ impl Engine for PostgresEngine {
         export::export(&self.around, request, out, run)
     }
 
-    fn open_file(&self, file: &Path, _run: Run<'_>) -> Result<Box<dyn BackupReader>, EngineError> {
-        Err(EngineError::UnknownFormat {
-            file: file.display().to_string(),
-            known: "none yet",
-        })
+    fn open_file(&self, file: &Path, run: Run<'_>) -> Result<Box<dyn BackupReader>, EngineError> {
+        Ok(Box::new(foreign::open_file(&self.around, file, run)?))
     }
 
     fn open_target(&self, location: &Location) -> Result<Box<dyn Target>, EngineError> {

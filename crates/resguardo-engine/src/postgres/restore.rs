@@ -9,10 +9,11 @@
 //! What it never does: touch a target before all checks are through; call fewer rows than were backed up a
 //! success; leave a database behind that it made itself and could not fill.
 
-mod archive;
+pub(super) mod archive;
 mod create;
 mod empty;
-mod load;
+mod foreign;
+pub(super) mod load;
 mod objects;
 mod plan;
 mod ready;
@@ -62,16 +63,19 @@ pub(super) fn restore(
     options: &RestoreOptions,
     run: Run<'_>,
 ) -> Result<Restored, EngineError> {
-    let Some(inventory) = ready::inventory(backup)? else {
-        return Err(super::not_yet(&crate::port::Location::new(
-            target.settings.describe(),
-        )));
-    };
     let site = Site {
         target,
         options,
         run,
     };
+    if let Some(path) = backup.path() {
+        return foreign::restore(&site, backup, path);
+    }
+    if options.part == RestorePart::Data || !options.only.is_empty() {
+        let place = crate::port::Location::new(target.settings.describe());
+        return Err(super::not_yet(&place));
+    }
+    let inventory = ready::inventory(backup)?;
     let state = site.state()?;
     let work = Restore {
         site: &site,
@@ -137,7 +141,9 @@ impl Site<'_> {
             Err(error) => return Err(error),
         };
         match state {
-            TargetState::Occupied { contents, .. } if !self.options.clean => {
+            TargetState::Occupied { contents, .. }
+                if !self.options.clean && self.options.part != RestorePart::Data =>
+            {
                 Err(EngineError::Occupied {
                     place: self.settings().describe(),
                     contents,
@@ -156,6 +162,15 @@ impl Site<'_> {
                 place: scratch.display().to_string(),
                 source: Box::new(source),
             })
+    }
+
+    /// Drops the database that this restore has made, also when the caller has cancelled.
+    fn undo(&self, error: EngineError) -> EngineError {
+        let beside = create::beside(self.settings(), self.limits(), &CancelToken::new());
+        match beside.and_then(|beside| create::drop(&beside, self.settings().database())) {
+            Ok(()) => error,
+            Err(_) => self.touched(error),
+        }
     }
 
     /// The target after `error` has hit it.
@@ -201,32 +216,25 @@ impl Restore<'_> {
         }
     }
 
-    /// Makes the database and fills it; drops it if that fails.
+    /// Makes the database, as the source's was, and fills it.
     fn into_new_database(
         &self,
         beside: &Session,
         mut notes: Vec<String>,
         fill: impl Fn(Vec<String>) -> Result<Restored, EngineError>,
     ) -> Result<Restored, EngineError> {
-        let database = self.site.settings().database();
         let owner = self.inventory.owner.as_str();
         let keeps_owner = !self.site.options.no_owner && ready::has_role(beside, owner)?;
-        let owner = keeps_owner.then_some(owner);
-        create::create(beside, database, Some(self.inventory), owner)?;
         if !keeps_owner && !self.site.options.no_owner {
             notes.push(format!(
-                "the database belongs to {}: its owner {} is not there",
+                "the database belongs to {}: its owner {owner} is not there",
                 self.site.settings().user(),
-                self.inventory.owner
             ));
         }
-        fill(notes).map_err(|error| {
-            let unless_cancelled = self.site.beside_uncancelled();
-            match unless_cancelled.and_then(|beside| create::drop(&beside, database)) {
-                Ok(()) => error,
-                Err(_) => self.site.touched(error),
-            }
-        })
+        let owner = keeps_owner.then_some(owner);
+        let database = self.site.settings().database();
+        create::create(beside, database, Some(self.inventory), owner)?;
+        fill(notes).map_err(|error| self.site.undo(error))
     }
 
     /// The tools that read the backup's archives, and write to this server.
@@ -266,8 +274,9 @@ impl Restore<'_> {
         entries: &mut [Entry],
         notes: &mut Vec<String>,
     ) -> Result<(), EngineError> {
-        ready::server(session, self.inventory)?;
-        ready::extensions(session, self.inventory)?;
+        ready::server(session, Some(self.inventory.server_version / 10_000))?;
+        let extensions = self.inventory.extensions.iter();
+        ready::extensions(session, extensions.map(|extension| extension.name.as_str()))?;
         let there = ready::tablespaces(session)?;
         let missing: BTreeSet<String> = entries
             .iter_mut()
@@ -279,7 +288,7 @@ impl Restore<'_> {
             ));
         }
         if ready::needs_roles(self.site.options) {
-            let missing = ready::missing_roles(session, self.inventory)?;
+            let missing = ready::missing_roles(session, &self.inventory.roles)?;
             ready::make_roles(session, &missing, notes)?;
         }
         Ok(())
@@ -368,13 +377,6 @@ impl Restore<'_> {
         };
         let cancel = self.site.run.cancel;
         schedule::run(tasks, self.site.jobs(), cancel, &connect, &perform)
-    }
-}
-
-impl Site<'_> {
-    /// A session that undoes what was begun, also when the caller has cancelled.
-    fn beside_uncancelled(&self) -> Result<Session, EngineError> {
-        create::beside(self.settings(), self.limits(), &CancelToken::new())
     }
 }
 

@@ -18,6 +18,7 @@ use super::open::wal_bytes;
 use crate::durable;
 use crate::folder::PrivateFolder;
 use crate::port::{BackupFile, BackupReader, EngineError, ReadError, Run};
+use crate::proven::Proven;
 
 const BLOCK_BYTES: usize = 1 << 20;
 
@@ -252,12 +253,7 @@ impl FileBackup {
 
     fn open(&self) -> Result<Proven<File>, ReadError> {
         let file = File::open(&self.path).map_err(|error| ReadError::Source(Box::new(error)))?;
-        Ok(Proven {
-            inner: file,
-            hasher: Some(sha2::Sha256::new()),
-            expected: self.file.sha256,
-            path: self.file.path.to_string(),
-        })
+        Ok(Proven::new(file, &self.file))
     }
 }
 
@@ -321,36 +317,5 @@ fn digest_mismatch(error: io::Error) -> ReadError {
     match error.downcast::<ReadError>() {
         Ok(mismatch) => mismatch,
         Err(error) => ReadError::Source(Box::new(error)),
-    }
-}
-
-/// Compares the digest of what is read at its end: the file may have changed since it was opened.
-struct Proven<R> {
-    inner: R,
-    hasher: Option<sha2::Sha256>,
-    expected: Sha256Digest,
-    path: String,
-}
-
-impl<R: Read> Read for Proven<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let length = self.inner.read(buffer)?;
-        if length > 0 {
-            if let Some(hasher) = &mut self.hasher {
-                hasher.update(&buffer[..length]);
-            }
-        } else if !buffer.is_empty()
-            && let Some(hasher) = self.hasher.take()
-        {
-            let actual = Sha256Digest::from(hasher);
-            if actual != self.expected {
-                return Err(io::Error::other(ReadError::DigestMismatch {
-                    path: self.path.clone(),
-                    expected: self.expected,
-                    actual,
-                }));
-            }
-        }
-        Ok(length)
     }
 }

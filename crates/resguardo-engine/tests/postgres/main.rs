@@ -13,6 +13,7 @@ mod drill;
 mod export;
 mod full_disk;
 mod maintenance;
+mod foreign;
 mod probe;
 mod restore;
 mod sandbox;

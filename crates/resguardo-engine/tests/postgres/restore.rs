@@ -7,12 +7,12 @@ use resguardo_engine::port::{
     CaptureRequest, Engine as _, EngineError, Location, RestoreOptions, RestorePart, Restored,
     TargetState,
 };
-use resguardo_testkit::{PgServer, PgVersion};
+use resguardo_testkit::{PgServer, PgVersion, fixture};
 
 use crate::world::{described, engine};
 
 /// Of everything a little.
-const SHOP: &str = r#"
+pub(crate) const SHOP: &str = r#"
     do $$ begin create role shop_owner; create role "clerk's" login; grant shop_owner to "clerk's";
         exception when duplicate_object then null; end $$;
     create schema shop authorization shop_owner;
@@ -117,7 +117,7 @@ fn text(server: &PgServer, database: &str, words: &[&str]) -> Vec<String> {
     lines
 }
 
-fn assert_same(from: (&PgServer, &str), to: (&PgServer, &str), words: &[&str]) {
+pub(crate) fn assert_same(from: (&PgServer, &str), to: (&PgServer, &str), words: &[&str]) {
     let (one, other) = (text(from.0, from.1, words), text(to.0, to.1, words));
     let lost: Vec<_> = one.iter().filter(|line| !other.contains(line)).collect();
     let new: Vec<_> = other.iter().filter(|line| !one.contains(line)).collect();
@@ -127,7 +127,7 @@ fn assert_same(from: (&PgServer, &str), to: (&PgServer, &str), words: &[&str]) {
     );
 }
 
-fn state(server: &PgServer, database: &str) -> TargetState {
+pub(crate) fn state(server: &PgServer, database: &str) -> TargetState {
     let target = engine(server.version())
         .open_target(&Location::new(server.url(database)))
         .unwrap();
@@ -149,5 +149,36 @@ fn everything_comes_back_on_every_major() {
             state(&server, "again"),
             TargetState::Occupied { .. }
         ));
+    }
+}
+
+#[test]
+fn the_whole_fixture_comes_back_on_every_major() {
+    for version in PgVersion::all() {
+        let server = PgServer::start(version);
+        server.create_database("truth", "");
+        fixture::load(&server, "truth");
+        let backup = captured(&server, "truth");
+        server.create_database("again", "");
+        restored(&server, "again", &backup, &RestoreOptions::default());
+        assert_same((&server, "truth"), (&server, "again"), &[]);
+    }
+}
+
+#[test]
+fn a_newer_major_takes_it_too() {
+    let newer = PgServer::start(PgVersion::V18);
+    for version in [PgVersion::V15, PgVersion::V16] {
+        let server = PgServer::start(version);
+        server.create_database("truth", "");
+        fixture::load(&server, "truth");
+        let backup = captured(&server, "truth");
+        let options = RestoreOptions {
+            create: true,
+            ..RestoreOptions::default()
+        };
+        let database = version.to_string();
+        let restored = restored(&newer, &database, &backup, &options);
+        eprintln!("{restored:?}");
     }
 }

@@ -185,7 +185,7 @@ fn read_file(stream: &mut dyn Read, sender: &SyncSender<Block>) -> Result<bool, 
 }
 
 /// What a backup's stream says comes out of `read` as an error of the system; this unpacks it.
-pub(super) fn read_error(error: io::Error) -> ReadError {
+pub(in crate::postgres) fn read_error(error: io::Error) -> ReadError {
     match error.downcast::<ReadError>() {
         Ok(error) => error,
         Err(error) => ReadError::Source(Box::new(error)),

@@ -15,17 +15,12 @@ const INVENTORY_BYTES_MAX: u64 = 1 << 30;
 /// Names that an error lists.
 const LISTED_MAX: usize = 12;
 
-/// The inventory of a backup; none if it is a foreign one.
+/// The inventory of a backup of ours.
 ///
 /// # Errors
 /// If it cannot be read, or is of a newer format.
-pub(in crate::postgres) fn inventory(
-    backup: &dyn BackupReader,
-) -> Result<Option<Inventory>, EngineError> {
+pub(in crate::postgres) fn inventory(backup: &dyn BackupReader) -> Result<Inventory, EngineError> {
     let path = INVENTORY.parse().expect("the name is a path");
-    if !backup.files().iter().any(|file| file.path == path) {
-        return Ok(None);
-    }
     let corrupt = |why: String| EngineError::Corrupt {
         place: backup.describe(),
         why: format!("{INVENTORY}: {why}"),
@@ -45,12 +40,11 @@ pub(in crate::postgres) fn inventory(
             next: "use a newer Resguardo".to_owned(),
         });
     }
-    let inventory = serde_json::from_value(value).map_err(|error| corrupt(error.to_string()))?;
-    Ok(Some(inventory))
+    serde_json::from_value(value).map_err(|error| corrupt(error.to_string()))
 }
 
 /// Refuses a server that is older than the source's, or still receives what another one sends.
-pub(super) fn server(session: &Session, inventory: &Inventory) -> Result<(), EngineError> {
+pub(super) fn server(session: &Session, major: Option<u32>) -> Result<(), EngineError> {
     let place = session.settings().describe();
     if session.in_recovery() {
         return Err(EngineError::Unsupported {
@@ -59,10 +53,10 @@ pub(super) fn server(session: &Session, inventory: &Inventory) -> Result<(), Eng
             next: "restore to its primary".to_owned(),
         });
     }
-    let (theirs, ours) = (session.version().major(), inventory.server_version / 10_000);
-    if theirs >= ours {
+    let theirs = session.version().major();
+    let Some(ours) = major.filter(|ours| theirs < *ours) else {
         return Ok(());
-    }
+    };
     Err(EngineError::Unsupported {
         place,
         why: format!("the server is PostgreSQL {theirs}, and the backup is of PostgreSQL {ours}"),
@@ -71,15 +65,13 @@ pub(super) fn server(session: &Session, inventory: &Inventory) -> Result<(), Eng
 }
 
 /// Refuses where an extension is not installed.
-pub(super) fn extensions(session: &Session, inventory: &Inventory) -> Result<(), EngineError> {
+pub(super) fn extensions<'a>(
+    session: &Session,
+    needed: impl Iterator<Item = &'a str>,
+) -> Result<(), EngineError> {
     let rows = session.rows("select name from pg_catalog.pg_available_extensions")?;
     let available: BTreeSet<_> = rows.iter().map(|row| row.text(0)).collect();
-    let missing = inventory
-        .extensions
-        .iter()
-        .map(|extension| extension.name.as_str())
-        .filter(|name| !available.contains(name));
-    let missing: Vec<_> = missing.collect();
+    let missing: Vec<_> = needed.filter(|name| !available.contains(name)).collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -93,15 +85,15 @@ pub(super) fn extensions(session: &Session, inventory: &Inventory) -> Result<(),
     })
 }
 
-/// Roles of the backup that the server lacks.
+/// Which of `roles` the server lacks.
 pub(super) fn missing_roles<'a>(
     session: &Session,
-    inventory: &'a Inventory,
+    roles: &'a [Role],
 ) -> Result<Vec<&'a Role>, EngineError> {
     let rows = session.rows("select rolname from pg_catalog.pg_roles")?;
     let there: BTreeSet<_> = rows.iter().map(|row| row.text(0)).collect();
-    let roles = inventory.roles.iter();
     Ok(roles
+        .iter()
         .filter(|role| !there.contains(role.name.as_str()))
         .collect())
 }

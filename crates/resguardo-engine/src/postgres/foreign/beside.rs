@@ -1,0 +1,175 @@
+//! What lies beside a dump and speaks of it: `NAME.sha256`, and the `.meta.json` that an export writes.
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use resguardo_model::SourceFacts;
+use serde_json::Value;
+
+use super::of_system;
+use crate::port::EngineError;
+
+/// Version of our own `.meta.json`.
+const FORMAT: u64 = 1;
+/// Largest file that is read as one of those that lie beside a dump.
+const BYTES_MAX: u64 = 64 << 20;
+/// Endings that a name of a `.meta.json` may lack.
+const ENDINGS: [&str; 8] = [
+    ".gz", ".zst", ".sql", ".dump", ".tar", ".backup", ".pgdump", ".custom",
+];
+
+/// One such file.
+#[derive(Debug)]
+pub(super) struct Beside {
+    /// Where it was read.
+    pub(super) path: PathBuf,
+    /// The hash, in lower-case hexadecimal digits, if one is named.
+    pub(super) sha256: Option<String>,
+    /// What an export of ours knew of the data.
+    pub(super) facts: Option<SourceFacts>,
+    /// The instant of its data.
+    pub(super) taken_at: Option<Timestamp>,
+}
+
+/// Reads everything that lies beside `file`.
+///
+/// # Errors
+/// If something is there that cannot be read or understood.
+pub(super) fn read(file: &Path) -> Result<Vec<Beside>, EngineError> {
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    let mut found = Vec::new();
+    for meta in metas(&name) {
+        let path = file.with_file_name(meta);
+        if let Some(text) = text_of(&path)? {
+            found.push(parse_meta(path, &text)?);
+        }
+    }
+    let path = file.with_file_name(format!("{name}.sha256"));
+    if let Some(text) = text_of(&path)? {
+        let sha256 = hash_of(&text, &name).ok_or_else(|| EngineError::Corrupt {
+            place: path.display().to_string(),
+            why: format!("it names no SHA-256 of {name}"),
+        })?;
+        found.push(Beside {
+            path,
+            sha256: Some(sha256),
+            facts: None,
+            taken_at: None,
+        });
+    }
+    Ok(found)
+}
+
+/// `shop.sql.gz.meta.json`, `shop.sql.meta.json`, `shop.meta.json`.
+fn metas(name: &str) -> Vec<String> {
+    let mut names = vec![format!("{name}.meta.json")];
+    let mut rest = name;
+    while let Some(shorter) = ENDINGS.iter().find_map(|ending| rest.strip_suffix(ending)) {
+        names.push(format!("{shorter}.meta.json"));
+        rest = shorter;
+    }
+    names
+}
+
+fn text_of(path: &Path) -> Result<Option<String>, EngineError> {
+    let failed = |error| of_system("reading", path, error);
+    let file = match std::fs::File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed(error)),
+    };
+    let mut text = String::new();
+    file.take(BYTES_MAX)
+        .read_to_string(&mut text)
+        .map_err(failed)?;
+    Ok(Some(text))
+}
+
+/// Ours are read whole; of a foreign one only the field `sha256` is known.
+fn parse_meta(path: PathBuf, text: &str) -> Result<Beside, EngineError> {
+    let corrupt = |why: String| EngineError::Corrupt {
+        place: path.display().to_string(),
+        why,
+    };
+    let value: Value = serde_json::from_str(text).map_err(|error| corrupt(error.to_string()))?;
+    let sha256 = value.get("sha256").and_then(Value::as_str);
+    let sha256 = sha256.map(str::to_ascii_lowercase);
+    let mut beside = Beside {
+        path: path.clone(),
+        sha256,
+        facts: None,
+        taken_at: None,
+    };
+    if value.get("resguardo").is_some() {
+        let format = value.get("format").and_then(Value::as_u64);
+        if format != Some(FORMAT) {
+            let format = format.map_or("?".to_owned(), |format| format.to_string());
+            let why = format!("it is of format {format}, this Resguardo reads {FORMAT}");
+            return Err(corrupt(why));
+        }
+        beside.facts = field(&value, "facts").map_err(|error| corrupt(error.to_string()))?;
+        beside.taken_at = field(&value, "taken_at").map_err(|error| corrupt(error.to_string()))?;
+    }
+    Ok(beside)
+}
+
+fn field<T: serde::de::DeserializeOwned>(
+    value: &Value,
+    name: &str,
+) -> Result<Option<T>, serde_json::Error> {
+    serde_json::from_value(value.get(name).cloned().unwrap_or(Value::Null))
+}
+
+/// The hash that a file of `sha256sum` names for `file`; a bare hash counts for it too.
+fn hash_of(text: &str, file: &str) -> Option<String> {
+    text.lines().find_map(|line| {
+        let line = line.trim();
+        let (hash, name) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+        let name = name.trim_start().trim_start_matches('*');
+        let name = name.rsplit('/').next().unwrap_or(name);
+        let is_hash = hash.len() == 64 && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
+        (is_hash && (name.is_empty() || name == file)).then(|| hash.to_ascii_lowercase())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_what_lies_beside() {
+        assert_eq!(
+            metas("shop.sql.gz"),
+            [
+                "shop.sql.gz.meta.json",
+                "shop.sql.meta.json",
+                "shop.meta.json"
+            ]
+        );
+        assert_eq!(metas("shop"), ["shop.meta.json"]);
+    }
+
+    #[test]
+    fn a_hash_in_each_form() {
+        let hash = "a".repeat(64);
+        for text in [hash.clone(), format!("{hash} *x/shop.dump\n")] {
+            assert_eq!(hash_of(&text, "shop.dump"), Some(hash.clone()), "{text}");
+        }
+        assert_eq!(hash_of(&format!("{hash}  other"), "shop.dump"), None);
+    }
+
+    #[test]
+    fn a_meta_file_of_ours_tells_facts_and_a_foreign_one_its_hash() {
+        let beside = parse_meta("m".into(), r#"{"sha256": "AB"}"#).unwrap();
+        assert_eq!(beside.sha256.as_deref(), Some("ab"));
+        assert!(beside.facts.is_none());
+        let text = r#"{"resguardo": "1", "format": 1, "taken_at": "2026-01-02T03:04:05Z"}"#;
+        let beside = parse_meta("m".into(), text).unwrap();
+        assert_eq!(
+            beside.taken_at,
+            Some("2026-01-02T03:04:05Z".parse().unwrap())
+        );
+        assert!(parse_meta("m".into(), r#"{"resguardo": "1", "format": 2}"#).is_err());
+    }
+}
