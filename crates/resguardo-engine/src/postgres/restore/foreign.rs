@@ -210,7 +210,7 @@ impl Work<'_> {
     fn command(&self, program: &str, words: Vec<String>) -> Command {
         command(&self.tools.program(program), words, Path::new("/"))
             .with_variables(self.site.settings().variables())
-            .with_variables([("PGOPTIONS".to_owned(), self.site.session_options())])
+            .with_variables([("PGOPTIONS".to_owned(), self.session.clone())])
     }
 
     fn pg_restore(&self) -> Result<(), EngineError> {
