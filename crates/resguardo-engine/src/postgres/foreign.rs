@@ -7,6 +7,7 @@
 mod beside;
 mod format;
 mod script;
+mod tar;
 
 use std::fs::File;
 use std::io::{self, Read, Write as _};
@@ -21,6 +22,7 @@ pub(super) use self::format::{Format, unpacked};
 use self::script::Scanner;
 pub(super) use self::script::Script;
 use super::Surroundings;
+use super::failure::of_system;
 use super::restore::archive::{command, of_process, said};
 use super::tools::Tools;
 use crate::durable;
@@ -29,9 +31,11 @@ use crate::process::{self, NoLog, StreamError};
 use crate::proven::Proven;
 
 const BLOCK_BYTES: usize = 1 << 20;
-/// What else a file may be taken for.
+/// Longest list of an archive's contents.
+const LIST_BYTES_MAX: usize = 1 << 30;
+/// What a file is expected to be.
 const POSTGRES_DUMP: &str = "a dump of PostgreSQL's";
-/// Newest major whose archives may have to be read, if a file does not tell.
+/// Any `pg_restore` from this major on is looked for.
 const OLDEST_MAJOR: u32 = 14;
 
 /// Opens `path`.
@@ -92,9 +96,12 @@ impl Dump {
                 (plain(path, text, run.cancel)?, None)
             }
             Format::Custom | Format::Tar | Format::Folder => {
+                if format == Format::Tar {
+                    refuse_short_tar(path)?;
+                }
                 let tools = newest(around)?;
-                let created = created(&tools, path, run)?;
-                (archive(&tools, path, run)?, created)
+                let created = created_at(&list(&tools, path, run)?);
+                (printed(&tools, path, &["--file=-"], run)?, created)
             }
         };
         Ok(Self {
@@ -131,11 +138,15 @@ impl Dump {
         if !format.is_archive() {
             return Self::read(around, path, format, run);
         }
+        let tools = newest(around)?;
         let words = ["--file=-", "--section=pre-data", "--section=post-data"];
+        let mut script = printed(&tools, path, &words, run)?;
+        let list = list(&tools, path, run)?;
+        script.tables = list.matches(" TABLE DATA ").count() as u64;
         Ok(Self {
             path: path.to_owned(),
             format,
-            script: printed(&newest(around)?, path, &words, run)?,
+            script,
             created: None,
         })
     }
@@ -213,24 +224,6 @@ fn not_a_dump(path: &Path, why: &str) -> EngineError {
     }
 }
 
-fn of_system(operation: &'static str, path: &Path, error: io::Error) -> EngineError {
-    let place = path.display().to_string();
-    match error.kind() {
-        io::ErrorKind::NotFound => EngineError::Missing { place },
-        io::ErrorKind::PermissionDenied => EngineError::Denied {
-            operation,
-            place,
-            why: error.to_string(),
-        },
-        io::ErrorKind::StorageFull => EngineError::Full { operation, place },
-        _ => EngineError::Other {
-            operation,
-            place,
-            source: Box::new(error),
-        },
-    }
-}
-
 /// Reads a plain dump to its end.
 fn plain(path: &Path, mut text: impl Read, cancel: &CancelToken) -> Result<Script, EngineError> {
     let mut scanner = Scanner::default();
@@ -253,11 +246,6 @@ fn plain(path: &Path, mut text: impl Read, cancel: &CancelToken) -> Result<Scrip
             }
         }
     }
-}
-
-/// Reads all of an archive.
-fn archive(tools: &Tools, path: &Path, run: Run<'_>) -> Result<Script, EngineError> {
-    printed(tools, path, &["--file=-"], run)
 }
 
 /// What `pg_restore` prints of an archive, read past.
@@ -295,24 +283,32 @@ fn printed(
     })
 }
 
-/// When an archive says it was made, on the clock of whoever made it.
-fn created(tools: &Tools, path: &Path, run: Run<'_>) -> Result<Option<Timestamp>, EngineError> {
+fn refuse_short_tar(path: &Path) -> Result<(), EngineError> {
+    let fault = File::open(path).and_then(|mut file| tar::fault(&mut file));
+    match fault.map_err(|error| of_system("reading", path, error))? {
+        None => Ok(()),
+        Some(why) => Err(EngineError::Corrupt {
+            place: path.display().to_string(),
+            why,
+        }),
+    }
+}
+
+/// The list of what is in an archive; times in it are on the clock of whoever made it.
+fn list(tools: &Tools, path: &Path, run: Run<'_>) -> Result<String, EngineError> {
     let words = vec!["--list".to_owned(), absolute(path)?];
     let command = command(&tools.program("pg_restore"), words, Path::new("/"))
         .with_variables([("TZ".to_owned(), "UTC".to_owned())]);
     let mut list = Vec::new();
     let place = path.display().to_string();
-    let ended = process::read_from::<io::Error>(
-        &command,
-        SILENCE_TIMEOUT,
-        run.cancel,
-        &NoLog,
-        &mut |block| {
-            let missing = BLOCK_BYTES.saturating_sub(list.len());
-            list.extend_from_slice(&block[..block.len().min(missing)]);
-            Ok(())
-        },
-    );
+    let take = &mut |block: &[u8]| {
+        if list.len() + block.len() > LIST_BYTES_MAX {
+            return Err(io::Error::other("its list of contents is too long"));
+        }
+        list.extend_from_slice(block);
+        Ok(())
+    };
+    let ended = process::read_from(&command, SILENCE_TIMEOUT, run.cancel, &NoLog, take);
     let ended = ended.map_err(|error| match error {
         StreamError::Process(error) => of_process(&place, error),
         StreamError::Data(error) => of_system("reading", path, error),
@@ -323,7 +319,7 @@ fn created(tools: &Tools, path: &Path, run: Run<'_>) -> Result<Option<Timestamp>
             why: format!("pg_restore --list: {}", said(&ended)),
         });
     }
-    Ok(created_at(&String::from_utf8_lossy(&list)))
+    Ok(String::from_utf8_lossy(&list).into_owned())
 }
 
 /// `; Archive created at 2026-11-22 12:04:12 UTC`.

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use resguardo_model::SourceFacts;
 use serde_json::Value;
 
-use super::of_system;
 use crate::port::EngineError;
+use crate::postgres::failure::of_system;
 
 /// Version of our own `.meta.json`.
 const FORMAT: u64 = 1;
