@@ -216,7 +216,7 @@ impl Inventory {
         let mut stream = backup.open_stream(&file.path)?;
         stream
             .read_to_end(&mut text)
-            .map_err(|error| refused(error.into()))?;
+            .map_err(super::restore::load::read_error)?;
         let version: Version =
             serde_json::from_slice(&text).map_err(|error| refused(error.into()))?;
         if version.format > FORMAT {

@@ -12,12 +12,15 @@
 pub(super) mod archive;
 mod create;
 mod empty;
+mod existing;
 mod foreign;
 pub(super) mod load;
 mod objects;
+mod only;
 mod plan;
 mod ready;
 mod schedule;
+mod some;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -71,11 +74,11 @@ pub(super) fn restore(
     if let Some(path) = backup.path() {
         return foreign::restore(&site, backup, path);
     }
-    if options.part == RestorePart::Data || !options.only.is_empty() {
-        let place = crate::port::Location::new(target.settings.describe());
-        return Err(super::not_yet(&place));
-    }
-    let inventory = ready::inventory(backup)?;
+    let inventory = Inventory::read(backup)?.ok_or_else(|| EngineError::NotThatKind {
+        place: backup.describe(),
+        expected: "a backup of a PostgreSQL database",
+        why: "it has no inventory".to_owned(),
+    })?;
     let state = site.state()?;
     let work = Restore {
         site: &site,
@@ -83,6 +86,9 @@ pub(super) fn restore(
         inventory: &inventory,
         folder: site.folder()?,
     };
+    if options.part == RestorePart::Data || !options.only.is_empty() {
+        return work.some(&state);
+    }
     work.whole(&state)
 }
 

@@ -1,47 +1,15 @@
-//! Everything that can be found out before a target is touched: whether the backup reads, the server is new
-//! enough, its extensions are there, and its roles.
+//! Everything that can be found out about a server before a target is touched: whether it is new enough, its
+//! extensions are there, and its roles.
 
 use std::collections::BTreeSet;
-use std::io::Read as _;
 
-use super::load::read_error;
-use crate::port::{BackupReader, EngineError, RestoreOptions};
-use crate::postgres::inventory::{FORMAT, INVENTORY, Inventory, Role};
+use crate::port::{EngineError, RestoreOptions};
+use crate::postgres::inventory::Role;
 use crate::postgres::name;
 use crate::postgres::session::Session;
 
-/// Longest inventory that is read.
-const INVENTORY_BYTES_MAX: u64 = 1 << 30;
 /// Names that an error lists.
 const LISTED_MAX: usize = 12;
-
-/// The inventory of a backup of ours.
-///
-/// # Errors
-/// If it cannot be read, or is of a newer format.
-pub(in crate::postgres) fn inventory(backup: &dyn BackupReader) -> Result<Inventory, EngineError> {
-    let path = INVENTORY.parse().expect("the name is a path");
-    let corrupt = |why: String| EngineError::Corrupt {
-        place: backup.describe(),
-        why: format!("{INVENTORY}: {why}"),
-    };
-    let mut text = Vec::new();
-    let stream = backup.open_stream(&path)?;
-    let read = stream.take(INVENTORY_BYTES_MAX).read_to_end(&mut text);
-    read.map_err(read_error)?;
-    let value: serde_json::Value =
-        serde_json::from_slice(&text).map_err(|error| corrupt(error.to_string()))?;
-    let format = value.get("format").and_then(serde_json::Value::as_u64);
-    if format != Some(u64::from(FORMAT)) {
-        let format = format.map_or("?".to_owned(), |format| format.to_string());
-        return Err(EngineError::Unsupported {
-            place: backup.describe(),
-            why: format!("{INVENTORY} is of format {format}, and this Resguardo reads {FORMAT}"),
-            next: "use a newer Resguardo".to_owned(),
-        });
-    }
-    serde_json::from_value(value).map_err(|error| corrupt(error.to_string()))
-}
 
 /// Refuses a server that is older than the source's, or still receives what another one sends.
 pub(super) fn server(session: &Session, major: Option<u32>) -> Result<(), EngineError> {
