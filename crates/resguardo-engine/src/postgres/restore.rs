@@ -29,7 +29,7 @@ use std::time::Duration;
 use resguardo_model::{CancelToken, FilePath};
 
 use self::archive::{Entry, Pass, PgRestore, Section};
-use self::load::{Into, Meter};
+use self::load::{Into, Meter, Parts};
 use self::plan::Work;
 use super::inventory::{Inventory, SCHEMA};
 use super::session::{Limits, Session};
@@ -207,6 +207,7 @@ impl Restore<'_> {
                 self.site.connect(self.site.run.cancel)?
             }
         };
+        ready::server(&session, Some(self.inventory.server_version / 10_000))?;
         let tools = self.tools(&session)?;
         let mut entries = self.entries(&tools)?;
         self.check(&session, &mut entries, &mut notes)?;
@@ -280,7 +281,6 @@ impl Restore<'_> {
         entries: &mut [Entry],
         notes: &mut Vec<String>,
     ) -> Result<(), EngineError> {
-        ready::server(session, Some(self.inventory.server_version / 10_000))?;
         let extensions = self.inventory.extensions.iter();
         ready::extensions(session, extensions.map(|extension| extension.name.as_str()))?;
         let there = ready::tablespaces(session)?;
@@ -322,8 +322,9 @@ impl Restore<'_> {
         let before =
             |entry: &&Entry| entry.section == Section::Before && entry.pass() == Pass::Main;
         in_order(&session, entries.iter().filter(before), &mut notes)?;
+        let parts = Parts::find(&session)?;
         let tasks = plan::tasks(self.inventory, entries, &tables);
-        self.side_by_side(&tasks, entries, &meter)?;
+        self.side_by_side(&tasks, entries, &parts, &meter)?;
         if with_rows {
             let sequences: Vec<_> = self.inventory.sequences.iter().collect();
             objects::sequences(&session, &sequences)?;
@@ -345,7 +346,7 @@ impl Restore<'_> {
         in_order(&session, of_pass(Pass::Grants), &mut notes)?;
         if with_rows {
             let views = plan::tasks_of(self.inventory, entries, Pass::Views);
-            self.side_by_side(&views, entries, &meter)?;
+            self.side_by_side(&views, entries, &parts, &meter)?;
         }
         in_order(&session, of_pass(Pass::Last), &mut notes)?;
         if self.site.options.durable {
@@ -363,6 +364,7 @@ impl Restore<'_> {
         &self,
         tasks: &[schedule::Task<Work>],
         entries: &[Entry],
+        parts: &Parts,
         meter: &Meter<'_>,
     ) -> Result<(), EngineError> {
         let connect = |stop: &CancelToken| self.site.loading(stop);
@@ -376,6 +378,7 @@ impl Restore<'_> {
                     Into::Existing
                 };
                 let encoding = &self.inventory.encoding;
+                let into = parts.way(table, into);
                 load::table(session, self.backup, table, encoding, into, meter)
             }
             Work::Entry(position) => make_beside_others(session, &entries[*position]),

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use resguardo_engine::contract::with_run;
-use resguardo_engine::port::{Engine as _, EngineError, RestoreOptions};
+use resguardo_engine::port::{Engine as _, EngineError, Location, RestoreOptions};
 use resguardo_testkit::{PgServer, PgVersion};
 
-use crate::world::{Site, captured, described, engine};
+use crate::world::{Site, captured, described, engine, server_user};
 
 /// Where a test that was started anew, so that it may mount, finds its small disk.
 const VARIABLE: &str = "RESGUARDO_TEST_SMALL_DISK";
@@ -100,5 +100,32 @@ fn no_room_for_the_data() {
         );
         target.close().unwrap();
         assert!(!site.is_alive());
+    });
+}
+
+#[test]
+fn no_room_at_the_target() {
+    on_small_disk("full_disk::no_room_at_the_target", "24m", |disk| {
+        let server = PgServer::start(PgVersion::V16);
+        server.psql(
+            "postgres",
+            "create table t as select i, md5(i::text) || md5((-i)::text) as word from generate_series(1, 500000) i",
+        );
+        let backup = captured(&server, "postgres");
+        let folder = disk.join("tablespace");
+        std::fs::create_dir(&folder).unwrap();
+        if let Some(user) = server_user() {
+            std::os::unix::fs::chown(&folder, Some(user.uid), Some(user.gid)).unwrap();
+        }
+        let tablespace = format!("create tablespace small location '{}'", folder.display());
+        server.psql("postgres", &tablespace);
+        server.create_database("again", "tablespace small");
+        let location = Location::new(server.url("again"));
+        let target = engine(PgVersion::V16).open_target(&location).unwrap();
+        let error =
+            with_run(|run| target.restore(&backup, &RestoreOptions::default(), run)).unwrap_err();
+        let is_touched = matches!(error, EngineError::TargetTouched { .. });
+        let words = described(&error);
+        assert!(is_touched && words.contains("no space left"), "{words}");
     });
 }

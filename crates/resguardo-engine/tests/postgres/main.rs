@@ -18,6 +18,7 @@ mod full_disk;
 mod probe;
 mod restore;
 mod restore_part;
+mod restore_refused;
 mod sandbox;
 mod source_errors;
 mod statement;

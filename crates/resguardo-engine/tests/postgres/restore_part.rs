@@ -3,8 +3,8 @@
 use resguardo_engine::port::{EngineError, RestoreOptions, RestorePart};
 use resguardo_testkit::PgVersion;
 
-use crate::restore::{SHOP, assert_same, captured, restore, restored, shop};
-use crate::world::described;
+use crate::restore::{SHOP, assert_same, restore, restored, shop};
+use crate::world::{captured, described};
 
 #[test]
 fn what_is_not_empty_is_refused_and_clean_replaces_all_of_it() {

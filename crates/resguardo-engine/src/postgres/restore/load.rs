@@ -3,6 +3,7 @@
 //! Each table is one transaction, which ends well only if as many rows came as were backed up and every file
 //! had its digest.
 
+use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -12,7 +13,7 @@ use resguardo_model::Progress;
 use crate::port::{BackupReader, EngineError, ReadError};
 use crate::postgres::inventory::{RowsFile, Table};
 use crate::postgres::name;
-use crate::postgres::session::Session;
+use crate::postgres::session::{Row, Session};
 
 /// Bytes that are read at once.
 const BLOCK_BYTES: usize = 256 << 10;
@@ -21,11 +22,50 @@ const BLOCKS_MAX: usize = 8;
 
 /// How a table is to be loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Into {
+pub(super) enum Into<'a> {
     /// This restore made it: it is emptied in the same transaction, so that its rows can be frozen.
     New,
-    /// It is somebody's, and its rows are added; the caller has a transaction open or wants none.
+    /// Its rows are added to what may be there.
     Existing,
+    /// The same through the table that it is a part of, in quotes: its rows may belong into other parts here.
+    Whole(&'a str),
+}
+
+/// Tables whose rows belong elsewhere after a restore, by schema and name, with the tables that know where:
+/// parts by a hash of an enum, whose labels have other numbers now.
+pub(super) struct Parts(BTreeMap<(String, String), String>);
+
+impl Parts {
+    /// Looks for such tables among those that are there.
+    ///
+    /// # Errors
+    /// If they cannot be asked for.
+    pub(super) fn find(session: &Session) -> Result<Self, EngineError> {
+        let rows = session.rows(
+            "select n.nspname, c.relname, pg_catalog.pg_partition_root(c.oid)::pg_catalog.regclass \
+             from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace \
+             where c.relispartition and c.relkind = 'r' and exists (select \
+               from pg_catalog.pg_partition_ancestors(c.oid) a(relid) \
+               join pg_catalog.pg_partitioned_table p on p.partrelid = a.relid \
+               cross join lateral pg_catalog.unnest(p.partclass::pg_catalog.oid[]) k(opclass) \
+               join pg_catalog.pg_opclass o on o.oid = k.opclass \
+               join pg_catalog.pg_opfamily f on f.oid = o.opcfamily \
+               where p.partstrat = 'h' and f.opfname = 'enum_ops')",
+        )?;
+        let part = |row: &Row| {
+            let name = (row.text(0).to_owned(), row.text(1).to_owned());
+            (name, row.text(2).to_owned())
+        };
+        Ok(Self(rows.iter().map(part).collect()))
+    }
+
+    /// How to load `table`, if else it would be loaded `otherwise`.
+    pub(super) fn way<'a>(&'a self, table: &Table, otherwise: Into<'a>) -> Into<'a> {
+        let name = (table.schema.clone(), table.name.clone());
+        self.0
+            .get(&name)
+            .map_or(otherwise, |whole| Into::Whole(whole))
+    }
 }
 
 /// How far a restore is.
@@ -64,7 +104,7 @@ pub(super) fn table(
     backup: &dyn BackupReader,
     table: &Table,
     encoding: &str,
-    into: Into,
+    into: Into<'_>,
     meter: &Meter<'_>,
 ) -> Result<(), EngineError> {
     let quoted = table.quoted();
@@ -74,7 +114,7 @@ pub(super) fn table(
     let copied = copy(session, backup, table, encoding, into, meter);
     match (copied, into) {
         (Ok(()), Into::New) => session.batch("commit"),
-        (Ok(()), Into::Existing) => Ok(()),
+        (Ok(()), Into::Existing | Into::Whole(_)) => Ok(()),
         (Err(error), _) => {
             if into == Into::New {
                 // The connection may be gone; the server then does the same.
@@ -90,7 +130,7 @@ fn copy(
     backup: &dyn BackupReader,
     table: &Table,
     encoding: &str,
-    into: Into,
+    into: Into<'_>,
     meter: &Meter<'_>,
 ) -> Result<(), EngineError> {
     let columns = if table.columns.is_empty() {
@@ -101,7 +141,10 @@ fn copy(
     let freeze = if into == Into::New { "freeze, " } else { "" };
     let sql = format!(
         "copy {}{columns} from stdin ({freeze}encoding {})",
-        table.quoted(),
+        match into {
+            Into::Whole(whole) => whole.to_owned(),
+            Into::New | Into::Existing => table.quoted(),
+        },
         name::literal(encoding)
     );
     let rows = std::thread::scope(|scope| {

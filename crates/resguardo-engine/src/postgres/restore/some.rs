@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use tokio_postgres::error::SqlState;
 
 use super::archive::{Entry, Pass, Section};
-use super::load::{Into, Meter};
+use super::load::{Into, Meter, Parts};
 use super::{Restore, Session, create, existing, flush, load, make, objects, only, ready};
 use crate::port::{EngineError, RestorePart, Restored, TargetState};
 use crate::postgres::failure::is_sql_state;
@@ -53,6 +53,7 @@ impl Restore<'_> {
             Some(beside) => beside,
             None => &self.endless()?,
         };
+        ready::server(asked, Some(self.inventory.server_version / 10_000))?;
         let tools = self.tools(asked)?;
         let mut entries = self.entries(&tools)?;
         let positions = self.asked_for(&entries)?;
@@ -201,16 +202,11 @@ impl Restore<'_> {
         let files = tables.flat_map(|table| &table.files);
         let total = files.map(|file| file.bytes).sum();
         let meter = Meter::new(total, self.site.run.progress);
+        let parts = Parts::find(session)?;
         for at in wanted.existing.iter().chain(&wanted.new) {
-            let encoding = &self.inventory.encoding;
-            load::table(
-                session,
-                self.backup,
-                table(at),
-                encoding,
-                Into::Existing,
-                &meter,
-            )?;
+            let (table, encoding) = (table(at), &self.inventory.encoding);
+            let into = parts.way(table, Into::Existing);
+            load::table(session, self.backup, table, encoding, into, &meter)?;
         }
         run(Section::After, notes)?;
         opened.close(session)?;

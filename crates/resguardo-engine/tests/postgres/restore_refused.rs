@@ -1,0 +1,198 @@
+//! What a restore meets that it cannot overcome, and what it leaves then.
+
+use resguardo_engine::contract::with_run;
+use resguardo_engine::port::{
+    BackupReader as _, Engine as _, EngineError, Location, RestoreOptions, TargetState,
+};
+use resguardo_model::{CancelToken, NoProgress, SystemClock};
+use resguardo_testkit::fixture::{self, Extra, ODD_DATABASE};
+use resguardo_testkit::{PgServer, PgVersion, Proxy, ProxyFault};
+
+use crate::restore::{assert_same, restore, restored, shop, state};
+use crate::world::{captured, described, engine};
+
+fn create() -> RestoreOptions {
+    RestoreOptions {
+        create: true,
+        ..RestoreOptions::default()
+    }
+}
+
+#[test]
+fn roles_are_made_where_we_may_and_named_where_we_may_not() {
+    let server = shop(PgVersion::V16);
+    let backup = captured(&server, "shop");
+    let other = PgServer::start(PgVersion::V16);
+    other.psql(
+        "postgres",
+        "create role maker login createdb; create role superless login createdb createrole",
+    );
+    let open = |role: &str, database: &str| {
+        let location = Location::new(other.url_of(role, None, database));
+        engine(PgVersion::V16).open_target(&location).unwrap()
+    };
+    let target = open("maker", "shop");
+    let error = with_run(|run| target.restore(&backup, &create(), run)).unwrap_err();
+    let words = described(&error);
+    assert!(
+        words.contains("clerk's") && words.contains("shop_owner"),
+        "{words}"
+    );
+    assert_eq!(state(&other, "shop"), TargetState::Missing);
+    let done = restored(&other, "shop", &backup, &create());
+    let told = done.notes.join("; ");
+    assert!(
+        told.contains("role shop_owner was created without a password"),
+        "{told}"
+    );
+    assert_same((&server, "shop"), (&other, "shop"), &[]);
+    let member = "select pg_has_role('clerk''s', 'shop_owner', 'member')";
+    assert_eq!(other.psql("shop", member), "t");
+}
+
+#[test]
+fn without_owners_and_grants_no_role_is_needed() {
+    let server = PgServer::start(PgVersion::V15);
+    server.create_database("shop", "");
+    server.psql(
+        "shop",
+        "create role one; create table t (a int); alter table t owner to one; insert into t values (1);
+         grant select on t to one",
+    );
+    let backup = captured(&server, "shop");
+    let other = PgServer::start(PgVersion::V15);
+    other.psql("postgres", "create role plain login createdb");
+    let location = Location::new(other.url_of("plain", None, "shop"));
+    let options = RestoreOptions {
+        no_owner: true,
+        no_acl: true,
+        ..create()
+    };
+    let target = engine(PgVersion::V15).open_target(&location).unwrap();
+    with_run(|run| target.restore(&backup, &options, run))
+        .unwrap_or_else(|error| panic!("{}", described(&error)));
+    let owner =
+        "select tableowner || coalesce((select relacl::text from pg_class where relname = 't'), '')
+        from pg_tables where tablename = 't'";
+    assert_eq!(other.psql("shop", owner), "plain");
+}
+
+#[test]
+fn an_extension_that_is_not_there_is_named_before_anything_is_touched() {
+    let server = shop(PgVersion::V15);
+    let mut backup = captured(&server, "shop");
+    let path = "inventory.json".parse().unwrap();
+    let (_, text) = backup.files.get_mut(&path).unwrap();
+    let words = String::from_utf8(text.clone()).unwrap();
+    *text = words
+        .replace("\"resguardo_fixture\"", "\"no_such_thing\"")
+        .into_bytes();
+    let error = restore(&server, "again", &backup, &create()).unwrap_err();
+    assert!(
+        described(&error).contains("no_such_thing"),
+        "{}",
+        described(&error)
+    );
+    assert_eq!(state(&server, "again"), TargetState::Missing);
+}
+
+#[test]
+fn other_encodings_and_odd_names_come_back() {
+    for version in PgVersion::all() {
+        let server = PgServer::start(version);
+        fixture::make_latin(&server, "latin");
+        fixture::make_ascii(&server, "ascii");
+        server.create_database(ODD_DATABASE, "");
+        server.psql(ODD_DATABASE, "create table t as select 1 as a");
+        for database in ["latin", "ascii", ODD_DATABASE] {
+            let backup = captured(&server, database);
+            let again = format!("{database} again");
+            restored(&server, &again, &backup, &create());
+            let dump = |database: &str| {
+                let output = server.command("pg_dump", database).output().unwrap();
+                let lines = output.stdout.split(|byte| *byte == b'\n');
+                let lines = lines.filter(|line| !line.starts_with(b"\\"));
+                lines.map(<[u8]>::to_vec).collect::<Vec<_>>()
+            };
+            assert!(dump(database) == dump(&again), "{version} {database}");
+            let encoding = "show server_encoding";
+            assert_eq!(
+                server.psql(database, encoding),
+                server.psql(&again, encoding)
+            );
+        }
+    }
+}
+
+#[test]
+fn rows_that_belong_into_other_partitions_find_them() {
+    let server = PgServer::start(PgVersion::V16);
+    server.create_database("moving", "");
+    fixture::add(&server, "moving", Extra::HashOfEnum);
+    let backup = captured(&server, "moving");
+    restored(&server, "again", &backup, &create());
+    let all = "select string_agg(t::text, ',' order by t::text) from moving.by_label t";
+    assert_eq!(server.psql("moving", all), server.psql("again", all));
+}
+
+#[test]
+fn a_connection_that_is_cut_leaves_no_half_database_behind() {
+    let server = shop(PgVersion::V18);
+    let backup = captured(&server, "shop");
+    let proxy = Proxy::before(([127, 0, 0, 1], server.port()).into());
+    let url = |database: &str| {
+        Location::new(format!(
+            "postgresql://postgres@{}/{database}",
+            proxy.address()
+        ))
+    };
+    server.create_database("there", "");
+    // Each connection dies after so much: schema, rows and indexes are hit.
+    for bytes in [5_000, 60_000, 400_000] {
+        proxy.always(ProxyFault::CutUpload(bytes));
+        let target = engine(PgVersion::V18).open_target(&url("made")).unwrap();
+        let error = with_run(|run| target.restore(&backup, &create(), run)).unwrap_err();
+        let words = described(&error);
+        assert!(words.contains("cannot be reached"), "{bytes}: {words}");
+        let is_touched = matches!(error, EngineError::TargetTouched { .. });
+        let made = state(&server, "made");
+        assert!(
+            is_touched || made == TargetState::Missing,
+            "{bytes}: {words}: {made:?}"
+        );
+        server.drop_database("made");
+    }
+}
+
+#[test]
+fn whoever_stops_a_restore_gets_rid_of_what_it_made() {
+    let server = shop(PgVersion::V15);
+    let backup = captured(&server, "shop");
+    assert!(backup.path().is_none());
+    let cancel = CancelToken::new();
+    struct Stop(CancelToken);
+    impl resguardo_model::Progress for Stop {
+        fn phase(&self, _: &str) {}
+        fn bytes(&self, _: u64, _: Option<u64>) {
+            self.0.cancel();
+        }
+        fn note(&self, _: &str) {}
+    }
+    let stop = Stop(cancel.clone());
+    let run = resguardo_engine::port::Run {
+        cancel: &cancel,
+        progress: &stop,
+        clock: &SystemClock,
+    };
+    let target = engine(PgVersion::V15)
+        .open_target(&Location::new(server.url("again")))
+        .unwrap();
+    let error = target.restore(&backup, &create(), run).unwrap_err();
+    assert!(
+        matches!(error, EngineError::Cancelled(_)),
+        "{}",
+        described(&error)
+    );
+    assert_eq!(state(&server, "again"), TargetState::Missing);
+    let _ = NoProgress;
+}
