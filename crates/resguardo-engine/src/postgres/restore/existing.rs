@@ -46,11 +46,7 @@ pub(super) fn open(
     if tables.is_empty() {
         return Ok(opened);
     }
-    let quoted: Vec<_> = tables
-        .iter()
-        .map(|table| format!("only {}", table.quoted()))
-        .collect();
-    let list = quoted.join(", ");
+    let list = only(tables);
     session.batch(&format!("lock table {list} in access exclusive mode"))?;
     if !clean {
         refuse_rows(session, tables)?;
@@ -58,15 +54,38 @@ pub(super) fn open(
     opened.take_foreign_keys(session, tables)?;
     opened.rest_triggers(session, tables)?;
     if clean {
-        session.batch(&format!("truncate table {list}"))?;
+        remove_rows(session, tables)?;
     }
     Ok(opened)
+}
+
+/// Removes the rows that a backup would hold: of a table of an extension, those that are not the extension's.
+fn remove_rows(session: &Session, tables: &[&Table]) -> Result<(), EngineError> {
+    let (whole, partly): (Vec<&Table>, Vec<&Table>) =
+        tables.iter().partition(|table| table.condition.is_empty());
+    for table in partly {
+        let (quoted, condition) = (table.quoted(), &table.condition);
+        session.batch_within(&format!("delete from only {quoted} {condition}"), ENDLESS)?;
+    }
+    if whole.is_empty() {
+        return Ok(());
+    }
+    session.batch(&format!("truncate table {}", only(&whole)))
+}
+
+/// The tables without those that inherit from them, for a statement.
+fn only(tables: &[&Table]) -> String {
+    let quoted = tables
+        .iter()
+        .map(|table| format!("only {}", table.quoted()));
+    quoted.collect::<Vec<_>>().join(", ")
 }
 
 fn refuse_rows(session: &Session, tables: &[&Table]) -> Result<(), EngineError> {
     let mut full = Vec::new();
     for table in tables {
-        let query = format!("select from only {} limit 1", table.quoted());
+        let (quoted, condition) = (table.quoted(), &table.condition);
+        let query = format!("select from only {quoted} {condition} limit 1");
         if !session.rows(&query)?.is_empty() {
             full.push(table.shown());
         }
