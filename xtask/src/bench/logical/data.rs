@@ -119,13 +119,17 @@ fn make(folder: &Path, scale: u64, script: &str, changes: [&str; 2]) -> Result<(
     step::run(&mut server.psql(DATABASE, &["vacuum (freeze, analyze)"]))?;
     server.stop()?;
     server.keep("first")?;
-    for (name, change) in ["random", "newest"].into_iter().zip(changes) {
+    let [random, newest] = changes;
+    let change = |change| {
         server.start()?;
         step::run(&mut server.psql(DATABASE, &[change, "vacuum"]))?;
-        server.stop()?;
-        server.keep(name)?;
-    }
-    scratch::remove(&server.data())
+        server.stop()
+    };
+    change(random)?;
+    server.keep("random")?;
+    change(newest)?;
+    let path = folder.join("newest");
+    std::fs::rename(server.data(), &path).map_err(|source| Failure::Write { path, source })
 }
 
 fn script(rows: &Rows) -> String {

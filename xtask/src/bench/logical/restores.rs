@@ -23,7 +23,7 @@ const DRILL_MAX: f64 = 0.8;
 const SETTINGS: &str = "\n\
     listen_addresses = ''\n\
     autovacuum = off\n\
-    max_wal_size = 2GB\n\
+    max_wal_size = 1GB\n\
     shared_buffers = 512MB\n\
     maintenance_work_mem = 256MB\n";
 
