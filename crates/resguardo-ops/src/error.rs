@@ -2,11 +2,19 @@
 
 use std::path::PathBuf;
 
-use resguardo_engine::port::{EngineError, ReadError, SinkError};
+use resguardo_engine::port::EngineError;
 use resguardo_model::{Cancelled, EngineKind, SourceName};
 use resguardo_vault::VaultError;
 
 use crate::catalog::CatalogError;
+
+mod hint;
+mod kind;
+mod stopped;
+
+use hint::{engine_hint, some, target_hint, vault_hint};
+use kind::{engine_kind, vault_kind};
+pub use stopped::Stopped;
 
 /// The kinds of error; each is one exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -150,32 +158,8 @@ pub enum OpsError {
         source: Box<OpsError>,
     },
     /// What was to be done around a restore stopped.
-    #[error(
-        "{place}: {step}: {why}; done before it: {}; not done: {}",
-        listed(done),
-        listed(not_done)
-    )]
-    Stopped {
-        /// The target.
-        place: String,
-        /// The step that failed.
-        step: String,
-        /// How it ended.
-        why: String,
-        /// What it said, which is for nobody but whoever runs it: it may hold a secret.
-        said: String,
-        /// The steps before it, in their order.
-        done: Vec<String>,
-        /// The steps after it, in their order.
-        not_done: Vec<String>,
-        /// What opens the target again, if it is closed for maintenance.
-        reopen: Option<String>,
-        /// Data was restored or migrated and is not as it has to be.
-        data: bool,
-        /// The cause, where it is one of ours.
-        #[source]
-        source: Option<Box<OpsError>>,
-    },
+    #[error(transparent)]
+    Stopped(Box<Stopped>),
     /// An engine failed at the target of a restore.
     #[error("{operation}")]
     Target {
@@ -298,12 +282,7 @@ impl OpsError {
                 _ => ErrorKind::Refused,
             },
             Self::Restore { source, .. } => source.kind(),
-            Self::Stopped {
-                source: Some(source),
-                ..
-            } => source.kind(),
-            Self::Stopped { data: true, .. } => ErrorKind::Findings,
-            Self::Stopped { data: false, .. } => ErrorKind::User,
+            Self::Stopped(stopped) => stopped.kind(),
             Self::Engine { source, .. } | Self::Target { source, .. } => engine_kind(source),
             Self::Vault { source, .. } => vault_kind(source),
             Self::Cancelled(_) => ErrorKind::Interrupted,
@@ -314,7 +293,7 @@ impl OpsError {
     #[must_use]
     pub fn said(&self) -> Option<&str> {
         match self {
-            Self::Stopped { said, .. } if !said.is_empty() => Some(said),
+            Self::Stopped(stopped) if !stopped.said.is_empty() => Some(&stopped.said),
             _ => None,
         }
     }
@@ -351,9 +330,7 @@ impl OpsError {
                 EngineKind::Sqlite => "name a file: --to restored.db",
             },
             Self::Restore { source, .. } => return source.hint(),
-            Self::Stopped { reopen, source, .. } => {
-                return stopped_hint(reopen.as_deref(), source.as_deref());
-            }
+            Self::Stopped(stopped) => return Some(stopped.hint()),
             Self::Target {
                 limits_of, source, ..
             } => return target_hint(source, limits_of.as_ref()),
@@ -369,182 +346,4 @@ impl OpsError {
         };
         some(hint)
     }
-}
-
-fn listed(steps: &[String]) -> String {
-    if steps.is_empty() {
-        "nothing".to_owned()
-    } else {
-        steps.join(", ")
-    }
-}
-
-fn stopped_hint(reopen: Option<&str>, source: Option<&OpsError>) -> Option<String> {
-    let hint = source.and_then(OpsError::hint);
-    match (hint, reopen) {
-        (hint, None) => hint.or_else(|| {
-            some("put that right and run the same command again, or do what is left yourself")
-        }),
-        (None, Some(reopen)) => Some(format!(
-            "put that right and run the same command again; to let the application in as it is: {reopen}"
-        )),
-        (Some(hint), Some(reopen)) => Some(format!(
-            "{hint}; to let the application in as it is: {reopen}"
-        )),
-    }
-}
-
-fn some(hint: &str) -> Option<String> {
-    (!hint.is_empty()).then(|| hint.to_owned())
-}
-
-/// The vault's error inside what an engine passes on.
-fn vault_error_in(error: &EngineError) -> Option<&VaultError> {
-    let mut cause = match error {
-        EngineError::Sink(SinkError(cause)) | EngineError::Read(ReadError::Source(cause)) => {
-            Some(&**cause as &(dyn std::error::Error + 'static))
-        }
-        EngineError::TargetTouched { source, .. } => {
-            Some(&**source as &(dyn std::error::Error + 'static))
-        }
-        _ => None,
-    };
-    while let Some(error) = cause {
-        if let Some(found) = error.downcast_ref() {
-            return Some(found);
-        }
-        cause = error.source();
-    }
-    None
-}
-
-fn engine_kind(error: &EngineError) -> ErrorKind {
-    if let Some(cause) = vault_error_in(error) {
-        return vault_kind(cause);
-    }
-    match error {
-        EngineError::Missing { .. }
-        | EngineError::Denied { .. }
-        | EngineError::Unreachable { .. }
-        | EngineError::Replaced { .. }
-        | EngineError::Full { .. }
-        | EngineError::Timeout { .. }
-        | EngineError::TargetTouched { .. }
-        | EngineError::Read(ReadError::Write { .. }) => ErrorKind::Unreachable,
-        EngineError::Busy { .. } => ErrorKind::Locked,
-        EngineError::Corrupt { .. }
-        | EngineError::HashMismatch { .. }
-        | EngineError::Read(ReadError::DigestMismatch { .. }) => ErrorKind::Findings,
-        EngineError::Occupied { .. } => ErrorKind::Refused,
-        EngineError::Cancelled(_) | EngineError::Read(ReadError::Cancelled(_)) => {
-            ErrorKind::Interrupted
-        }
-        EngineError::NotThatKind { .. }
-        | EngineError::UnknownFormat { .. }
-        | EngineError::NoSuchTable { .. }
-        | EngineError::ToolMissing { .. }
-        | EngineError::Unsupported { .. }
-        | EngineError::Sql { .. }
-        | EngineError::Sink(_)
-        | EngineError::Read(ReadError::NoSuchFile(_) | ReadError::Source(_))
-        | EngineError::Other { .. } => ErrorKind::User,
-    }
-}
-
-fn engine_hint(error: &EngineError) -> Option<String> {
-    if let Some(cause) = vault_error_in(error) {
-        return vault_hint(cause);
-    }
-    some(match error {
-        EngineError::ToolMissing { package, .. } => {
-            return Some(format!(
-                "install {package}, then run the same command again"
-            ));
-        }
-        EngineError::Unsupported { next, .. } => next,
-        EngineError::Missing { .. }
-        | EngineError::Denied { .. }
-        | EngineError::Unreachable { .. }
-        | EngineError::NotThatKind { .. } => "see what is wrong with `resguardo doctor`",
-        EngineError::Busy { .. } => {
-            "let whoever holds the lock finish, or raise lock_timeout of the source"
-        }
-        EngineError::Replaced { .. } | EngineError::Timeout { .. } => "run the same command again",
-        EngineError::Corrupt { .. } => {
-            "restore the last good backup: `resguardo list` shows which were proven"
-        }
-        EngineError::HashMismatch { .. } | EngineError::Read(ReadError::DigestMismatch { .. }) => {
-            "the data is damaged: take another backup, see `resguardo list`"
-        }
-        EngineError::Full { .. } => "make space there, then run the same command again",
-        EngineError::Occupied { .. } => "to replace it, add --clean",
-        EngineError::NoSuchTable { .. } => "see the tables with `resguardo show`",
-        _ => return None,
-    })
-}
-
-/// What to do where the target of a restore is in the way.
-fn target_hint(error: &EngineError, limits_of: Option<&SourceName>) -> Option<String> {
-    match error {
-        EngineError::Missing { place } if place.contains("://") => some("make it, or add --create"),
-        EngineError::Missing { .. } => some("make that folder, or add --create"),
-        EngineError::Denied { .. } => {
-            some("restore to a place where this user may write, or run as one who may")
-        }
-        EngineError::NotThatKind { .. } => some("name the database with --to"),
-        EngineError::Busy { .. } => Some(match limits_of {
-            Some(source) => format!(
-                "let whoever holds the lock finish, or raise lock_timeout of the source {source}"
-            ),
-            None => "let whoever holds the lock finish, then run the same command again".to_owned(),
-        }),
-        other => engine_hint(other),
-    }
-}
-
-fn vault_kind(error: &VaultError) -> ErrorKind {
-    match error {
-        VaultError::Key(_)
-        | VaultError::NoWriteKey
-        | VaultError::NoIdentity { .. }
-        | VaultError::WrongIdentity { .. }
-        | VaultError::NoSuchFile(_) => ErrorKind::User,
-        VaultError::Locked { .. } | VaultError::LeaseLost(_) => ErrorKind::Locked,
-        VaultError::UntrustedWriter { .. } => ErrorKind::Refused,
-        VaultError::Damaged(_) | VaultError::DigestMismatch { .. } => ErrorKind::Findings,
-        VaultError::File { .. } => ErrorKind::Unreachable,
-        VaultError::Cancelled(_) => ErrorKind::Interrupted,
-        _ => ErrorKind::Vault,
-    }
-}
-
-fn vault_hint(error: &VaultError) -> Option<String> {
-    some(match error {
-        VaultError::NotAVault { .. } => "set it up with `resguardo init`",
-        VaultError::AlreadyAVault { .. } => "join it with `resguardo init --vault URL`",
-        VaultError::NewerFormat { .. } => "install a newer version of Resguardo",
-        VaultError::ConfigChanged { .. } => {
-            "do not back up until you know who changed the vault; `resguardo doctor` shows both sides"
-        }
-        VaultError::NoWriteKey => {
-            "make a key for this host with `resguardo init --write-only --recipient age1...`"
-        }
-        VaultError::NoIdentity { .. } => "name the identity's file with --identity FILE",
-        VaultError::WrongIdentity { .. } => {
-            "name another identity with --identity FILE; the recovery kit says where it is kept"
-        }
-        VaultError::Key(_) => "see what is wrong with `resguardo doctor`",
-        VaultError::UntrustedWriter { .. } => {
-            "if you know that writer, trust it with `resguardo init --trust ed25519:...`"
-        }
-        VaultError::Locked { .. } => {
-            "wait for that run; if its machine is gone, the lease lapses by itself 15 minutes after its last renewal"
-        }
-        VaultError::LeaseLost(_) => "run the same command again",
-        VaultError::Damaged(_) | VaultError::DigestMismatch { .. } => {
-            "see which backups are whole with `resguardo verify --all`"
-        }
-        VaultError::Store(_) => "see what is wrong with `resguardo doctor`",
-        _ => return None,
-    })
 }

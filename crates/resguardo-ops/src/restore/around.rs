@@ -15,10 +15,14 @@ use serde::Serialize;
 use super::{Inspection, RestoreRequest};
 use crate::check;
 use crate::context::Context;
-use crate::error::OpsError;
+use crate::error::{OpsError, Stopped};
 use crate::origin::Selected;
 use crate::run::described;
 use crate::source::{RestoreSpec, SourceSpec};
+
+mod planned;
+
+use planned::planned;
 
 /// For which targets the steps of `[sources.X.restore]` are done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -349,7 +353,7 @@ impl<'a> Around<'a> {
             Err(failed) => {
                 self.end_step("failed", begun.elapsed().as_secs_f64());
                 let (done, not_done) = self.parted();
-                Err(OpsError::Stopped {
+                Err(OpsError::Stopped(Box::new(Stopped {
                     place: self.place.clone(),
                     step: name,
                     why: failed.why,
@@ -358,8 +362,8 @@ impl<'a> Around<'a> {
                     not_done,
                     reopen: self.closed.as_ref().map(|closed| closed.reopen.clone()),
                     data: failed.data,
-                    source: failed.source,
-                })
+                    source: failed.source.map(|source| *source),
+                })))
             }
         }
     }
@@ -381,28 +385,4 @@ impl<'a> Around<'a> {
         };
         (of("done"), of("not done"))
     }
-}
-
-/// The names of all steps in their order. Of commands no more than the program: what follows it may hold a
-/// secret.
-fn planned(source: &SourceSpec, safety: bool, closes: bool) -> Vec<String> {
-    let spec = &source.restore;
-    let command = |when: &str, line: &String| {
-        let program = Command::shell(line, &source.folder).name();
-        format!("{when} {program}")
-    };
-    let closes = closes && spec.maintenance;
-    let mut names: Vec<String> = Vec::new();
-    names.extend(spec.before.iter().map(|line| command("before", line)));
-    names.extend(safety.then(|| "safety backup".to_owned()));
-    names.extend(closes.then(|| "maintenance".to_owned()));
-    names.push("restore".to_owned());
-    let scripts = spec.provision.iter();
-    names.extend(scripts.map(|script| format!("provision {}", script.display())));
-    names.extend(spec.migrate.as_ref().map(|_| "migrate".to_owned()));
-    let checks = spec.checks && !source.checks.is_empty();
-    names.extend(checks.then(|| "checks".to_owned()));
-    names.extend(closes.then(|| "end of maintenance".to_owned()));
-    names.extend(spec.after.iter().map(|line| command("after", line)));
-    names
 }

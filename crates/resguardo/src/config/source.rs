@@ -63,22 +63,11 @@ impl Resolver<'_> {
         let prefix = format!("sources.{name}");
         let mut pending = Pending::default();
         let engine = self.engine(&prefix, key, file);
-        let location = match &file.url {
-            Some(leaf) => self.location(&prefix, engine, leaf, &mut pending.url),
-            None => {
-                self.problems.push(
-                    Problem::at(
-                        key.span(),
-                        format!("[sources.{name}] has no url"),
-                        "add url = \"...\"",
-                    )
-                    .with_hint(
-                        "a url is postgresql://USER@HOST:PORT/DATABASE, a path, sqlite:PATH, or \"${DATABASE_URL}\"",
-                    ),
-                );
-                return None;
-            }
+        let Some(url) = &file.url else {
+            self.problems.push(no_url(&name, key.span()));
+            return None;
         };
+        let location = self.location(&prefix, engine, url, &mut pending.url);
         let environment = self.environment_of(&prefix, file, environments);
         let check_integrity = self.with_default(
             &format!("{prefix}.check_integrity"),
@@ -294,6 +283,13 @@ impl Resolver<'_> {
         let default = Length::of(Span::from_seconds(default_seconds));
         self.with_default(key, leaf, default).span.into()
     }
+}
+
+fn no_url(name: &SourceName, span: Range<usize>) -> Problem {
+    let message = format!("[sources.{name}] has no url");
+    Problem::at(span, message, "add url = \"...\"").with_hint(
+        "a url is postgresql://USER@HOST:PORT/DATABASE, a path, sqlite:PATH, or \"${DATABASE_URL}\"",
+    )
 }
 
 /// Whether a URL is a `file:` or `cmd:` reference: `file:` names SQLite's own files too.

@@ -178,10 +178,10 @@ impl<'a> Server<'a> {
 
     fn variable(&self, name: &str) -> String {
         let found = self.target.environment().into_iter();
-        let found = found
+        let mut found = found
             .filter(|(known, _)| known == name)
             .map(|(_, value)| value);
-        found.last().unwrap_or_default()
+        found.next_back().unwrap_or_default()
     }
 
     fn execute(&self, script: &str) -> Result<(), Failure> {

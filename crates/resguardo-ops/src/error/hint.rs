@@ -1,0 +1,93 @@
+//! The next command after an error of an engine or of the vault.
+
+use resguardo_engine::port::{EngineError, ReadError};
+use resguardo_model::SourceName;
+use resguardo_vault::VaultError;
+
+use super::kind::vault_error_in;
+
+pub(super) fn some(hint: &str) -> Option<String> {
+    (!hint.is_empty()).then(|| hint.to_owned())
+}
+
+pub(super) fn engine_hint(error: &EngineError) -> Option<String> {
+    if let Some(cause) = vault_error_in(error) {
+        return vault_hint(cause);
+    }
+    some(match error {
+        EngineError::ToolMissing { package, .. } => {
+            return Some(format!(
+                "install {package}, then run the same command again"
+            ));
+        }
+        EngineError::Unsupported { next, .. } => next,
+        EngineError::Missing { .. }
+        | EngineError::Denied { .. }
+        | EngineError::Unreachable { .. }
+        | EngineError::NotThatKind { .. } => "see what is wrong with `resguardo doctor`",
+        EngineError::Busy { .. } => {
+            "let whoever holds the lock finish, or raise lock_timeout of the source"
+        }
+        EngineError::Replaced { .. } | EngineError::Timeout { .. } => "run the same command again",
+        EngineError::Corrupt { .. } => {
+            "restore the last good backup: `resguardo list` shows which were proven"
+        }
+        EngineError::HashMismatch { .. } | EngineError::Read(ReadError::DigestMismatch { .. }) => {
+            "the data is damaged: take another backup, see `resguardo list`"
+        }
+        EngineError::Full { .. } => "make space there, then run the same command again",
+        EngineError::Occupied { .. } => "to replace it, add --clean",
+        EngineError::NoSuchTable { .. } => "see the tables with `resguardo show`",
+        _ => return None,
+    })
+}
+
+/// What to do where the target of a restore is in the way.
+pub(super) fn target_hint(error: &EngineError, limits_of: Option<&SourceName>) -> Option<String> {
+    match error {
+        EngineError::Missing { place } if place.contains("://") => some("make it, or add --create"),
+        EngineError::Missing { .. } => some("make that folder, or add --create"),
+        EngineError::Denied { .. } => {
+            some("restore to a place where this user may write, or run as one who may")
+        }
+        EngineError::NotThatKind { .. } => some("name the database with --to"),
+        EngineError::Busy { .. } => Some(match limits_of {
+            Some(source) => format!(
+                "let whoever holds the lock finish, or raise lock_timeout of the source {source}"
+            ),
+            None => "let whoever holds the lock finish, then run the same command again".to_owned(),
+        }),
+        other => engine_hint(other),
+    }
+}
+
+pub(super) fn vault_hint(error: &VaultError) -> Option<String> {
+    some(match error {
+        VaultError::NotAVault { .. } => "set it up with `resguardo init`",
+        VaultError::AlreadyAVault { .. } => "join it with `resguardo init --vault URL`",
+        VaultError::NewerFormat { .. } => "install a newer version of Resguardo",
+        VaultError::ConfigChanged { .. } => {
+            "do not back up until you know who changed the vault; `resguardo doctor` shows both sides"
+        }
+        VaultError::NoWriteKey => {
+            "make a key for this host with `resguardo init --write-only --recipient age1...`"
+        }
+        VaultError::NoIdentity { .. } => "name the identity's file with --identity FILE",
+        VaultError::WrongIdentity { .. } => {
+            "name another identity with --identity FILE; the recovery kit says where it is kept"
+        }
+        VaultError::Key(_) => "see what is wrong with `resguardo doctor`",
+        VaultError::UntrustedWriter { .. } => {
+            "if you know that writer, trust it with `resguardo init --trust ed25519:...`"
+        }
+        VaultError::Locked { .. } => {
+            "wait for that run; if its machine is gone, the lease lapses by itself 15 minutes after its last renewal"
+        }
+        VaultError::LeaseLost(_) => "run the same command again",
+        VaultError::Damaged(_) | VaultError::DigestMismatch { .. } => {
+            "see which backups are whole with `resguardo verify --all`"
+        }
+        VaultError::Store(_) => "see what is wrong with `resguardo doctor`",
+        _ => return None,
+    })
+}
