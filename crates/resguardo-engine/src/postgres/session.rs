@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use resguardo_model::CancelToken;
 use tokio::runtime::Runtime;
+use tokio::task::JoinHandle;
 use tokio_postgres::{Client, Config, SimpleQueryMessage};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
@@ -31,6 +32,9 @@ const PREPARATION: &str = "set search_path = ''; set datestyle = 'ISO, MDY'; set
     set row_security = off; set synchronize_seqscans = off; set statement_timeout = 0; \
     set idle_in_transaction_session_timeout = 0; set standard_conforming_strings = on; \
     set check_function_bodies = off; set default_transaction_read_only = off; set client_min_messages = warning";
+
+/// Longest time for a connection to close.
+const LEAVE_TIMEOUT: Duration = Duration::from_millis(300);
 
 /// How long is waited for what.
 #[derive(Clone, Copy, Debug)]
@@ -93,7 +97,9 @@ impl Row {
 
 /// A connection to a database. It belongs to one thread at a time.
 pub(super) struct Session {
-    client: Client,
+    /// There until it is dropped.
+    client: Option<Client>,
+    connection: JoinHandle<()>,
     runtime: Runtime,
     tls: MakeRustlsConnect,
     settings: Settings,
@@ -147,9 +153,12 @@ impl Session {
             .unwrap_or("UTF8")
             .to_owned();
         // Its end is every statement's error.
-        runtime.spawn(async move { connection.await.ok() });
+        let connection = runtime.spawn(async move {
+            let _ = connection.await;
+        });
         Ok(Self {
-            client,
+            client: Some(client),
+            connection,
             runtime,
             tls,
             settings: settings.clone(),
@@ -167,10 +176,6 @@ impl Session {
     /// Named by [`failure`].
     pub(super) fn prepare(&mut self) -> Result<(), EngineError> {
         self.batch(PREPARATION)?;
-        self.batch(
-            "select pg_catalog.set_config(name, '0', false) from pg_catalog.pg_settings \
-             where name = 'transaction_timeout'",
-        )?;
         let lock = self.limits.lock.as_millis();
         self.batch(&format!("set lock_timeout = {lock}"))?;
         let told = self.rows(
@@ -182,7 +187,15 @@ impl Session {
             };
             self.in_recovery = row.is_true(1);
         }
+        if self.version.major() >= 17 {
+            self.batch("set transaction_timeout = 0")?;
+        }
         Ok(())
+    }
+
+    fn client(&self) -> &Client {
+        let client = self.client.as_ref();
+        client.expect("it is taken away when the session is dropped, not before")
     }
 
     /// The server's version.
@@ -215,7 +228,7 @@ impl Session {
     /// # Errors
     /// Named by [`failure`].
     pub(super) fn batch(&self, sql: &str) -> Result<(), EngineError> {
-        self.wait(sql, self.limits.silence, self.client.batch_execute(sql))
+        self.wait(sql, self.limits.silence, self.client().batch_execute(sql))
     }
 
     /// The same with its own limit in place of the one on silence.
@@ -223,7 +236,7 @@ impl Session {
     /// # Errors
     /// As [`Session::batch`]; [`EngineError::Timeout`].
     pub(super) fn batch_within(&self, sql: &str, timeout: Duration) -> Result<(), EngineError> {
-        self.wait(sql, Some(timeout), self.client.batch_execute(sql))
+        self.wait(sql, Some(timeout), self.client().batch_execute(sql))
     }
 
     /// Every row of the statements' answers.
@@ -231,7 +244,7 @@ impl Session {
     /// # Errors
     /// Named by [`failure`].
     pub(super) fn rows(&self, sql: &str) -> Result<Vec<Row>, EngineError> {
-        let answer = self.wait(sql, self.limits.silence, self.client.simple_query(sql))?;
+        let answer = self.wait(sql, self.limits.silence, self.client().simple_query(sql))?;
         let row = |message| match message {
             SimpleQueryMessage::Row(row) => Some(self.readable(row, sql)),
             _ => None,
@@ -267,7 +280,7 @@ impl Session {
     ) -> Result<Rows, EngineError> {
         use futures::StreamExt as _;
         let query = async {
-            let stream = self.client.simple_query_raw(sql).await?;
+            let stream = self.client().simple_query_raw(sql).await?;
             let mut stream = std::pin::pin!(stream);
             let mut rows = Vec::new();
             let mut truncated = false;
@@ -312,12 +325,23 @@ impl Session {
 
     /// Asks the server to end what this session does. Whether it did so cannot be known.
     fn cancel_statement(&self) {
-        let request = self.client.cancel_token();
+        let request = self.client().cancel_token();
         let asking = async {
             let _ =
                 tokio::time::timeout(CANCEL_TIMEOUT, request.cancel_query(self.tls.clone())).await;
         };
         self.runtime.block_on(asking);
+    }
+}
+
+impl Drop for Session {
+    /// Takes leave: the server would note a connection that was cut.
+    fn drop(&mut self) {
+        drop(self.client.take());
+        let connection = &mut self.connection;
+        let leaving = async { tokio::time::timeout(LEAVE_TIMEOUT, connection).await };
+        // A server that does not listen any more is left all the same.
+        let _ = self.runtime.block_on(leaving);
     }
 }
 

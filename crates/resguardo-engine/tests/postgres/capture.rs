@@ -75,6 +75,7 @@ fn a_backup_holds_everything_and_counts_it() {
     for version in PgVersion::all() {
         let server = shop(version);
         let (backup, captured) = capture(&server, "shop");
+        assert!(!server.log().contains("unexpected EOF"), "{}", server.log());
         let facts = &captured.facts;
         assert_eq!(facts.engine, EngineKind::Postgres);
         let rows = |name: &str| {

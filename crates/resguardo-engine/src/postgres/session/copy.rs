@@ -26,7 +26,7 @@ impl Session {
         sql: &str,
         take: &mut dyn FnMut(&[u8]) -> Result<(), EngineError>,
     ) -> Result<u64, EngineError> {
-        let stream = self.wait(sql, self.limits.silence, self.client.copy_out(sql))?;
+        let stream = self.wait(sql, self.limits.silence, self.client().copy_out(sql))?;
         let place = self.settings.describe();
         let mut stream = std::pin::pin!(stream);
         let mut rows = 0;
@@ -93,7 +93,7 @@ impl Session {
         let sink = self.wait(
             sql,
             self.limits.silence,
-            self.client.copy_in::<_, Bytes>(sql),
+            self.client().copy_in::<_, Bytes>(sql),
         )?;
         let mut sink = Box::pin(sink);
         let mut block = BytesMut::new();
