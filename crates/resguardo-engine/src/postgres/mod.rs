@@ -76,15 +76,6 @@ impl PostgresEngine {
     }
 }
 
-/// What one owner has not landed yet.
-fn not_yet(place: &Location) -> EngineError {
-    EngineError::Unsupported {
-        place: place.to_string(),
-        why: "this cannot be done with PostgreSQL yet".to_owned(),
-        next: "use pg_dump".to_owned(),
-    }
-}
-
 impl Engine for PostgresEngine {
     fn kind(&self) -> EngineKind {
         EngineKind::Postgres

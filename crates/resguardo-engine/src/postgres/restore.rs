@@ -51,6 +51,9 @@ const ENTRIES_AT_ONCE: usize = 200;
 const DEADLOCKS_MAX: usize = 10;
 /// A statement on much data is silent for as long as it takes: only the caller ends it.
 const ENDLESS: Duration = Duration::MAX;
+/// What is left to be done.
+const ANALYZE: &str =
+    "the planner knows the new tables when autovacuum has seen them, or at once after ANALYZE";
 /// What a session that loads or builds is told. Nothing is flushed before the end; builds get some memory.
 const LOADING: &str = "set synchronous_commit = off; \
     select pg_catalog.set_config('maintenance_work_mem', '262144', false) from pg_catalog.pg_settings \
@@ -213,7 +216,7 @@ impl Restore<'_> {
         self.check(&session, &mut entries, &mut notes)?;
         let fill = |notes: Vec<String>| self.fill(&tools, &entries, notes);
         match state {
-            TargetState::Missing => self.into_new_database(&session, notes, fill),
+            TargetState::Missing => self.fill_new_database(&session, notes, fill),
             TargetState::Empty => fill(notes).map_err(|error| self.site.touched(error)),
             TargetState::Occupied { .. } => {
                 empty::empty(&session)?;
@@ -224,7 +227,7 @@ impl Restore<'_> {
     }
 
     /// Makes the database, as the source's was, and fills it.
-    fn into_new_database(
+    fn fill_new_database(
         &self,
         beside: &Session,
         mut notes: Vec<String>,
@@ -351,6 +354,9 @@ impl Restore<'_> {
         in_order(&session, of_pass(Pass::Last), &mut notes)?;
         if self.site.options.durable {
             flush(&session)?;
+        }
+        if with_rows && !self.site.target.sandbox {
+            notes.push(ANALYZE.to_owned());
         }
         Ok(Restored {
             tables: self.inventory.tables.len() as u64,

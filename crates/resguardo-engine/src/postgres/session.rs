@@ -218,11 +218,6 @@ impl Session {
         &self.settings
     }
 
-    /// Whoever may stop it.
-    pub(super) fn cancel(&self) -> &CancelToken {
-        &self.cancel
-    }
-
     /// Runs one or several statements and looks at no answer.
     ///
     /// # Errors

@@ -231,10 +231,8 @@ impl Restore<'_> {
             }
             let is_filled =
                 |entry: &&Entry| entry.is_of_large_object() || entry.pass() == Pass::Views;
-            let filled = entries.iter().filter(is_filled);
-            filled
-                .map(|entry| make(session, entry))
-                .collect::<Result<(), _>>()?;
+            let mut filled = entries.iter().filter(is_filled);
+            filled.try_for_each(|entry| make(session, entry))?;
         }
         // Last: no transaction takes a sequence back.
         let sequences: Vec<&Sequence> = self
