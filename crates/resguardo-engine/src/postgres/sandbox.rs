@@ -55,7 +55,7 @@ pub(super) fn open(
         Some(server) => {
             let temporary = Temporary::make(&server, &likeness, around, site, &mut notes, run)?;
             let settings = temporary.settings().clone();
-            (Place::Database(temporary), settings)
+            (Place::Database(Box::new(temporary)), settings)
         }
         None => {
             let tools = server_tools(facts, around, &mut notes)?;
@@ -109,7 +109,7 @@ fn server_tools(
 /// Where a sandbox's database is.
 enum Place {
     Instance(Cluster),
-    Database(Temporary),
+    Database(Box<Temporary>),
 }
 
 /// A throwaway target.
