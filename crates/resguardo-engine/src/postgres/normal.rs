@@ -374,4 +374,13 @@ GRANT SELECT ON TABLE public.orders TO b;
         );
         assert!(right.difference(&right).is_empty());
     }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_comes_in_is_equal_to_itself(text in "(?s)(--\n|-- Name: |; Type: (ACL|TABLE)|; Schema: |; Owner: |\n|SET [a-z]+ = [a-z]+;|[^\u{0}]){0,60}") {
+            let normal = Normal::parse(&text);
+            proptest::prop_assert_eq!(normal.difference(&normal), Vec::<String>::new());
+            proptest::prop_assert_eq!(normal.digest(), Normal::parse(&text).digest());
+        }
+    }
 }
