@@ -28,6 +28,14 @@ impl RowsDigest {
     }
 }
 
+impl RowsDigest {
+    /// The digest that was printed; `None` if the text is none.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let digits = text.strip_prefix("xxh3sum:")?;
+        u128::from_str_radix(digits, 16).ok().map(Self)
+    }
+}
+
 impl fmt::Display for RowsDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "xxh3sum:{:032x}", self.0)
@@ -193,6 +201,9 @@ mod tests {
             RowsDigest::default().to_string(),
             "xxh3sum:00000000000000000000000000000000"
         );
+        let some = tally(&[b"a\n"]).digest;
+        assert_eq!(RowsDigest::parse(&some.to_string()), Some(some));
+        assert_eq!(RowsDigest::parse("sha256:00"), None);
         // XXH3-128 of nothing, as xxhsum -H2 prints it: a table of no columns has such rows.
         assert_eq!(
             tally(&[b"\n"]).digest.to_string(),

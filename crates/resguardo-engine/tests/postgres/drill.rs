@@ -42,6 +42,7 @@ fn what_even_plain_tools_do_not_give_back_as_it_was_passes() {
         fixture::load(&server, "extra");
         for extra in [
             fixture::Extra::Otherwise,
+            fixture::Extra::HashOfEnum,
             fixture::Extra::Subscription,
             fixture::Extra::DatabaseSettings,
         ] {
