@@ -64,7 +64,7 @@ pub(super) fn restore(
         backup,
         tools: tools(site, &session, &dump)?,
         server_major: session.version().major(),
-        session: session_options(site, &session)?,
+        session: session_options(site),
         dump,
     };
     match state {
@@ -150,21 +150,14 @@ fn tools(site: &Site<'_>, session: &Session, dump: &Dump) -> Result<Tools, Engin
 }
 
 /// What the tools' sessions are told, on top of what the settings say: as our own that load.
-fn session_options(site: &Site<'_>, session: &Session) -> Result<String, EngineError> {
+fn session_options(site: &Site<'_>) -> String {
     let mut options = site
         .settings()
         .get("options")
         .unwrap_or_default()
         .to_owned();
     options.push_str(" -c synchronous_commit=off -c statement_timeout=0");
-    let asked = session.rows(
-        "select setting::pg_catalog.int8 < 262144 from pg_catalog.pg_settings \
-         where name = 'maintenance_work_mem'",
-    )?;
-    if asked.first().is_some_and(|row| row.is_true(0)) {
-        options.push_str(" -c maintenance_work_mem=256MB");
-    }
-    Ok(options)
+    options
 }
 
 /// One restore of a dump.
