@@ -93,13 +93,12 @@ pub enum OpsError {
         there_is: String,
     },
     /// No engine knows the file.
-    #[error("{} is of no format that an engine knows", file.display())]
+    #[error("{} is of no format that an engine knows ({known})", file.display())]
     UnknownFile {
         /// The file.
         file: PathBuf,
-        /// What the engines said.
-        #[source]
-        source: Box<EngineError>,
+        /// What each engine knows: `sqlite: .db, .sqlite; postgres: .dump, .sql`.
+        known: String,
     },
     /// The source is not as it has to be for a backup.
     #[error("source {source_name}: {problem}")]
@@ -315,7 +314,7 @@ impl OpsError {
                 "if you know that writer, trust it with `resguardo init --trust ed25519:...` after comparing it with the recovery kit"
             }
             Self::NoSuchSource { .. } => "see the sources with `resguardo config show`",
-            Self::UnknownFile { .. } => "name the kind of file with --source NAME",
+            Self::UnknownFile { .. } => "give its name the ending of what it is",
             Self::NotReady { next, .. } | Self::Refused { next, .. } => return some(next),
             Self::SafetyBackup { source, .. } => {
                 if source.kind() == ErrorKind::Interrupted {

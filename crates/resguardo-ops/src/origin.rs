@@ -108,20 +108,19 @@ fn engine_of_file(ctx: &Context, path: &Path) -> Result<Arc<dyn Engine>, OpsErro
     if let [only] = engines.as_slice() {
         return Ok(Arc::clone(only));
     }
-    let mut refusal = EngineError::UnknownFormat {
-        file: path.display().to_string(),
-        known: "none, because this build has no engine",
-    };
+    let mut known = Vec::new();
     for engine in engines {
         match engine.open_file(path, ctx.run()) {
-            Err(unknown @ EngineError::UnknownFormat { .. }) => refusal = unknown,
+            Err(EngineError::UnknownFormat { known: endings, .. }) => {
+                known.push(format!("{}: {endings}", engine.kind()));
+            }
             // What else may be wrong with it is found out when it is opened to be read.
             Ok(_) | Err(_) => return Ok(Arc::clone(engine)),
         }
     }
     Err(OpsError::UnknownFile {
         file: path.to_owned(),
-        source: Box::new(refusal),
+        known: known.join("; "),
     })
 }
 

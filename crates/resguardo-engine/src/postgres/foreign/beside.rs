@@ -39,10 +39,13 @@ pub(super) struct Beside {
 pub(super) fn read(file: &Path) -> Result<Vec<Beside>, EngineError> {
     let name = file.file_name().unwrap_or_default().to_string_lossy();
     let mut found = Vec::new();
-    for meta in metas(&name) {
+    for (position, meta) in metas(&name).into_iter().enumerate() {
         let path = file.with_file_name(meta);
         if let Some(text) = text_of(&path)? {
-            found.push(parse_meta(path, &text)?);
+            // `shop.sql.meta.json` may be that of `shop.sql`, which lies here too.
+            if position == 0 || !is_of_another(&text, &name) {
+                found.push(parse_meta(path, &text)?);
+            }
         }
     }
     let path = file.with_file_name(format!("{name}.sha256"));
@@ -84,6 +87,13 @@ fn text_of(path: &Path) -> Result<Option<String>, EngineError> {
         .read_to_string(&mut text)
         .map_err(failed)?;
     Ok(Some(text))
+}
+
+/// Whether a `.meta.json` names another file as its own.
+fn is_of_another(text: &str, name: &str) -> bool {
+    let value: Value = serde_json::from_str(text).unwrap_or_default();
+    let file = value.get("file").and_then(Value::as_str);
+    file.is_some_and(|file| file != name)
 }
 
 /// Ours are read whole; of a foreign one only the field `sha256` is known.
@@ -148,6 +158,14 @@ mod tests {
             ]
         );
         assert_eq!(metas("shop"), ["shop.meta.json"]);
+    }
+
+    #[test]
+    fn what_is_of_another_file_is_left() {
+        let text = r#"{"file": "shop.sql", "sha256": "ab"}"#;
+        assert!(is_of_another(text, "shop.sql.gz"));
+        assert!(!is_of_another(text, "shop.sql"));
+        assert!(!is_of_another(r#"{"sha256": "ab"}"#, "shop.sql.gz"));
     }
 
     #[test]

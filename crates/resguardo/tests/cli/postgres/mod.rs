@@ -2,6 +2,7 @@
 
 mod drill;
 mod emergency;
+mod foreign;
 mod quick_start;
 mod refusals;
 
