@@ -216,12 +216,12 @@ fn carry_out(
     let (request, selected, found) = (outcome.request, outcome.selected, outcome.found);
     let occupied = matches!(found.state, TargetState::Occupied { .. });
     around.before()?;
+    ctx.cancel.check()?;
+    around.close()?;
     if occupied && request.safety_backup {
         let taken = around.during(|| keep_safe(ctx, request, selected, found))?;
         outcome.safety_backup = Some(taken);
     }
-    ctx.cancel.check()?;
-    around.close()?;
     ctx.progress.phase("restore");
     let limits = limits(selected, found, request);
     let options = RestoreOptions {

@@ -28,7 +28,7 @@ const CANCEL_TIMEOUT: Duration = Duration::from_secs(5);
 /// Values print the same everywhere; nothing is hidden from us without an error; nothing ends us but our
 /// own limits. The order of rows is that of the table, so that yesterday's backup is found again.
 const PREPARATION: &str = "set search_path = ''; set datestyle = 'ISO, MDY'; set intervalstyle = 'postgres'; \
-    set extra_float_digits = 3; set bytea_output = 'hex'; set xmloption = content; set timezone = 'UTC'; \
+    set extra_float_digits = 3; set bytea_output = 'hex'; set xmloption = content; set timezone = 'UTC'; set lc_monetary = 'C'; \
     set row_security = off; set synchronize_seqscans = off; set statement_timeout = 0; \
     set idle_in_transaction_session_timeout = 0; set standard_conforming_strings = on; \
     set check_function_bodies = off; set default_transaction_read_only = off; set client_min_messages = warning";
@@ -186,6 +186,9 @@ impl Session {
                 number: row.number(0),
             };
             self.in_recovery = row.is_true(1);
+        }
+        if self.version.major() >= 14 {
+            self.batch("set idle_session_timeout = 0")?;
         }
         if self.version.major() >= 17 {
             self.batch("set transaction_timeout = 0")?;
@@ -416,8 +419,14 @@ fn config(settings: &Settings) -> Config {
     if settings.get("channel_binding") == Some("require") {
         config.channel_binding(tokio_postgres::config::ChannelBinding::Require);
     }
-    if settings.get("target_session_attrs") == Some("read-write") {
-        config.target_session_attrs(tokio_postgres::config::TargetSessionAttrs::ReadWrite);
+    match settings.get("target_session_attrs") {
+        Some("read-write" | "primary") => {
+            config.target_session_attrs(tokio_postgres::config::TargetSessionAttrs::ReadWrite);
+        }
+        Some("read-only" | "standby") => {
+            config.target_session_attrs(tokio_postgres::config::TargetSessionAttrs::ReadOnly);
+        }
+        _ => {}
     }
     config
 }

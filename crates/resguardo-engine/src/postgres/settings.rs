@@ -138,6 +138,12 @@ impl Settings {
         for done in ["service", "servicefile", "client_encoding"] {
             values.remove(done);
         }
+        if let Some("prefer-standby") = values.get("target_session_attrs").map(String::as_str) {
+            return Err(refused(
+                "target_session_attrs=prefer-standby may lead to a server now and to another one next"
+                    .to_owned(),
+            ));
+        }
         if values.contains_key("sslcrl") {
             return Err(refused("sslcrl is not supported".to_owned()));
         }
@@ -226,7 +232,11 @@ impl Settings {
             .map(|port| {
                 port.trim()
                     .parse()
-                    .map_err(|_| format!("{port:?} is no port"))
+                    .map_err(|_| {
+                        // Not shown: where a password holds a slash, it is half of that.
+                        "its port is no number; a / ? # or @ in the password is written %2F %3F %23 or %40"
+                            .to_owned()
+                    })
             })
             .collect()
     }
@@ -430,12 +440,34 @@ mod tests {
             ("postgres://db:a/shop", "port"),
             ("postgres://db/shop?sslmode=verify", "verify"),
             ("postgres://db/shop?sslmod=require", "sslmod"),
-            ("postgres://db/%zz", "%zz"),
+            ("postgres://db/%zz", "dbname has a %"),
+            (
+                "postgres://db/a?target_session_attrs=prefer-standby",
+                "prefer-standby",
+            ),
             ("mysql://db/shop", "mysql"),
             ("postgres://db/shop?sslcrl=x", "sslcrl"),
         ] {
             let error = Settings::resolve(&Location::new(url), &environment(&[])).unwrap_err();
             assert!(error.to_string().contains(word), "{url}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_password_that_breaks_the_url_is_not_shown() {
+        for url in [
+            "postgres://a:S3CR%ETPW@db/shop",
+            "postgres://a:S3CR/ETPW@db/shop",
+            "postgres://a:S3CR?ETPW@db/shop",
+            "postgres://a:S3CR?ET=PW@db/shop",
+            "postgres://a:S3CR@ETPW@db:x/shop",
+        ] {
+            let resolved = Settings::resolve(&Location::new(url), &environment(&[]));
+            let told = match resolved {
+                Ok(settings) => settings.describe(),
+                Err(error) => format!("{error} {error:?}"),
+            };
+            assert!(!told.contains("S3CR") && !told.contains("ETPW"), "{told}");
         }
     }
 

@@ -29,6 +29,15 @@ pub(super) fn engine_kind(error: &EngineError) -> ErrorKind {
     if let Some(cause) = vault_error_in(error) {
         return vault_kind(cause);
     }
+    // What state the target is in is for people; why it failed is for scripts.
+    if let EngineError::TargetTouched { source, .. } = error
+        && let Some(cause) = source.downcast_ref::<EngineError>()
+    {
+        return match engine_kind(cause) {
+            kind @ (ErrorKind::Interrupted | ErrorKind::Findings | ErrorKind::Locked) => kind,
+            _ => ErrorKind::Unreachable,
+        };
+    }
     match error {
         EngineError::Missing { .. }
         | EngineError::Denied { .. }

@@ -39,7 +39,7 @@ pub enum Hooks {
 /// One thing that was done around a restore, or was to be done.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct StepDone {
-    /// `before pm2`, `safety backup`, `maintenance`, `restore`, `provision sql/roles.sql`, `migrate`,
+    /// `before pm2`, `maintenance`, `safety backup`, `restore`, `provision sql/roles.sql`, `migrate`,
     /// `checks`, `end of maintenance` or `after pm2`.
     pub name: String,
     /// `done`, `failed`, or `not done`.
@@ -152,7 +152,26 @@ impl<'a> Around<'a> {
         if self.source.is_none() {
             return work();
         }
-        self.step(|_| work().map_err(Failed::of))
+        self.step(|around| {
+            work().map_err(|error| {
+                // Nothing was touched yet.
+                if around.open_again() {
+                    around.closed = None;
+                }
+                Failed::of(error)
+            })
+        })
+    }
+
+    /// Opens a target again that was closed. Tells whether it is open.
+    fn open_again(&self) -> bool {
+        // Whoever stopped us wants the application to be let in again all the same.
+        let cancel = CancelToken::new();
+        let run = Run {
+            cancel: &cancel,
+            ..self.ctx.run()
+        };
+        self.closed.is_none() || self.target.end_maintenance(run).is_ok()
     }
 
     /// Closes the target, where that is asked for.
@@ -189,13 +208,7 @@ impl<'a> Around<'a> {
         let touched = matches!(error, EngineError::TargetTouched { .. });
         let mut words = String::new();
         if let Some(closed) = &self.closed {
-            // Whoever stopped us wants the application to be let in again all the same.
-            let cancel = CancelToken::new();
-            let run = Run {
-                cancel: &cancel,
-                ..self.ctx.run()
-            };
-            let opened = !touched && self.target.end_maintenance(run).is_ok();
+            let opened = !touched && self.open_again();
             words = if opened {
                 "; it is open again".to_owned()
             } else {
@@ -312,8 +325,10 @@ impl<'a> Around<'a> {
     }
 
     fn shell(&self, line: &str, source: &SourceSpec) -> Result<(), Failed> {
-        let command =
-            Command::shell(line, &source.folder).with_variables(self.target.environment());
+        // A service or host of ours would win over the target's.
+        let command = Command::shell(line, &source.folder)
+            .without_variables(self.target.foreign_variables())
+            .with_variables(self.target.environment());
         let timeout = source.restore.step_timeout;
         match process::run(&command, timeout, &self.ctx.cancel, &NoLog) {
             Ok(ended) if ended.status.success() => Ok(()),

@@ -307,7 +307,7 @@ pub struct SourceDrillFile {
 pub struct SourceRestoreFile {
     /// Commands that end what uses it, before anything else; they find it by `DATABASE_URL`.
     pub before: Option<Leaf<Vec<String>>>,
-    /// postgres: close it to everybody else while it is restored, after its safety backup. Default: false.
+    /// postgres: close it to everybody else while its safety backup is taken and it is restored. Default: false.
     pub maintenance: Option<Leaf<bool>>,
     /// SQL files to run on the restored data, in this order.
     pub provision: Option<Leaf<Vec<String>>>,

@@ -7,7 +7,7 @@ use crate::postgres::name;
 use crate::postgres::session::{Row, Session};
 
 /// Finds the roles: first those that own, are granted or are named in a policy (`pg_shdepend`; the
-/// cluster's first role is in no such list), then all that they are members of, and the members of those
+/// cluster's first role, number 10, is in no such list and is looked for in every catalog), then all that they are members of, and the members of those
 /// that are not the server's own.
 const NEEDED: &str = "with recursive base(oid) as ( \
       select d.refobjid from pg_shdepend d join pg_database b on b.datname = current_database() \
@@ -16,9 +16,39 @@ const NEEDED: &str = "with recursive base(oid) as ( \
       union select b.datdba from pg_database b where b.datname = current_database() \
       union select s.setrole from pg_db_role_setting s join pg_database b on b.oid = s.setdatabase \
         where b.datname = current_database() and s.setrole <> 0 \
-      union select c.relowner from pg_class c where c.oid >= 16384 and c.relowner = 10 \
-      union select p.proowner from pg_proc p where p.oid >= 16384 and p.proowner = 10 \
-      union select n.nspowner from pg_namespace n where n.oid >= 16384 and n.nspowner = 10), \
+      union select 10::oid where \
+        exists (select from pg_class where oid >= 16384 and relowner = 10) \
+        or exists (select from pg_proc where oid >= 16384 and proowner = 10) \
+        or exists (select from pg_namespace where nspowner = 10 and (oid >= 16384 \
+          or oid = 2200 and current_setting('server_version_num')::int >= 150000)) \
+        or exists (select from pg_type where oid >= 16384 and typowner = 10) \
+        or exists (select from pg_operator where oid >= 16384 and oprowner = 10) \
+        or exists (select from pg_opclass where oid >= 16384 and opcowner = 10) \
+        or exists (select from pg_opfamily where oid >= 16384 and opfowner = 10) \
+        or exists (select from pg_collation where oid >= 16384 and collowner = 10) \
+        or exists (select from pg_conversion where oid >= 16384 and conowner = 10) \
+        or exists (select from pg_ts_dict where oid >= 16384 and dictowner = 10) \
+        or exists (select from pg_ts_config where oid >= 16384 and cfgowner = 10) \
+        or exists (select from pg_language where oid >= 16384 and lanowner = 10) \
+        or exists (select from pg_foreign_data_wrapper where oid >= 16384 and fdwowner = 10) \
+        or exists (select from pg_foreign_server where srvowner = 10) \
+        or exists (select from pg_publication where pubowner = 10) \
+        or exists (select from pg_statistic_ext where stxowner = 10) \
+        or exists (select from pg_event_trigger where evtowner = 10) \
+        or exists (select from pg_largeobject_metadata where lomowner = 10) \
+        or exists (select from pg_default_acl where defaclrole = 10) \
+        or exists (select from ( \
+            select relowner, relacl from pg_class union all \
+            select c.relowner, a.attacl from pg_attribute a join pg_class c on c.oid = a.attrelid union all \
+            select proowner, proacl from pg_proc union all select nspowner, nspacl from pg_namespace union all \
+            select typowner, typacl from pg_type union all select lanowner, lanacl from pg_language union all \
+            select fdwowner, fdwacl from pg_foreign_data_wrapper union all \
+            select srvowner, srvacl from pg_foreign_server union all \
+            select lomowner, lomacl from pg_largeobject_metadata union all \
+            select defaclrole, defaclacl from pg_default_acl union all \
+            select datdba, datacl from pg_database where datname = current_database() \
+          ) granted(owner, acl), aclexplode(acl) each \
+          where acl is not null and owner <> 10 and each.grantee = 10)), \
     members(oid) as ( \
       select oid from base union \
       select m.member from members s join pg_auth_members m on m.roleid = s.oid where s.oid >= 16384), \

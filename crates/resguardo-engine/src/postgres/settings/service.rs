@@ -37,10 +37,10 @@ fn section(service: &str, text: &str) -> Option<Result<Vec<(&'static str, String
     let pairs = own.map(|line| {
         let (name, value) = line
             .split_once('=')
-            .ok_or_else(|| format!("{line:?} is not keyword=value"))?;
+            .ok_or("one of its lines is not keyword=value")?;
         let keyword = keyword(name.trim())
             .filter(|keyword| *keyword != "service")
-            .ok_or_else(|| format!("there is no connection parameter {name:?}"))?;
+            .ok_or("one of its lines begins with no connection parameter")?;
         Ok((keyword, value.trim().to_owned()))
     });
     Some(pairs.collect())

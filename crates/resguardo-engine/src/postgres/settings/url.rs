@@ -80,7 +80,7 @@ pub(super) fn parse(text: &str) -> Result<BTreeMap<&'static str, String>, String
     let mut values = BTreeMap::new();
     let mut put = |keyword, text: &str| -> Result<(), String> {
         if !text.is_empty() {
-            values.insert(keyword, decoded(text)?);
+            values.insert(keyword, decoded(keyword, text)?);
         }
         Ok(())
     };
@@ -101,7 +101,15 @@ pub(super) fn parse(text: &str) -> Result<BTreeMap<&'static str, String>, String
         match keyword(name) {
             Some(keyword) => put(keyword, value)?,
             None if OF_DRIVERS.contains(&name) || TUNING.contains(&name) => {}
-            None => return Err(format!("there is no connection parameter {name:?}")),
+            None if is_word(name) && pair.contains('=') => {
+                return Err(format!("there is no connection parameter {name:?}"));
+            }
+            // Not shown: where a password holds a question mark, it is half of that.
+            None => {
+                let why =
+                    "what follows the ? is not keyword=value; a ? in the password is written %3F";
+                return Err(why.to_owned());
+            }
         }
     }
     Ok(values)
@@ -133,7 +141,14 @@ fn places_of(places: &str) -> (String, String) {
     (hosts.join(","), ports.join(","))
 }
 
-fn decoded(text: &str) -> Result<String, String> {
+/// Whether it is like a keyword.
+fn is_word(name: &str) -> bool {
+    let fits = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
+    !name.is_empty() && name.len() <= 40 && name.chars().all(fits)
+}
+
+/// The text of one part, which errors name and never quote: it may be the password.
+fn decoded(part: &str, text: &str) -> Result<String, String> {
     let bytes = text.as_bytes();
     let broken = bytes.iter().enumerate().any(|(at, byte)| {
         let two = bytes.get(at + 1..at + 3);
@@ -141,13 +156,13 @@ fn decoded(text: &str) -> Result<String, String> {
     });
     if broken {
         return Err(format!(
-            "{text:?} has a % that encodes nothing; write it as %25"
+            "its {part} has a % that encodes nothing; write it as %25"
         ));
     }
     let decoded = percent_decode_str(text).decode_utf8();
     decoded
         .map(std::borrow::Cow::into_owned)
-        .map_err(|_| format!("{text:?} does not decode to UTF-8"))
+        .map_err(|_| format!("its {part} does not decode to UTF-8"))
 }
 
 fn encoded(text: &str) -> String {

@@ -15,8 +15,9 @@ pub(super) fn planned(source: &SourceSpec, safety: bool, closes: bool) -> Vec<St
     let closes = closes && spec.maintenance;
     let mut names: Vec<String> = Vec::new();
     names.extend(spec.before.iter().map(|line| command("before", line)));
-    names.extend(safety.then(|| "safety backup".to_owned()));
+    // What is written after the safety backup would be in neither.
     names.extend(closes.then(|| "maintenance".to_owned()));
+    names.extend(safety.then(|| "safety backup".to_owned()));
     names.push("restore".to_owned());
     let scripts = spec.provision.iter();
     names.extend(scripts.map(|script| format!("provision {}", script.display())));

@@ -81,8 +81,8 @@ fn the_application_is_shut_out_meanwhile() {
         names,
         [
             "before echo",
-            "safety backup",
             "maintenance",
+            "safety backup",
             "restore",
             "provision roles.sql",
             "migrate",
