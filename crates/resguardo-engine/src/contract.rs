@@ -119,6 +119,14 @@ fn sandbox(case: &Case<'_>, name: &str, backup: &dyn BackupReader) -> Box<dyn Ta
     target
 }
 
+/// Checks that found something wrong, or could find out nothing.
+fn spoiled(results: &[CheckResult]) -> Vec<&CheckResult> {
+    let is_spoiled = |result: &&CheckResult| {
+        matches!(result.outcome, CheckOutcome::Failed | CheckOutcome::Error)
+    };
+    results.iter().filter(is_spoiled).collect()
+}
+
 fn captured(case: &Case<'_>) -> MemoryBackup {
     capture(case.engine, &case.source)
         .expect("the source can be captured")
@@ -209,8 +217,9 @@ fn an_export_opens_as_a_backup(case: &Case<'_>) {
     let backup =
         with_run(|run| case.engine.open_file(&out, run)).expect("what it exports, it opens");
     let target = sandbox(case, "exported", backup.as_ref());
+    // A standard file tells less than a backup does: what cannot be compared is skipped.
     let results = with_run(|run| target.check(backup.as_ref(), run));
-    assert!(failed(&results).is_empty(), "{:#?}", failed(&results));
+    assert!(spoiled(&results).is_empty(), "{:#?}", spoiled(&results));
     target.close().expect("a target closes");
     let unknown = case.folder.join("export.unknown");
     let exported = with_run(|run| case.engine.export(&request(&case.source), &unknown, run));

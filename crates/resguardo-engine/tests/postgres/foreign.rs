@@ -1,5 +1,6 @@
 //! Dumps that others made: each format comes back, and what is not whole is refused before anything is touched.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use resguardo_engine::contract::with_run;
@@ -10,7 +11,7 @@ use resguardo_testkit::{PgServer, PgVersion};
 use tempfile::TempDir;
 
 use crate::restore::{SHOP, assert_same, state};
-use crate::world::{described, engine};
+use crate::world::{described, engine, engine_with};
 
 /// Name and words for `pg_dump` of each format; what is compressed is compressed afterwards.
 const FORMATS: [(&str, &[&str]); 7] = [
@@ -200,6 +201,44 @@ fn a_plain_dump_that_fails_leaves_nothing_and_runs_nothing() {
         assert_eq!(state(&server, "again"), TargetState::Empty, "{bad}");
         assert!(!proof.exists());
     }
+}
+
+#[test]
+fn a_pg_restore_that_is_killed_is_told_and_leaves_no_database_behind() {
+    let (server, folder) = shop(PgVersion::V15);
+    let file = dump(&server, folder.path(), "shop.dump", &["-Fc"]);
+    let real = PgVersion::V15.bin_dir();
+    let tools = folder.path().join("tools");
+    std::fs::create_dir(&tools).unwrap();
+    for program in ["pg_dump", "psql"] {
+        std::os::unix::fs::symlink(real.join(program), tools.join(program)).unwrap();
+    }
+    let fake = tools.join("pg_restore");
+    let script = format!(
+        "#!/bin/sh\ncase \"$*\" in *--dbname=*) kill -9 $$;; esac\nexec {} \"$@\"\n",
+        real.join("pg_restore").display()
+    );
+    std::fs::write(&fake, script).unwrap();
+    std::fs::set_permissions(&fake, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let engine = engine_with(vec![tools]);
+    server.create_database("there", "");
+    for (database, create) in [("made", true), ("there", false)] {
+        let options = RestoreOptions {
+            create,
+            ..RestoreOptions::default()
+        };
+        let error = with_run(|run| {
+            let backup = engine.open_file(&file, run).unwrap();
+            let location = Location::new(server.url(database));
+            let target = engine.open_target(&location).unwrap();
+            target.restore(backup.as_ref(), &options, run).unwrap_err()
+        });
+        let words = described(&error);
+        assert!(words.contains("pg_restore ended with signal 9"), "{words}");
+        let is_touched = matches!(error, EngineError::TargetTouched { .. });
+        assert_eq!(is_touched, !create, "{words}");
+    }
+    assert_eq!(state(&server, "made"), TargetState::Missing);
 }
 
 #[test]

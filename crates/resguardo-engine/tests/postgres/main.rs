@@ -9,6 +9,7 @@
 mod capture;
 mod check;
 mod connection;
+mod contract;
 mod drill;
 mod export;
 mod foreign;
