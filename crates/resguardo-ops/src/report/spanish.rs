@@ -19,8 +19,8 @@ pub(super) fn phrase(text: &str) -> Option<String> {
         .or_else(|| joined(text, " and ", " y "))
 }
 
-// Names that SQLite gives stay: integrity_check, foreign_key_check.
-const NAMES: [(&str, &str); 8] = [
+// Names that SQLite and PostgreSQL give stay: integrity_check, foreign_key_check, amcheck.
+const NAMES: [(&str, &str); 17] = [
     ("restore", "restauración"),
     ("file digest", "huella del archivo"),
     ("page count", "conteo de páginas"),
@@ -29,9 +29,21 @@ const NAMES: [(&str, &str); 8] = [
     ("migrate", "migración"),
     ("sandbox", "entorno aislado"),
     ("destroy", "destrucción"),
+    ("row digests", "huellas de las filas"),
+    ("sequences", "secuencias"),
+    ("large objects", "objetos grandes"),
+    ("extensions", "extensiones"),
+    ("roles", "roles"),
+    ("indexes and constraints", "índices y restricciones"),
+    ("materialized views", "vistas materializadas"),
+    ("migration version", "versión de las migraciones"),
+    (
+        "encoding and order of texts",
+        "codificación y orden de los textos",
+    ),
 ];
 
-const WHOLE: [(&str, &str); 23] = [
+const WHOLE: [(&str, &str); 34] = [
     ("no error", "ningún error"),
     ("an error", "un error"),
     ("no exit code", "sin código de salida"),
@@ -43,6 +55,20 @@ const WHOLE: [(&str, &str); 23] = [
     ),
     ("a match", "una coincidencia"),
     ("no match", "ninguna coincidencia"),
+    ("none", "ninguno"),
+    ("every index is valid", "todos los índices son válidos"),
+    ("as valid as at the source", "tan válidos como en el origen"),
+    ("no corruption", "sin corrupción"),
+    ("corruption", "corrupción"),
+    ("1 sequence", "1 secuencia"),
+    ("1 object", "1 objeto"),
+    ("1 role", "1 rol"),
+    ("1 view", "1 vista"),
+    ("1 differs", "1 difiere"),
+    (
+        "versions are not compared: the server is of another major",
+        "las versiones no se comparan: el servidor es de otra versión mayor",
+    ),
     ("1 row", "1 fila"),
     ("1 table", "1 tabla"),
     ("it is too small", "es demasiado pequeño"),
@@ -79,7 +105,7 @@ const WHOLE: [(&str, &str); 23] = [
 type Around = (&'static str, &'static str);
 
 /// The same in both languages.
-const AROUND: [(Around, Around); 11] = [
+const AROUND: [(Around, Around); 17] = [
     (("at least ", " rows"), ("al menos ", " filas")),
     (("more than ", " rows"), ("más de ", " filas")),
     (("at least ", ""), ("al menos ", "")),
@@ -91,6 +117,15 @@ const AROUND: [(Around, Around); 11] = [
         ("", " rows without their parent"),
         ("", " filas sin su padre"),
     ),
+    (("", " sequences"), ("", " secuencias")),
+    (("", " objects"), ("", " objetos")),
+    (
+        ("", " objects by type and name"),
+        ("", " objetos por tipo y nombre"),
+    ),
+    (("", " roles"), ("", " roles")),
+    (("", " views"), ("", " vistas")),
+    (("", " differ"), ("", " difieren")),
     (("", " tables"), ("", " tablas")),
     (("", " rows"), ("", " filas")),
     (("", " bytes"), ("", " bytes")),
@@ -181,6 +216,12 @@ mod tests {
             ("0 rows without their parent", "0 filas sin su padre"),
             ("2 tables, 12288 bytes", "2 tablas, 12288 bytes"),
             ("2 tables, 340 rows", "2 tablas, 340 filas"),
+            ("12 sequences", "12 secuencias"),
+            ("1 table, 0 rows", "1 tabla, 0 filas"),
+            (
+                "19 objects by type and name",
+                "19 objetos por tipo y nombre",
+            ),
             ("1 of 3 tables differ", "1 de 3 tablas difieren"),
             (
                 "3 pages of 4096 bytes, 12288 bytes",
