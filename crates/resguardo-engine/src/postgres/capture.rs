@@ -132,25 +132,25 @@ impl Capture<'_> {
         }))
     }
 
-    /// Structure, rows and large objects at the same time; the rows from the moment on at which `pg_dump`
-    /// has its locks.
+    /// Structure, rows and large objects at the same time; the latter two from the moment on at which `pg_dump`
+    /// has its locks: until then nothing is written that could not be begun anew.
     fn work(&self, tables: &[rows::Planned]) -> Result<Option<Parts>, EngineError> {
         let first = First::new(&self.stop);
         let has_objects = catalog::large_object_count(&self.opened.holder)? > 0;
         let parts = std::thread::scope(|scope| {
             let schema = scope.spawn(|| first.note(schema::dump(self)));
-            let objects = scope.spawn(|| match has_objects {
-                true => first.note(schema::large_objects(self)),
-                false => Some(None),
-            });
-            let dumps = 1 + usize::from(has_objects);
-            let start = start::wait(self, dumps, &|| schema.is_finished());
+            let start = start::wait(self, &|| schema.is_finished());
             let start = first.note(start);
             if let Some(Start::LockedOut) = start {
                 self.stop.cancel();
             }
             let is_ready = matches!(start, Some(Start::Ready));
             let noted = &first;
+            let objects = scope.spawn(move || match (is_ready, has_objects) {
+                (true, true) => noted.note(schema::large_objects(self)),
+                (true, false) => Some(None),
+                (false, _) => None,
+            });
             let rows = scope.spawn(move || match is_ready {
                 true => noted.note(rows::read(self, tables)),
                 false => None,

@@ -421,7 +421,6 @@ fn who_comes_before_pg_dump_is_let_through_first() {
         once.display(),
         version.bin_dir().display()
     );
-    server.psql("shop", "select lo_unlink(oid) from pg_largeobject_metadata");
     let engine = engine_with(spoiled(version, folder.path(), &deed));
     let sink = MemorySink::new();
     let captured = with_run(|run| engine.capture(&request(&server.url("shop")), &sink, run));

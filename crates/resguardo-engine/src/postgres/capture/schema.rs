@@ -91,7 +91,8 @@ pub(super) fn large_objects(capture: &Capture<'_>) -> Result<Option<LargeObjects
         &capture.stop,
     )?;
     snapshot::enter(&session, &capture.opened.snapshot.id)?;
-    let mut words = vec!["--section=data", "--blobs", "--exclude-table-data=*.*"];
+    // Without any schema it needs no lock on a table.
+    let mut words = vec!["--section=data", "--blobs", "--exclude-schema=*"];
     words.extend(tool::in_utf8(session.encoding()));
     pg_dump(capture, LARGE_OBJECTS, &words, &mut |_| Ok(()))?;
     catalog::large_objects(&session)
@@ -124,7 +125,9 @@ fn pg_dump(
         arguments,
         &capture.source.settings,
     )
-    .with_variables([("PGAPPNAME".to_owned(), start::application_name(snapshot))]);
+    .with_variables(
+        (path == SCHEMA).then(|| ("PGAPPNAME".to_owned(), start::application_name(snapshot))),
+    );
     let mut file: Option<Box<dyn FileSink + '_>> = None;
     let silence = capture.source.request.silence_timeout;
     let ended = process::read_from(&command, silence, &capture.stop, &NoLog, &mut |block| {

@@ -15,24 +15,23 @@ const UNSEEN_MAX: Duration = Duration::from_secs(20);
 /// How it went.
 #[derive(Clone, Copy)]
 pub(super) enum Start {
-    /// Every dump has its locks, or needs none any more.
+    /// It has its locks, or needs none any more.
     Ready,
-    /// One stands behind somebody who waits for us.
+    /// It stands behind somebody who waits for us.
     LockedOut,
 }
 
-/// The name under which the dumps of a capture connect.
+/// The name under which the dump of a capture's structure connects.
 pub(super) fn application_name(snapshot: &str) -> String {
     format!("resguardo pg_dump {snapshot}")
 }
 
-/// Waits for `dumps` dumps; `is_over` tells that there is nothing to wait for any more.
+/// Waits for it; `is_over` tells that it has ended.
 ///
 /// # Errors
 /// If the server cannot be asked.
 pub(super) fn wait(
     capture: &Capture<'_>,
-    dumps: usize,
     is_over: &dyn Fn() -> bool,
 ) -> Result<Start, EngineError> {
     if capture.opened.snapshot.relations.is_empty() {
@@ -52,7 +51,7 @@ pub(super) fn wait(
             return Ok(Start::Ready);
         }
         let seen = capture.opened.observer.rows(&question)?;
-        if seen.len() >= dumps && seen.iter().all(|dump| dump.is_true(1)) {
+        if seen.first().is_some_and(|dump| dump.is_true(1)) {
             return Ok(Start::Ready);
         }
         if seen.is_empty() && begun.elapsed() >= UNSEEN_MAX {
