@@ -333,7 +333,7 @@ impl Restore<'_> {
             |entry: &&Entry| entry.section == Section::Before && entry.pass() == Pass::Main;
         in_order(&session, entries.iter().filter(before), &mut notes)?;
         let parts = Parts::find(&session)?;
-        let tasks = plan::tasks(self.inventory, entries, &tables);
+        let tasks = plan::tasks(self.inventory, entries, &tables, self.site.jobs());
         self.side_by_side(&tasks, entries, &parts, &meter)?;
         if with_rows {
             let sequences: Vec<_> = self.inventory.sequences.iter().collect();
@@ -382,17 +382,20 @@ impl Restore<'_> {
     ) -> Result<(), EngineError> {
         let connect = |stop: &CancelToken| self.site.loading(&self.inventory.indexes, stop);
         let perform = |session: &mut Session, work: &Work, _: &CancelToken| match work {
-            Work::Rows(position) => {
-                let table = &self.inventory.tables[*position];
-                // A table of an extension was made by the extension, with rows that are not ours.
-                let into = if table.condition.is_empty() {
+            Work::Rows { table, files } => {
+                let table = &self.inventory.tables[*table];
+                // A table of an extension was made by the extension, with rows that are not ours; one that
+                // several sessions load cannot be emptied by each.
+                let is_whole = files.len() == table.files.len();
+                let into = if table.condition.is_empty() && is_whole {
                     Into::New
                 } else {
                     Into::Existing
                 };
-                let encoding = &self.inventory.encoding;
                 let into = parts.way(table, into);
-                load::table(session, self.backup, table, encoding, into, meter)
+                let files = &table.files[files.clone()];
+                let encoding = &self.inventory.encoding;
+                load::table(session, self.backup, table, files, encoding, into, meter)
             }
             Work::Entry(position) => make_beside_others(session, &entries[*position]),
             Work::AllRows => Ok(()),

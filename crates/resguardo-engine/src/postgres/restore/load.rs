@@ -95,14 +95,15 @@ impl<'a> Meter<'a> {
     }
 }
 
-/// Loads all rows of `table`.
+/// Loads the rows of `table` that are in `files`: all of them, or a part that another session completes.
 ///
 /// # Errors
-/// Any; nothing of the table's rows is there then, if it is [`Into::New`].
+/// Any; nothing of these rows is there then, if it is [`Into::New`].
 pub(super) fn table(
     session: &Session,
     backup: &dyn BackupReader,
     table: &Table,
+    files: &[RowsFile],
     encoding: &str,
     into: Into<'_>,
     meter: &Meter<'_>,
@@ -111,7 +112,7 @@ pub(super) fn table(
     if into == Into::New {
         session.batch(&format!("begin; truncate only {quoted}"))?;
     }
-    let copied = copy(session, backup, table, encoding, into, meter);
+    let copied = copy(session, backup, table, files, encoding, into, meter);
     match (copied, into) {
         (Ok(()), Into::New) => session.batch("commit"),
         (Ok(()), Into::Existing | Into::Whole(_)) => Ok(()),
@@ -129,6 +130,7 @@ fn copy(
     session: &Session,
     backup: &dyn BackupReader,
     table: &Table,
+    files: &[RowsFile],
     encoding: &str,
     into: Into<'_>,
     meter: &Meter<'_>,
@@ -149,7 +151,7 @@ fn copy(
     );
     let rows = std::thread::scope(|scope| {
         let (sender, blocks) = sync_channel(BLOCKS_MAX);
-        let reader = scope.spawn(move || read_files(backup, &table.files, &sender));
+        let reader = scope.spawn(move || read_files(backup, files, &sender));
         let mut source = Blocks {
             blocks,
             block: Vec::new(),
@@ -165,15 +167,15 @@ fn copy(
             (_, Err(panic)) => std::panic::resume_unwind(panic),
         }
     })?;
-    if rows == table.rows {
+    let expected: u64 = files.iter().map(|file| file.rows).sum();
+    if rows == expected {
         return Ok(());
     }
     Err(EngineError::Corrupt {
         place: backup.describe(),
         why: format!(
-            "{} has {} rows, and {rows} came back",
-            table.shown(),
-            table.rows
+            "{} has {expected} rows, and {rows} came back",
+            table.shown()
         ),
     })
 }

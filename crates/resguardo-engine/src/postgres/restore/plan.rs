@@ -2,6 +2,7 @@
 //! rows are in, everything that looks at other tables when all rows are.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use super::archive::{Entry, Pass, Section};
 use super::schedule::Task;
@@ -9,12 +10,19 @@ use crate::postgres::inventory::Inventory;
 
 /// `pg_class`, in which tables are numbered.
 const PG_CLASS: u32 = 1259;
+/// Files that each session gets at least of a table that several load.
+const FILES_MIN: usize = 2;
 
 /// One piece of a restore.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Work {
-    /// Loads the rows of a table: its position in the inventory.
-    Rows(usize),
+    /// Loads rows.
+    Rows {
+        /// Position of the table in the inventory.
+        table: usize,
+        /// Which of its files.
+        files: Range<usize>,
+    },
     /// Runs the statements of an entry.
     Entry(usize),
     /// All rows are in.
@@ -61,8 +69,8 @@ struct Plan<'a> {
     tables: BTreeMap<u32, u32>,
     /// Size of an index by its oid or that of its constraint.
     index_bytes: BTreeMap<u32, u64>,
-    /// The task that loads a table, by its oid.
-    rows: BTreeMap<u32, usize>,
+    /// The tasks that load a table, by its oid.
+    rows: BTreeMap<u32, Vec<usize>>,
     all_rows: Option<usize>,
     tasks: Vec<Task<Work>>,
 }
@@ -89,20 +97,43 @@ impl<'a> Plan<'a> {
         }
     }
 
-    fn add_rows(&mut self, position: usize) {
+    /// Bytes of a table's rows as text.
+    fn row_bytes(&self, position: usize) -> u64 {
+        let files = self.inventory.tables[position].files.iter();
+        files.map(|file| file.bytes).sum()
+    }
+
+    /// Adds the rows of a table in up to `shares` tasks, each of as many files: they are about equally large.
+    fn add_rows(&mut self, position: usize, shares: usize) {
         let table = &self.inventory.tables[position];
         if table.rows == 0 {
             return;
         }
-        self.rows.insert(table.oid, self.tasks.len());
-        let text: u64 = table.files.iter().map(|file| file.bytes).sum();
-        self.tasks.push(Task {
-            work: Work::Rows(position),
-            cost: text.max(table.bytes),
-            after: Vec::new(),
-            tables: vec![table.oid],
-            exclusive: true,
-        });
+        let count = table.files.len();
+        let is_split = shares > 1 && count >= shares * FILES_MIN;
+        let step = if is_split {
+            count.div_ceil(shares)
+        } else {
+            count
+        };
+        let bytes = self.row_bytes(position).max(table.bytes);
+        for from in (0..count).step_by(step.max(1)) {
+            let files = from..count.min(from + step);
+            self.rows
+                .entry(table.oid)
+                .or_default()
+                .push(self.tasks.len());
+            self.tasks.push(Task {
+                cost: bytes * files.len() as u64 / count as u64,
+                work: Work::Rows {
+                    table: position,
+                    files,
+                },
+                after: Vec::new(),
+                tables: vec![table.oid],
+                exclusive: !is_split,
+            });
+        }
     }
 
     fn add_all_rows(&mut self) {
@@ -110,7 +141,7 @@ impl<'a> Plan<'a> {
         self.tasks.push(Task {
             work: Work::AllRows,
             cost: 0,
-            after: self.rows.values().copied().collect(),
+            after: self.rows.values().flatten().copied().collect(),
             tables: Vec::new(),
             exclusive: false,
         });
@@ -138,7 +169,7 @@ impl<'a> Plan<'a> {
         for needed in &entry.needs {
             if let Some(table) = self.tables.get(needed) {
                 tables.insert(*table);
-                after.extend(self.rows.get(table));
+                after.extend(self.rows.get(table).into_iter().flatten());
             }
             // Only what comes earlier in the archive: it is sorted so that nothing needs what follows.
             after.extend(numbers.get(needed).filter(|number| **number < own));
@@ -230,13 +261,19 @@ mod tests {
             entry(6, 2606, 203, "FK CONSTRAINT", &[5, 2, 1]),
             entry(7, 0, 0, "ACL", &[1]),
         ];
-        let tasks = tasks(&inventory, &entries, &all_tables(&inventory));
+        let tasks = tasks(&inventory, &entries, &all_tables(&inventory), 1);
         let works: Vec<_> = tasks.iter().map(|task| &task.work).collect();
         assert_eq!(
             works,
             [
-                &Work::Rows(0),
-                &Work::Rows(2),
+                &Work::Rows {
+                    table: 0,
+                    files: 0..1
+                },
+                &Work::Rows {
+                    table: 2,
+                    files: 0..1
+                },
                 &Work::AllRows,
                 &Work::Entry(3),
                 &Work::Entry(4),
@@ -250,5 +287,36 @@ mod tests {
         assert_eq!(after[5], [0, 2, 4]);
         assert_eq!(tasks[3].cost, 77);
         assert_eq!(tasks[5].tables, [100, 200]);
+    }
+
+    #[test]
+    fn a_table_with_more_than_its_share_is_loaded_by_several() {
+        let mut large = table(100, 70);
+        let file = large.files[0].clone();
+        large.files = vec![file; 7];
+        let inventory = Inventory {
+            tables: vec![large, table(200, 60)],
+            ..crate::postgres::restore::empty_inventory()
+        };
+        let entries = [
+            entry(1, PG_CLASS, 100, "TABLE", &[]),
+            entry(2, PG_CLASS, 200, "TABLE", &[]),
+            entry(3, PG_CLASS, 101, "INDEX", &[1]),
+        ];
+        let shares = |jobs: usize| {
+            let tasks = tasks(&inventory, &entries, &[0, 1], jobs);
+            let files = tasks.iter().filter_map(|task| match &task.work {
+                Work::Rows { table: 0, files } => Some(files.clone()),
+                _ => None,
+            });
+            let files: Vec<_> = files.collect();
+            let index = tasks.last().unwrap();
+            assert_eq!(index.after.len(), files.len());
+            files
+        };
+        assert_eq!(shares(3), [0..3, 3..6, 6..7]);
+        assert_eq!(shares(1).len(), 1);
+        // Two files for each, or one session does it all.
+        assert_eq!(shares(4).len(), 1);
     }
 }

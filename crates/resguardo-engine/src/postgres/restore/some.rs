@@ -206,7 +206,8 @@ impl Restore<'_> {
         for at in wanted.existing.iter().chain(&wanted.new) {
             let (table, encoding) = (table(at), &self.inventory.encoding);
             let into = parts.way(table, Into::Existing);
-            load::table(session, self.backup, table, encoding, into, &meter)?;
+            let files = &table.files;
+            load::table(session, self.backup, table, files, encoding, into, &meter)?;
         }
         run(Section::After, notes)?;
         opened.close(session)?;
