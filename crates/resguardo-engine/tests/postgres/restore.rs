@@ -248,3 +248,32 @@ fn a_database_is_made_only_if_asked_and_dropped_if_it_cannot_be_filled() {
     let is_touched = matches!(error, EngineError::TargetTouched { .. });
     assert!(is_touched, "{}", described(&error));
 }
+
+#[test]
+fn a_table_that_dominates_comes_back_whole() {
+    let server = PgServer::start(PgVersion::V16);
+    server.create_database("large", "");
+    server.psql(
+        "large",
+        "create table large (id int primary key, what text);
+         alter table large alter column what set storage external;
+         insert into large select i, repeat(md5(i::text), 40) from generate_series(1, 60000) i;
+         create index on large (md5(what)); create table small as select 1 as a",
+    );
+    let backup = captured(&server, "large");
+    let files = backup.files.keys();
+    let files = files.filter(|path| path.as_str().starts_with("rows/public.large"));
+    assert!(files.count() >= 4, "it is read in ranges");
+    let options = RestoreOptions {
+        create: true,
+        jobs: Some(2),
+        ..RestoreOptions::default()
+    };
+    restored(&server, "again", &backup, &options);
+    let digest = "select count(*) || ' ' || sum(hashtext(large::text)::bigint) from large";
+    assert_eq!(server.psql("large", digest), server.psql("again", digest));
+    // What one session loads alone is frozen; to analyze counts that and does not bring it about.
+    let frozen = "select relallvisible > 0 from pg_class where relname = 'small'";
+    server.psql("again", "analyze small");
+    assert_eq!(server.psql("again", frozen), "t");
+}

@@ -34,11 +34,20 @@ pub(super) fn all_tables(inventory: &Inventory) -> Vec<usize> {
     (0..inventory.tables.len()).collect()
 }
 
-/// The tasks of the rows of `tables` and of those entries after the rows that belong to the main pass.
-pub(super) fn tasks(inventory: &Inventory, entries: &[Entry], tables: &[usize]) -> Vec<Task<Work>> {
+/// The tasks of the rows of `tables` and of those entries after the rows that belong to the main pass, for
+/// `jobs` sessions.
+pub(super) fn tasks(
+    inventory: &Inventory,
+    entries: &[Entry],
+    tables: &[usize],
+    jobs: usize,
+) -> Vec<Task<Work>> {
     let mut plan = Plan::of(inventory, entries);
+    let bytes: u64 = tables.iter().map(|table| plan.row_bytes(*table)).sum();
     for table in tables {
-        plan.add_rows(*table);
+        // With more than its share of all rows, one session would still load it when the others are through.
+        let dominates = plan.row_bytes(*table).saturating_mul(jobs as u64) > bytes;
+        plan.add_rows(*table, if dominates { jobs } else { 1 });
     }
     plan.add_all_rows();
     let after = entries
