@@ -143,39 +143,58 @@ impl SandboxTarget {
 }
 
 impl SandboxTarget {
-    /// Gives the database to the role that owns the source's, now that the restore has made that role: who
-    /// owns the database owns its schema `public`. Tells if that is not ours to do.
-    fn settle(&self, inventory: &Inventory, run: Run<'_>) -> Result<Option<String>, EngineError> {
-        let settings = &self.inner.settings;
+    /// What is left to do when a restore has made its roles: those on a named server are marked, and the
+    /// database is given to the role that owns the source's, since who owns the database owns its schema
+    /// `public`. Tells if that is not ours to do.
+    fn settle(
+        &self,
+        inventory: Option<&Inventory>,
+        run: Run<'_>,
+    ) -> Result<Option<String>, EngineError> {
+        let session = Session::connect(&self.inner.settings, LIMITS, run.cancel)?;
         if let Place::Database(temporary) = &self.place {
-            let roles: Vec<_> = inventory
-                .roles
-                .iter()
-                .map(|role| role.name.clone())
-                .collect();
+            let known = inventory.map_or(&[][..], |inventory| &inventory.roles);
+            let mut roles = roles_in(&session)?;
+            roles.extend(known.iter().map(|role| role.name.clone()));
             temporary.mark_roles(&roles, run)?;
         }
-        let session = Session::connect(settings, LIMITS, run.cancel)?;
-        let owner = &inventory.owner;
-        let exists = session.rows(&format!(
-            "select from pg_catalog.pg_roles where rolname = {}",
-            name::literal(owner)
-        ))?;
-        if exists.is_empty() {
-            return Ok(None);
+        match inventory {
+            Some(inventory) => give(&session, &inventory.owner),
+            None => Ok(None),
         }
-        let given = session.batch(&format!(
-            "alter database {} owner to {}",
-            name::identifier(settings.database()),
-            name::identifier(owner)
-        ));
-        match given {
-            Ok(()) => Ok(None),
-            Err(EngineError::Denied { why, .. }) => Ok(Some(format!(
-                "the sandbox is not owned by {owner}, as the source is: {why}"
-            ))),
-            Err(error) => Err(error),
-        }
+    }
+}
+
+/// The roles that own something in the database of `session`, or are granted something.
+fn roles_in(session: &Session) -> Result<Vec<String>, EngineError> {
+    let rows = session.rows(
+        "select distinct r.rolname from pg_shdepend d join pg_roles r on r.oid = d.refobjid \
+         where d.refclassid = 'pg_authid'::regclass \
+           and d.dbid = (select oid from pg_database where datname = current_database())",
+    )?;
+    Ok(rows.iter().map(|row| row.text(0).to_owned()).collect())
+}
+
+/// Gives the database of `session` to a role, if there is one of that name.
+fn give(session: &Session, owner: &str) -> Result<Option<String>, EngineError> {
+    let exists = session.rows(&format!(
+        "select from pg_catalog.pg_roles where rolname = {}",
+        name::literal(owner)
+    ))?;
+    if exists.is_empty() {
+        return Ok(None);
+    }
+    let given = session.batch(&format!(
+        "alter database {} owner to {}",
+        name::identifier(session.settings().database()),
+        name::identifier(owner)
+    ));
+    match given {
+        Ok(()) => Ok(None),
+        Err(EngineError::Denied { why, .. }) => Ok(Some(format!(
+            "the sandbox is not owned by {owner}, as the source is: {why}"
+        ))),
+        Err(error) => Err(error),
     }
 }
 
@@ -210,9 +229,8 @@ impl Target for SandboxTarget {
         let restored = self.inner.restore(backup, options, run);
         let mut restored = restored.map_err(|error| self.explained(error))?;
         let mut notes = self.notes.clone();
-        if let Some(inventory) = Inventory::read(backup)? {
-            notes.extend(self.settle(&inventory, run)?);
-        }
+        let inventory = Inventory::read(backup)?;
+        notes.extend(self.settle(inventory.as_ref(), run)?);
         notes.append(&mut restored.notes);
         Ok(Restored { notes, ..restored })
     }

@@ -1,9 +1,11 @@
 //! Drills of databases of everything: what comes back into a throwaway server passes every check.
 
-use resguardo_engine::port::Location;
+use resguardo_engine::contract::with_run;
+use resguardo_engine::port::{Engine as _, Location, RestoreOptions};
+use resguardo_model::CheckOutcome;
 use resguardo_testkit::{PgServer, PgVersion, fixture};
 
-use crate::world::{Site, assert_all_pass, captured, drilled};
+use crate::world::{Site, ask, assert_all_pass, captured, described, drilled, engine};
 
 #[test]
 fn everything_that_a_database_can_hold_passes() {
@@ -79,4 +81,44 @@ fn a_temporary_database_is_checked_in_full_and_its_roles_go_with_it() {
     assert_eq!(server.psql("postgres", roles), "known,postgres");
     let databases = "select count(*) from pg_database where datname like 'resguardo%'";
     assert_eq!(server.psql("postgres", databases), "0");
+}
+
+#[test]
+fn a_dump_that_somebody_else_made_is_drilled_as_far_as_it_is_known() {
+    let server = PgServer::start(PgVersion::V16);
+    server.psql(
+        "postgres",
+        "create role stranger; create table t (a serial primary key); insert into t select generate_series(1, 9);
+         alter table t owner to stranger",
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("cron.dump");
+    let mut dump = server.command("pg_dump", "postgres");
+    let made = dump.args(["-Fc", "-f"]).arg(&file).status().unwrap();
+    assert!(made.success());
+    let other = PgServer::start(PgVersion::V16);
+    let roles = "select count(*) from pg_roles where rolname = 'stranger'";
+    let engine = engine(PgVersion::V16);
+    let backup = with_run(|run| engine.open_file(&file, run)).unwrap();
+    for site in [Site::new(), Site::on(&other.url("postgres"))] {
+        let target = with_run(|run| engine.open_sandbox(&site, backup.facts(), run)).unwrap();
+        with_run(|run| target.restore(&*backup, &RestoreOptions::default(), run))
+            .unwrap_or_else(|error| panic!("{}", described(&error)));
+        assert_eq!(ask(&*target, "select count(*) from t"), "9");
+        assert_eq!(ask(&*target, roles), "1");
+        let results = with_run(|run| target.check(&*backup, run));
+        let valid = results
+            .iter()
+            .find(|result| result.name == "indexes and constraints");
+        assert_eq!(valid.unwrap().outcome, CheckOutcome::Passed);
+        for result in &results {
+            let known = [CheckOutcome::Passed, CheckOutcome::Skipped];
+            assert!(known.contains(&result.outcome), "{result:#?}");
+            if result.outcome == CheckOutcome::Skipped {
+                assert!(result.detail.contains("does not say"), "{result:#?}");
+            }
+        }
+        target.close().unwrap();
+    }
+    assert_eq!(other.psql("postgres", roles), "0");
 }
