@@ -66,12 +66,16 @@ fn identity(settings: &Settings) -> Result<Identity, EngineError> {
         silence: Some(settings.connect_timeout()),
     };
     let cancel = CancelToken::new();
-    let (session, exists) = match Session::connect(settings, limits, &cancel) {
+    // Nothing is set: a pooler may stand between, and give the connection to somebody else.
+    let (session, exists) = match Session::connect_unprepared(settings, limits, &cancel) {
         Ok(session) => (session, true),
         // The database that a restore would make may be the one that the source's name leads to.
         Err(EngineError::Missing { .. }) => {
             let maintenance = settings.with_database("postgres");
-            (Session::connect(&maintenance, limits, &cancel)?, false)
+            (
+                Session::connect_unprepared(&maintenance, limits, &cancel)?,
+                false,
+            )
         }
         Err(error) => return Err(error),
     };
@@ -81,7 +85,7 @@ fn identity(settings: &Settings) -> Result<Identity, EngineError> {
     };
     let cluster = first("select system_identifier from pg_catalog.pg_control_system()");
     let server = first(
-        "select pg_catalog.pg_postmaster_start_time() || ' ' || pg_catalog.current_setting('port')",
+        "select extract(epoch from pg_catalog.pg_postmaster_start_time()) || ' ' || pg_catalog.current_setting('port')",
     );
     let database = if exists {
         first(

@@ -36,7 +36,7 @@ use super::session::{Limits, Session};
 use super::settings::Settings;
 use super::target::{DatabaseTarget, LOCK_TIMEOUT};
 use super::tools::Tools;
-use super::{contents, failure};
+use super::{contents, failure, pooler};
 use crate::folder::PrivateFolder;
 use crate::port::{
     BackupReader, EngineError, RestoreOptions, RestorePart, Restored, Run, SILENCE_TIMEOUT,
@@ -148,8 +148,10 @@ impl Site<'_> {
 
     /// What lies at the target; refused if that may not be touched.
     fn state(&self) -> Result<TargetState, EngineError> {
-        let state = match self.connect(self.run.cancel) {
-            Ok(session) => contents::state(&session)?,
+        // Before any setting is changed: it would be that of whoever gets the pooler's connection next.
+        let sessions = pooler::two_sessions(self.settings(), self.limits(), self.run.cancel);
+        let state = match sessions {
+            Ok((session, _)) => contents::state(&session)?,
             Err(EngineError::Missing { place }) if !self.options.create => {
                 return Err(EngineError::Missing { place });
             }

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use resguardo_model::{CancelToken, CheckResult};
 
-use super::session::{Limits, Session};
+use super::session::Limits;
 use super::settings::Settings;
-use super::{Surroundings, check, contents, identity, maintenance, restore, statement};
+use super::{Surroundings, check, contents, identity, maintenance, pooler, restore, statement};
 use crate::port::{
     BackupReader, EngineError, Location, Maintenance, RestoreOptions, Restored, Rows, Run,
     SILENCE_TIMEOUT, Target, TargetState,
@@ -57,8 +57,8 @@ impl Target for DatabaseTarget {
             lock: LOCK_TIMEOUT,
             silence: Some(SILENCE_TIMEOUT),
         };
-        match Session::connect(&self.settings, limits, &CancelToken::new()) {
-            Ok(session) => contents::state(&session),
+        match pooler::two_sessions(&self.settings, limits, &CancelToken::new()) {
+            Ok((session, _)) => contents::state(&session),
             Err(EngineError::Missing { .. }) => Ok(TargetState::Missing),
             Err(error) => Err(error),
         }

@@ -4,10 +4,10 @@ use resguardo_engine::contract::with_run;
 use resguardo_engine::port::{Engine as _, EngineError, Location, RestoreOptions, TargetState};
 use resguardo_model::{CancelToken, SystemClock};
 use resguardo_testkit::fixture::{self, Extra, ODD_DATABASE};
-use resguardo_testkit::{PgServer, PgVersion, Proxy, ProxyFault};
+use resguardo_testkit::{PgBouncer, PgServer, PgVersion, PoolMode, Proxy, ProxyFault};
 
 use crate::restore::{assert_same, restore, restored, shop, state};
-use crate::world::{captured, described, engine};
+use crate::world::{Site, captured, described, engine};
 
 fn create() -> RestoreOptions {
     RestoreOptions {
@@ -190,4 +190,47 @@ fn whoever_stops_a_restore_gets_rid_of_what_it_made() {
         described(&error)
     );
     assert_eq!(state(&server, "again"), TargetState::Missing);
+}
+
+#[test]
+fn a_pooler_in_transaction_mode_is_refused_and_left_as_it_was() {
+    let version = PgVersion::V15;
+    let server = shop(version);
+    let backup = captured(&server, "shop");
+    server.create_database("there", "");
+    let pooler = PgBouncer::start(&server, PoolMode::Transaction);
+    let engine = engine(version);
+    let open = |database: &str| {
+        let location = Location::new(pooler.url(database));
+        engine.open_target(&location).unwrap()
+    };
+    let is_refused = |done: Result<(), EngineError>, what: &str| match done {
+        Err(EngineError::Unsupported { why, .. }) => assert!(why.contains("pooler"), "{why}"),
+        other => panic!("{what}: {other:?}"),
+    };
+    is_refused(open("there").state().map(drop), "state");
+    let restore = |database: &str, options: &RestoreOptions| {
+        with_run(|run| open(database).restore(&backup, options, run)).map(drop)
+    };
+    is_refused(restore("there", &RestoreOptions::default()), "restore");
+    // This pooler tells of a database that is not there otherwise than the server does.
+    restore("new", &create()).unwrap_err();
+    let closed = with_run(|run| open("there").begin_maintenance(run));
+    is_refused(closed.map(drop), "maintenance");
+    let site = Site::on(&pooler.url("postgres"));
+    let sandbox = with_run(|run| engine.open_sandbox(&site, None, run));
+    is_refused(sandbox.map(drop), "sandbox");
+    // To look where an address leads to is no harm, and sets nothing.
+    assert!(open("there").is_same_as(&Location::new(server.url("there"))));
+    assert_eq!(state(&server, "there"), TargetState::Empty);
+    assert_eq!(state(&server, "new"), TargetState::Missing);
+    for database in ["there", "postgres"] {
+        let output = server
+            .command("psql", database)
+            .args(["-XAtc", "show search_path", &pooler.url(database)])
+            .output()
+            .unwrap();
+        let path = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(path.trim(), "\"$user\", public", "{database}");
+    }
 }

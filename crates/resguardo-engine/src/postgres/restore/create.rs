@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::port::EngineError;
 use crate::postgres::inventory::Inventory;
 use crate::postgres::name;
+use crate::postgres::pooler;
 use crate::postgres::session::{Limits, Session};
 use crate::postgres::settings::Settings;
 use resguardo_model::CancelToken;
@@ -28,8 +29,9 @@ pub(in crate::postgres) fn beside(
         if database == settings.database() {
             continue;
         }
-        match Session::connect(&settings.with_database(database), limits, cancel) {
-            Ok(session) => return Ok(session),
+        match pooler::two_sessions(&settings.with_database(database), limits, cancel) {
+            Ok((session, _)) => return Ok(session),
+            Err(error @ EngineError::Unsupported { .. }) => return Err(error),
             Err(error) => first = first.or(Some(error)),
         }
     }

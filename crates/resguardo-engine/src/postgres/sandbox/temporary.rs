@@ -14,7 +14,7 @@ use std::sync::Arc;
 use resguardo_model::CancelToken;
 
 use super::super::settings::Settings;
-use super::super::{Surroundings, name};
+use super::super::{Surroundings, name, pooler};
 use super::likeness::Likeness;
 use super::{LIMITS, Session};
 use crate::port::{EngineError, Location, Run, SandboxSite};
@@ -51,7 +51,7 @@ impl Temporary {
         run: Run<'_>,
     ) -> Result<Self, EngineError> {
         let maintenance = Settings::resolve(server, &around.libpq)?;
-        let session = Session::connect(&maintenance, LIMITS, run.cancel)?;
+        let (session, _) = pooler::two_sessions(&maintenance, LIMITS, run.cancel)?;
         for dropped in sweep(&session)? {
             notes.push(format!(
                 "dropped {dropped}, which a drill that died left behind"
