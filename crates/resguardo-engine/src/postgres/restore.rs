@@ -1,10 +1,11 @@
 //! Brings a backup into a database.
 //!
 //! Order: everything is checked that can be (the inventory reads, the server is new enough, tools, extensions,
-//! roles) → the database is made, or emptied in one transaction → what comes before the rows, in order → rows,
-//! several tables at once, and each index and key as soon as its table's rows are in → foreign keys, triggers
-//! and the like when all rows are → sequences, large objects → grants → materialized views → event triggers →
-//! if it is to last, a commit that flushes all before it.
+//! roles, and every byte of the backup, if what is there is to make room for it) → the database is made, or
+//! emptied in one transaction → what comes before the rows, in order → rows, several tables at once, and each
+//! index and key as soon as its table's rows are in → foreign keys, triggers and the like when all rows are →
+//! sequences, large objects → grants → materialized views → event triggers → if it is to last, a commit that
+//! flushes all before it.
 //!
 //! What it never does: touch a target before all checks are through; call fewer rows than were backed up a
 //! success; leave a database behind that it made itself and could not fill.
@@ -21,6 +22,7 @@ mod plan;
 mod ready;
 mod schedule;
 mod some;
+mod verify;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -193,9 +195,13 @@ impl Site<'_> {
 
     /// The target after `error` has hit it.
     fn touched(&self, error: EngineError) -> EngineError {
+        let mut state = "it holds a part of the backup".to_owned();
+        if !self.target.sandbox {
+            state.push_str("; restore again with --clean");
+        }
         EngineError::TargetTouched {
             place: self.settings().describe(),
-            state: "it holds a part of the backup; restore again with --clean".to_owned(),
+            state,
             source: Box::new(error),
         }
     }
@@ -228,8 +234,13 @@ impl Restore<'_> {
             TargetState::Missing => self.fill_new_database(&session, notes, fill),
             TargetState::Empty => fill(notes).map_err(|error| self.site.touched(error)),
             TargetState::Occupied { .. } => {
-                empty::empty(&session)?;
                 drop(session);
+                if self.site.options.part != RestorePart::Structure {
+                    let (jobs, run) = (self.site.jobs(), self.site.run);
+                    verify::all(self.backup, self.inventory, jobs, run)?;
+                }
+                // Reading may take hours, after which not every connection is still there.
+                empty::empty(&self.site.connect(self.site.run.cancel)?)?;
                 fill(notes).map_err(|error| self.site.touched(error))
             }
         }
@@ -346,7 +357,10 @@ impl Restore<'_> {
                 objects::large_objects(
                     &session,
                     self.backup,
-                    expected,
+                    objects::Objects {
+                        expected,
+                        before: None,
+                    },
                     tools,
                     options,
                     silence,

@@ -17,6 +17,7 @@ mod full_disk;
 mod maintenance;
 mod probe;
 mod restore;
+mod restore_damaged;
 mod restore_part;
 mod restore_refused;
 mod sandbox;

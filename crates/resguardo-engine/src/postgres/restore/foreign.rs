@@ -301,7 +301,7 @@ fn is_error(line: &str) -> bool {
 }
 
 /// Whether every error is that of a setting which an older server does not know.
-fn is_about_the_setting_alone(ended: &Ended) -> bool {
+pub(super) fn is_about_the_setting_alone(ended: &Ended) -> bool {
     let errors: Vec<_> = ended
         .output
         .stderr

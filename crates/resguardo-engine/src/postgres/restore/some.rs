@@ -10,10 +10,12 @@ use tokio_postgres::error::SqlState;
 
 use super::archive::{Entry, Pass, Section};
 use super::load::{Into, Meter, Parts};
-use super::{Restore, Session, create, existing, flush, load, make, objects, only, ready};
+use super::objects::Objects;
+use super::{Restore, Session, create, existing, flush, load, make, objects, only, ready, verify};
 use crate::port::{EngineError, RestorePart, Restored, TargetState};
+use crate::postgres::catalog;
 use crate::postgres::failure::is_sql_state;
-use crate::postgres::inventory::{Sequence, Table};
+use crate::postgres::inventory::{LargeObjects, Sequence, Table};
 use crate::postgres::session::Limits;
 use crate::postgres::tools::Tools;
 
@@ -64,8 +66,9 @@ impl Restore<'_> {
         }
         let mut work = || {
             let session = self.endless()?;
+            let before = self.objects_before(&session)?;
             self.in_one_transaction(&session, &entries, &positions, &mut notes)?;
-            self.objects_too(&session, &tools)
+            self.objects_too(&session, &tools, before.as_ref())
                 .map_err(|error| self.site.touched(error))?;
             if self.site.options.durable {
                 flush(&session)?;
@@ -245,14 +248,41 @@ impl Restore<'_> {
         objects::sequences(session, &sequences)
     }
 
+    /// The large objects that stay beside those of the backup. Where none stays, those of the backup are read
+    /// first: nobody loses theirs for damaged ones.
+    fn objects_before(&self, session: &Session) -> Result<Option<LargeObjects>, EngineError> {
+        let options = self.site.options;
+        if self.inventory.large_objects.is_none() || !options.only.is_empty() {
+            return Ok(None);
+        }
+        if options.clean {
+            verify::large_objects(self.backup, self.site.run)?;
+            return Ok(None);
+        }
+        match catalog::large_objects(session) {
+            // Some are others', and cannot be read afterwards either.
+            Err(EngineError::Denied { .. }) => Ok(Some(LargeObjects {
+                count: catalog::large_object_count(session)?,
+                bytes: 0,
+                digest: String::new(),
+            })),
+            other => other,
+        }
+    }
+
     /// What the large objects hold, behind the transaction of all rows.
-    fn objects_too(&self, session: &Session, tools: &Tools) -> Result<(), EngineError> {
+    fn objects_too(
+        &self,
+        session: &Session,
+        tools: &Tools,
+        before: Option<&LargeObjects>,
+    ) -> Result<(), EngineError> {
         let site = self.site;
         match &self.inventory.large_objects {
             Some(expected) if site.options.only.is_empty() => objects::large_objects(
                 session,
                 self.backup,
-                expected,
+                Objects { expected, before },
                 tools,
                 site.options,
                 site.silence(),
