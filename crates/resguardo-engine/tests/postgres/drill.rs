@@ -122,3 +122,25 @@ fn a_dump_that_somebody_else_made_is_drilled_as_far_as_it_is_known() {
     }
     assert_eq!(other.psql("postgres", roles), "0");
 }
+
+#[test]
+fn whoever_may_make_databases_may_drill_on_a_named_server() {
+    let make = "create role maker login createdb";
+    let source = PgServer::start(PgVersion::V16);
+    source.psql("postgres", make);
+    source.create_database("shop", "owner maker");
+    source.psql(
+        "shop",
+        "set role maker; create table t (a serial primary key); insert into t select generate_series(1, 9);
+         create view v as select count(*) from t",
+    );
+    let backup = captured(&source, "shop");
+    let server = PgServer::start(PgVersion::V16);
+    server.psql("postgres", make);
+    let site = Site::on(&server.url_of("maker", None, "postgres"));
+    let target = drilled(PgVersion::V16, &site, &backup);
+    assert_all_pass(&*target, &backup, "by a role that may make databases");
+    target.close().unwrap();
+    let databases = "select count(*) from pg_database where datname like 'resguardo%'";
+    assert_eq!(server.psql("postgres", databases), "0");
+}
