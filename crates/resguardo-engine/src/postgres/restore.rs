@@ -318,7 +318,11 @@ impl Restore<'_> {
         }
         if ready::needs_roles(self.site.options) {
             let missing = ready::missing_roles(session, &self.inventory.roles)?;
-            ready::make_roles(session, &missing, notes)?;
+            ready::make_roles(session, &missing)?;
+            // Nobody logs in to a throwaway server.
+            if !self.site.target.sandbox {
+                notes.extend(ready::notes_of(&missing));
+            }
         }
         Ok(())
     }

@@ -105,7 +105,8 @@ const WHOLE: [(&str, &str); 34] = [
 type Around = (&'static str, &'static str);
 
 /// The same in both languages.
-const AROUND: [(Around, Around); 17] = [
+const AROUND: [(Around, Around); 18] = [
+    (("", " steps as expected"), ("", " pasos como se esperaba")),
     (("at least ", " rows"), ("al menos ", " filas")),
     (("more than ", " rows"), ("más de ", " filas")),
     (("at least ", ""), ("al menos ", "")),
@@ -200,6 +201,7 @@ mod tests {
             ("exit code 2", "código de salida 2"),
             ("signal 9", "señal 9"),
             ("status 200", "estado 200"),
+            ("2 steps as expected", "2 pasos como se esperaba"),
             (
                 "status 500 and no match",
                 "estado 500 y ninguna coincidencia",

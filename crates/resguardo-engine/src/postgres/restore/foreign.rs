@@ -55,10 +55,9 @@ pub(super) fn restore(
         TargetState::Missing => site.beside()?,
         TargetState::Empty | TargetState::Occupied { .. } => site.connect(site.run.cancel)?,
     };
-    let mut notes = Vec::new();
     ready::server(&session, dump.server_major())?;
     ready::extensions(&session, dump.script.extensions.iter().map(String::as_str))?;
-    roles(site, &session, &dump, &mut notes)?;
+    roles(site, &session, &dump)?;
     let work = Work {
         site,
         backup,
@@ -70,15 +69,15 @@ pub(super) fn restore(
     match state {
         TargetState::Missing => {
             create::create(&session, site.settings().database(), None, None)?;
-            work.fill(notes).map_err(|error| site.undo(error))
+            work.fill().map_err(|error| site.undo(error))
         }
-        TargetState::Empty => work.fill(notes).map_err(|error| work.after(error)),
+        TargetState::Empty => work.fill().map_err(|error| work.after(error)),
         TargetState::Occupied { .. } if site.options.part == RestorePart::Data => {
-            work.fill(notes).map_err(|error| work.after(error))
+            work.fill().map_err(|error| work.after(error))
         }
         TargetState::Occupied { .. } => {
             empty::empty(&session)?;
-            work.fill(notes).map_err(|error| site.touched(error))
+            work.fill().map_err(|error| site.touched(error))
         }
     }
 }
@@ -104,12 +103,7 @@ fn refuse_options(site: &Site<'_>, path: &Path) -> Result<(), EngineError> {
 
 /// The roles that the dump names have to be there: it does not say what they are. In a sandbox, names are
 /// enough.
-fn roles(
-    site: &Site<'_>,
-    session: &Session,
-    dump: &Dump,
-    notes: &mut Vec<String>,
-) -> Result<(), EngineError> {
+fn roles(site: &Site<'_>, session: &Session, dump: &Dump) -> Result<(), EngineError> {
     if !ready::needs_roles(site.options) {
         return Ok(());
     }
@@ -124,7 +118,7 @@ fn roles(
         return Ok(());
     }
     if site.target.sandbox {
-        return ready::make_roles(session, &missing, notes);
+        return ready::make_roles(session, &missing);
     }
     let names: Vec<_> = missing.iter().map(|role| role.name.as_str()).collect();
     Err(EngineError::Unsupported {
@@ -180,7 +174,7 @@ impl Work<'_> {
         }
     }
 
-    fn fill(&self, notes: Vec<String>) -> Result<Restored, EngineError> {
+    fn fill(&self) -> Result<Restored, EngineError> {
         match self.dump.format {
             Format::Plain(packing) => {
                 let text = unpacked(&self.dump.path, packing);
@@ -195,7 +189,7 @@ impl Work<'_> {
         Ok(Restored {
             tables: self.dump.script.tables,
             bytes: self.backup.files().iter().map(|file| file.bytes).sum(),
-            notes,
+            notes: Vec::new(),
         })
     }
 

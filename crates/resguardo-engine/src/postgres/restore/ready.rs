@@ -73,15 +73,17 @@ pub(super) fn has_role(session: &Session, role: &str) -> Result<bool, EngineErro
     Ok(!session.rows(&query)?.is_empty())
 }
 
-/// Makes the missing roles, without passwords, and tells of each. All or none.
+/// What is to be told of roles that were made.
+pub(super) fn notes_of(made: &[&Role]) -> impl Iterator<Item = String> {
+    made.iter()
+        .map(|role| format!("role {} was created without a password", role.name))
+}
+
+/// Makes the missing roles, without passwords. All or none.
 ///
 /// # Errors
 /// [`EngineError::Denied`], naming all of them, if we may not.
-pub(super) fn make_roles(
-    session: &Session,
-    missing: &[&Role],
-    notes: &mut Vec<String>,
-) -> Result<(), EngineError> {
+pub(super) fn make_roles(session: &Session, missing: &[&Role]) -> Result<(), EngineError> {
     if missing.is_empty() {
         return Ok(());
     }
@@ -112,9 +114,6 @@ pub(super) fn make_roles(
             },
             other => other,
         });
-    }
-    for role in missing {
-        notes.push(format!("role {} was created without a password", role.name));
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ use resguardo_testkit::{PgServer, PgServerOptions, PgVersion};
 use serde_json::Value;
 
 use super::{PASSWORD, Shop, without_secret};
+use crate::world::{finish, send, wait_for};
 
 /// Answers with what `psql` says of the restored database.
 const APPLICATION: &str = r#"
@@ -296,4 +297,48 @@ fn the_url_by_reference() {
         .run(&["backup"])
         .exits(1)
         .complains(&["the url of the source shop", "secret/url"]);
+}
+
+/// Processes whose command line has this text.
+fn processes_with(text: &str) -> usize {
+    let entries = std::fs::read_dir("/proc").unwrap();
+    let lines = entries.filter_map(|entry| {
+        let path = entry.ok()?.path().join("cmdline");
+        Some(String::from_utf8_lossy(&std::fs::read(path).ok()?).into_owned())
+    });
+    lines.filter(|line| line.contains(text)).count()
+}
+
+#[test]
+fn a_drill_that_is_stopped_or_killed_leaves_no_server() {
+    let checks = "[[sources.shop.checks]]\nname = \"slow\"\ncommand = 'touch started; sleep 300'\ntimeout = \"10m\"\n";
+    let shop = shop(PgVersion::V15, checks);
+    let started = shop.world.path("started");
+    for signal in ["TERM", "KILL"] {
+        let _ = std::fs::remove_file(&started);
+        let child = shop.world.command(&["drill"]).spawn().unwrap();
+        wait_for("the check runs", || started.exists());
+        let folders = std::fs::read_dir(shop.world.home().join("sandboxes")).unwrap();
+        let run = folders
+            .map(|entry| entry.unwrap())
+            .find(|entry| entry.path().is_dir())
+            .unwrap();
+        let run = run.file_name().into_string().unwrap();
+        assert!(processes_with(&run) > 0, "the server of the sandbox runs");
+        send(signal, &child);
+        let ran = finish(child);
+        if signal == "TERM" {
+            ran.exits(130);
+        } else {
+            // The next start ends what a killed drill left.
+            shop.world.run(&["backup"]).exits(0);
+        }
+        wait_for("the server has ended", || processes_with(&run) == 0);
+        assert_eq!(shop.world.sandboxes(), 0);
+        assert!(
+            !std::path::Path::new("/var/lib/resguardo/sandboxes")
+                .join(&run)
+                .exists()
+        );
+    }
 }
