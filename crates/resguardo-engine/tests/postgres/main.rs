@@ -23,5 +23,6 @@ mod restore_refused;
 mod sandbox;
 mod source_errors;
 mod statement;
+mod target;
 mod way_back;
 mod world;

@@ -4,7 +4,7 @@
 //! A plain dump is a script, and `psql` runs programs for a script that asks for it: where `psql` knows
 //! `\restrict`, it is told to take nothing but SQL.
 //!
-//! INVARIANT: a dump that cannot be read to its end leaves nothing (`a_plain_dump_that_fails_leaves_nothing`):
+//! INVARIANT: a dump that cannot be read to its end leaves nothing (`a_plain_dump_that_fails_leaves_nothing_and_runs_nothing`):
 //! what ends the transaction is sent after its last byte, by us.
 
 use std::hash::{BuildHasher as _, RandomState};
