@@ -19,7 +19,7 @@ struct Kind {
     condition: &'static str,
 }
 
-const KINDS: [Kind; 13] = [
+const KINDS: [Kind; 21] = [
     kind("table", "tables", "pg_class", "relkind in ('r', 'p', 'f')"),
     kind("view", "views", "pg_class", "relkind in ('v', 'm')"),
     kind("sequence", "sequences", "pg_class", "relkind = 'S'"),
@@ -61,6 +61,34 @@ const KINDS: [Kind; 13] = [
         "text search configuration",
         "text search configurations",
         "pg_ts_config",
+        "true",
+    ),
+    kind(
+        "text search dictionary",
+        "text search dictionaries",
+        "pg_ts_dict",
+        "true",
+    ),
+    kind("collation", "collations", "pg_collation", "true"),
+    kind("conversion", "conversions", "pg_conversion", "true"),
+    kind("cast", "casts", "pg_cast", "true"),
+    kind(
+        "foreign data wrapper",
+        "foreign data wrappers",
+        "pg_foreign_data_wrapper",
+        "true",
+    ),
+    kind(
+        "language",
+        "languages",
+        "pg_language",
+        "lanname <> 'plpgsql'",
+    ),
+    kind("access method", "access methods", "pg_am", "true"),
+    kind(
+        "default privilege",
+        "default privileges",
+        "pg_default_acl",
         "true",
     ),
     kind(
@@ -137,8 +165,14 @@ fn count(kind: &Kind) -> String {
     } else {
         ""
     };
+    // A large object has whatever number its maker chose.
+    let first = if *catalog == "pg_largeobject_metadata" {
+        0
+    } else {
+        FIRST_OWN_OID
+    };
     format!(
-        "(select pg_catalog.count(*) from pg_catalog.{catalog} o where o.oid >= {FIRST_OWN_OID} \
+        "(select pg_catalog.count(*) from pg_catalog.{catalog} o where o.oid >= {first} \
          and ({condition}){temporary}{public} and not exists (select from pg_catalog.pg_depend d \
          where d.classid = 'pg_catalog.{catalog}'::pg_catalog.regclass and d.objid = o.oid \
          and d.deptype = 'e'))"

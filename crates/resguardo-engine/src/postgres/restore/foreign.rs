@@ -4,8 +4,8 @@
 //! A plain dump is a script, and `psql` runs programs for a script that asks for it: where `psql` knows
 //! `\restrict`, it is told to take nothing but SQL.
 //!
-//! INVARIANT: a dump that cannot be read to its end leaves nothing (`a_plain_dump_that_fails_leaves_nothing_and_runs_nothing`):
-//! what ends the transaction is sent after its last byte, by us.
+//! INVARIANT: a plain dump that fails leaves nothing: what ends the transaction is sent after its last byte, by
+//! us (`a_plain_dump_that_fails_leaves_nothing_and_runs_nothing`).
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::io::{self, Cursor, Read};
