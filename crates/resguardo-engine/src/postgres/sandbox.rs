@@ -31,6 +31,8 @@ pub(super) use cluster::SUPERUSER;
 use likeness::Likeness;
 use temporary::Temporary;
 
+/// Longest time for a server to end whose sessions have lost their connections.
+const DYING: Duration = Duration::from_secs(5);
 /// The database of a throwaway server that nobody restores into.
 const MAINTENANCE: &str = "template1";
 /// What a sandbox's sessions wait for at most.
@@ -127,7 +129,16 @@ impl SandboxTarget {
         let Place::Instance(cluster) = &self.place else {
             return error;
         };
-        match cluster.last_words() {
+        let patience = if is_lost(&error) {
+            DYING
+        } else {
+            Duration::ZERO
+        };
+        match cluster.last_words(patience) {
+            Some(words) if words.contains("No space left on device") => EngineError::Full {
+                operation: "working on",
+                place: self.describe(),
+            },
             Some(words) => EngineError::Other {
                 operation: "working on a throwaway server, which ended:",
                 place: self.inner.describe(),
@@ -140,9 +151,7 @@ impl SandboxTarget {
             None => error,
         }
     }
-}
 
-impl SandboxTarget {
     /// What is left to do when a restore has made its roles: those on a named server are marked, and the
     /// database is given to the role that owns the source's, since who owns the database owns its schema
     /// `public`. Tells if that is not ours to do.
@@ -162,6 +171,15 @@ impl SandboxTarget {
             Some(inventory) => give(&session, &inventory.owner),
             None => Ok(None),
         }
+    }
+}
+
+/// Whether an error is that of a connection that was lost.
+fn is_lost(error: &EngineError) -> bool {
+    match error {
+        EngineError::Unreachable { .. } => true,
+        EngineError::TargetTouched { source, .. } => source.downcast_ref().is_some_and(is_lost),
+        _ => false,
     }
 }
 

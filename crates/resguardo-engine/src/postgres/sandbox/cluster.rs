@@ -96,10 +96,18 @@ impl Cluster {
         )
     }
 
-    /// What it has said last, if it has ended: a lost connection is then explained by it.
-    pub(super) fn last_words(&self) -> Option<String> {
-        let ended = self.process.has_exited().unwrap_or(true);
-        ended.then(|| self.process.output().said().to_owned())
+    /// What it has said last, if it ends within `patience`: a lost connection is then explained by it.
+    pub(super) fn last_words(&self, patience: Duration) -> Option<String> {
+        let begun = Instant::now();
+        loop {
+            if self.process.has_exited().unwrap_or(true) {
+                return Some(self.process.output().said().to_owned());
+            }
+            if begun.elapsed() >= patience {
+                return None;
+            }
+            std::thread::sleep(POLL);
+        }
     }
 
     /// Ends it at once.
