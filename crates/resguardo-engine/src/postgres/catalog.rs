@@ -14,7 +14,9 @@ use crate::port::EngineError;
 
 pub(super) use large_objects::{large_object_count, large_objects};
 pub(super) use migration::migration;
-pub(super) use roles::{Membership, NamedRole, memberships, named_roles, roles, tablespaces};
+pub(super) use roles::{
+    Membership, NamedRole, memberships, named_roles, roles, roles_of, tablespaces,
+};
 pub(super) use sequences::sequences;
 pub(super) use tables::{Relation, relations, sizes};
 

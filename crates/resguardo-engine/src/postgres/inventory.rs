@@ -1,6 +1,7 @@
 //! `inventory.json` of a backup: what a restore and the checks after it need to know, taken in the very
 //! snapshot that was dumped. `docs/format.md`, "A PostgreSQL backup".
 
+use std::collections::BTreeMap;
 use std::io::Read as _;
 
 use resguardo_model::FilePath;
@@ -61,6 +62,9 @@ pub(super) struct Inventory {
     pub(super) extensions: Vec<Extension>,
     /// Roles that owners, grants and memberships need.
     pub(super) roles: Vec<Role>,
+    /// What the database has beside its objects.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) properties: Option<Properties>,
     /// Constraints that were not valid, and indexes that were not, by their qualified names.
     pub(super) invalid: Vec<String>,
     /// Large objects, if there are any.
@@ -161,7 +165,7 @@ pub(super) struct Extension {
 }
 
 /// A role, without its password.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Role {
     /// Its name.
     pub(super) name: String,
@@ -169,6 +173,52 @@ pub(super) struct Role {
     pub(super) attributes: String,
     /// Roles that it is a member of.
     pub(super) member_of: Vec<String>,
+    /// Words after `WITH` of a membership that has any, by the role: `ADMIN OPTION, INHERIT FALSE`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) member_options: BTreeMap<String, String>,
+    /// `search_path=…`: what it has set for itself in all databases.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) settings: Vec<String>,
+}
+
+/// What a database has beside its objects.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Properties {
+    /// Its owner.
+    pub(super) owner: String,
+    /// Its limit of connections; -1 without one.
+    pub(super) connections_max: i64,
+    /// Its comment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) comment: Option<String>,
+    /// Its settings, and those of roles in it alone.
+    pub(super) settings: Vec<Setting>,
+    /// Who may do what, also where that is what every database grants.
+    pub(super) grants: Vec<Grant>,
+}
+
+/// A setting of a database, or of a role in it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Setting {
+    /// Whose; nobody's in particular if there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) role: Option<String>,
+    /// `search_path`.
+    pub(super) parameter: String,
+    /// As `pg_db_role_setting` holds it.
+    pub(super) value: String,
+}
+
+/// A privilege on a database.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(super) struct Grant {
+    /// Whose; everybody's if there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) role: Option<String>,
+    /// `CONNECT`, `CREATE`, `TEMPORARY`.
+    pub(super) privilege: String,
+    /// Whether it may be passed on.
+    pub(super) grantable: bool,
 }
 
 /// All large objects together.

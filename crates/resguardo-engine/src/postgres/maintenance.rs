@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use super::inventory;
 use super::name;
 use super::pooler;
 use super::session::{Limits, Session};
@@ -268,6 +269,20 @@ impl Place {
 /// What the comment of a closed database says.
 fn before(comment: &str) -> Option<Before> {
     serde_json::from_str(comment.strip_prefix(MARK)?).ok()
+}
+
+/// What a closed database had before, if its comment says that it is closed: who might connect, and the comment.
+pub(super) fn opened(comment: &str) -> Option<(Vec<inventory::Grant>, Option<String>)> {
+    let before = before(comment)?;
+    let grant = |grant: Grant| inventory::Grant {
+        role: grant.role,
+        privilege: "CONNECT".to_owned(),
+        grantable: grant.grantable,
+    };
+    Some((
+        before.connect.into_iter().map(grant).collect(),
+        before.comment,
+    ))
 }
 
 /// The statements that open a database.

@@ -21,6 +21,7 @@ mod normal;
 mod pooler;
 mod privilege;
 mod probe;
+mod properties;
 mod restore;
 mod rows;
 mod sandbox;

@@ -24,6 +24,31 @@ pub(super) fn literal(text: &str) -> String {
     }
 }
 
+/// A setting's name: `app.tenant` is two.
+#[must_use]
+pub(super) fn parameter(parameter: &str) -> String {
+    let parts: Vec<String> = parameter.split('.').map(identifier).collect();
+    parts.join(".")
+}
+
+/// A setting's value as `pg_db_role_setting` holds it. Lists are stored as they were quoted; as one text they
+/// would be one name.
+#[must_use]
+pub(super) fn value_of(parameter: &str, value: &str) -> String {
+    let is_list = matches!(
+        parameter.to_ascii_lowercase().as_str(),
+        "search_path"
+            | "temp_tablespaces"
+            | "session_preload_libraries"
+            | "local_preload_libraries"
+    );
+    if is_list && !value.is_empty() {
+        value.to_owned()
+    } else {
+        literal(value)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -38,7 +38,7 @@ use super::session::{Limits, Session};
 use super::settings::Settings;
 use super::target::{DatabaseTarget, LOCK_TIMEOUT};
 use super::tools::Tools;
-use super::{contents, failure, pooler};
+use super::{contents, failure, pooler, properties};
 use crate::folder::PrivateFolder;
 use crate::port::{
     BackupReader, EngineError, RestoreOptions, RestorePart, Restored, Run, SILENCE_TIMEOUT,
@@ -264,7 +264,22 @@ impl Restore<'_> {
         let owner = keeps_owner.then_some(owner);
         let database = self.site.settings().database();
         create::create(beside, database, Some(self.inventory), owner)?;
-        fill(notes).map_err(|error| self.site.undo(error))
+        let filled = fill(notes).and_then(|restored| self.like_the_source(restored));
+        filled.map_err(|error| self.site.undo(error))
+    }
+
+    /// Gives a database that this restore made what the source's has beside its objects: last, since it holds
+    /// for every session that begins after it.
+    fn like_the_source(&self, mut restored: Restored) -> Result<Restored, EngineError> {
+        let wanted = properties::Wanted {
+            grants: !self.site.options.no_acl,
+            comment: true,
+        };
+        if let Some(properties) = &self.inventory.properties {
+            let session = self.site.connect(self.site.run.cancel)?;
+            properties::apply(&session, properties, wanted, &mut restored.notes)?;
+        }
+        Ok(restored)
     }
 
     /// The tools that read the backup's archives, and write to this server.
@@ -319,6 +334,7 @@ impl Restore<'_> {
         if ready::needs_roles(self.site.options) {
             let missing = ready::missing_roles(session, &self.inventory.roles)?;
             ready::make_roles(session, &missing)?;
+            ready::set_up(session, &missing, notes)?;
             // Nobody logs in to a throwaway server.
             if !self.site.target.sandbox {
                 notes.extend(ready::notes_of(&missing));
@@ -519,6 +535,7 @@ pub(super) fn empty_inventory() -> Inventory {
         matviews: Vec::new(),
         extensions: Vec::new(),
         roles: Vec::new(),
+        properties: None,
         invalid: Vec::new(),
         large_objects: None,
         migration: None,

@@ -19,6 +19,7 @@ use resguardo_model::{CheckResult, SourceFacts};
 use super::Surroundings;
 use super::inventory::Inventory;
 use super::name;
+use super::properties::{self, Wanted};
 use super::session::{Limits, Session};
 use super::target::{DatabaseTarget, LOCK_TIMEOUT};
 use super::tools::Tools;
@@ -154,12 +155,12 @@ impl SandboxTarget {
 
     /// What is left to do when a restore has made its roles: those on a named server are marked, and the
     /// database is given to the role that owns the source's, since who owns the database owns its schema
-    /// `public`. Tells if that is not ours to do.
+    /// `public`; then it gets what the source's has beside its objects. Tells what of that is not ours to do.
     fn settle(
         &self,
         inventory: Option<&Inventory>,
         run: Run<'_>,
-    ) -> Result<Option<String>, EngineError> {
+    ) -> Result<Vec<String>, EngineError> {
         let session = Session::connect(&self.inner.settings, LIMITS, run.cancel)?;
         if let Place::Database(temporary) = &self.place {
             let known = inventory.map_or(&[][..], |inventory| &inventory.roles);
@@ -167,10 +168,19 @@ impl SandboxTarget {
             roles.extend(known.iter().map(|role| role.name.clone()));
             temporary.mark_roles(&roles, run)?;
         }
-        match inventory {
-            Some(inventory) => give(&session, &inventory.owner),
-            None => Ok(None),
+        let Some(inventory) = inventory else {
+            return Ok(Vec::new());
+        };
+        let mut notes = Vec::from_iter(give(&session, &inventory.owner)?);
+        if let Some(source) = &inventory.properties {
+            let wanted = Wanted {
+                grants: true,
+                // The comment of a temporary one says what it is.
+                comment: matches!(self.place, Place::Instance(_)),
+            };
+            properties::apply(&session, source, wanted, &mut notes)?;
         }
+        Ok(notes)
     }
 }
 

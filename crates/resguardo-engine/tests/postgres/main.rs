@@ -16,6 +16,7 @@ mod foreign;
 mod full_disk;
 mod maintenance;
 mod probe;
+mod properties;
 mod restore;
 mod restore_damaged;
 mod restore_part;

@@ -10,6 +10,7 @@ use super::schema::Schema;
 use crate::port::EngineError;
 use crate::postgres::catalog;
 use crate::postgres::inventory::{FORMAT, Inventory};
+use crate::postgres::properties;
 use crate::postgres::session::Session;
 use crate::postgres::tools::Tools;
 
@@ -41,6 +42,7 @@ pub(super) fn inventory(
         matviews: catalog::matviews(session)?,
         extensions: catalog::extensions(session)?,
         roles: catalog::roles(session)?,
+        properties: Some(properties::of(session)?),
         invalid: catalog::invalid(session)?,
         large_objects: None,
         migration: catalog::migration(session)?,

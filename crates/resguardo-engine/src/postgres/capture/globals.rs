@@ -4,7 +4,7 @@
 use crate::port::EngineError;
 use crate::postgres::catalog;
 use crate::postgres::catalog::{Membership, NamedRole};
-use crate::postgres::name::{identifier, literal};
+use crate::postgres::name::{self, identifier, literal};
 use crate::postgres::session::Session;
 
 const HEAD: &str = "-- Roles without their passwords, memberships, and tablespaces by name. What is there already stays as it is.\nSET client_encoding = 'UTF8';\n";
@@ -48,8 +48,8 @@ fn role_block(role: &NamedRole) -> String {
             statements.push(format!(
                 "ALTER ROLE {} SET {} TO {}",
                 identifier(&role.name),
-                parameter_name(parameter),
-                parameter_value(parameter, value)
+                name::parameter(parameter),
+                name::value_of(parameter, value)
             ));
         }
     }
@@ -58,28 +58,6 @@ fn role_block(role: &NamedRole) -> String {
         literal(&role.name)
     );
     block(&condition, &statements)
-}
-
-/// `app.tenant` is two names.
-fn parameter_name(parameter: &str) -> String {
-    let parts: Vec<String> = parameter.split('.').map(identifier).collect();
-    parts.join(".")
-}
-
-/// Lists are stored as they were quoted; as one text they would be one name.
-fn parameter_value(parameter: &str, value: &str) -> String {
-    let is_list = matches!(
-        parameter.to_ascii_lowercase().as_str(),
-        "search_path"
-            | "temp_tablespaces"
-            | "session_preload_libraries"
-            | "local_preload_libraries"
-    );
-    if is_list && !value.is_empty() {
-        value.to_owned()
-    } else {
-        literal(value)
-    }
 }
 
 fn membership_block(membership: &Membership) -> String {

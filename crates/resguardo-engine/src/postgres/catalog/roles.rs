@@ -75,23 +75,47 @@ pub(in crate::postgres) struct Membership {
     pub(in crate::postgres) options: String,
 }
 
-/// Roles with attributes and memberships, in the order of their names.
+/// Roles with attributes, settings and memberships, in the order of their names.
 ///
 /// # Errors
 /// If they cannot be asked for.
 pub(in crate::postgres) fn roles(session: &Session) -> Result<Vec<Role>, EngineError> {
-    let memberships = memberships(session)?;
-    let member_of = |name: &str| {
-        let mine = memberships.iter().filter(|m| m.member == name);
-        mine.map(|m| m.role.clone()).collect()
+    Ok(joined(named_roles(session)?, &memberships(session)?))
+}
+
+/// The same of those of `names` that are there, whether or not the database needs them.
+///
+/// # Errors
+/// If they cannot be asked for.
+pub(in crate::postgres) fn roles_of(
+    session: &Session,
+    names: &[&str],
+) -> Result<Vec<Role>, EngineError> {
+    if names.is_empty() {
+        return Ok(Vec::new());
+    }
+    let names: Vec<String> = names.iter().map(|role| name::literal(role)).collect();
+    let names = names.join(", ");
+    let named = ask_roles(session, "", &format!("r.rolname in ({names})"))?;
+    let memberships = ask_memberships(session, "", &format!("m.rolname in ({names})"))?;
+    Ok(joined(named, &memberships))
+}
+
+fn joined(named: Vec<NamedRole>, memberships: &[Membership]) -> Vec<Role> {
+    let role = |role: NamedRole| {
+        let mine = || memberships.iter().filter(|m| m.member == role.name);
+        let with_options = mine().filter(|m| !m.options.is_empty());
+        Role {
+            member_of: mine().map(|m| m.role.clone()).collect(),
+            member_options: with_options
+                .map(|m| (m.role.clone(), m.options.clone()))
+                .collect(),
+            name: role.name,
+            attributes: role.attributes,
+            settings: role.settings,
+        }
     };
-    let named = named_roles(session)?;
-    let role = |role: NamedRole| Role {
-        member_of: member_of(&role.name),
-        name: role.name,
-        attributes: role.attributes,
-    };
-    Ok(named.into_iter().map(role).collect())
+    named.into_iter().map(role).collect()
 }
 
 /// The roles themselves, without the server's own (`pg_read_all_data`, …), in the order of their names.
@@ -99,8 +123,17 @@ pub(in crate::postgres) fn roles(session: &Session) -> Result<Vec<Role>, EngineE
 /// # Errors
 /// If they cannot be asked for.
 pub(in crate::postgres) fn named_roles(session: &Session) -> Result<Vec<NamedRole>, EngineError> {
+    let condition = "r.oid in (select oid from needed) and r.rolname !~ '^pg_'";
+    ask_roles(session, NEEDED, condition)
+}
+
+fn ask_roles(
+    session: &Session,
+    with: &str,
+    condition: &str,
+) -> Result<Vec<NamedRole>, EngineError> {
     let rows = session.rows(&format!(
-        "{NEEDED} select r.rolname, \
+        "{with} select r.rolname, \
            concat_ws(' ', case when r.rolsuper then 'SUPERUSER' else 'NOSUPERUSER' end, \
              case when r.rolinherit then 'INHERIT' else 'NOINHERIT' end, \
              case when r.rolcreaterole then 'CREATEROLE' else 'NOCREATEROLE' end, \
@@ -112,7 +145,7 @@ pub(in crate::postgres) fn named_roles(session: &Session) -> Result<Vec<NamedRol
              'VALID UNTIL ' || quote_literal(r.rolvaliduntil)), \
            (select json_agg(u.setting) from pg_db_role_setting s, unnest(s.setconfig) u(setting) \
             where s.setrole = r.oid and s.setdatabase = 0) \
-         from pg_roles r where r.oid in (select oid from needed) and r.rolname !~ '^pg_' order by 1"
+         from pg_roles r where {condition} order by 1"
     ))?;
     let role = |row: &Row| NamedRole {
         name: row.text(0).to_owned(),
@@ -130,19 +163,28 @@ pub(in crate::postgres) fn named_roles(session: &Session) -> Result<Vec<NamedRol
 /// # Errors
 /// If they cannot be asked for.
 pub(in crate::postgres) fn memberships(session: &Session) -> Result<Vec<Membership>, EngineError> {
+    let condition = "m.oid in (select oid from needed) and m.rolname !~ '^pg_' \
+           and (r.oid in (select oid from needed) or r.rolname ~ '^pg_')";
+    ask_memberships(session, NEEDED, condition)
+}
+
+fn ask_memberships(
+    session: &Session,
+    with: &str,
+    condition: &str,
+) -> Result<Vec<Membership>, EngineError> {
     let options = if session.version().major() >= 16 {
         "concat_ws(', ', case when bool_or(a.admin_option) then 'ADMIN OPTION' end, \
-           case when not bool_or(a.inherit_option) then 'INHERIT FALSE' end, \
+           case when not bool_or(a.inherit_option) then 'INHERIT FALSE' \
+             when not m.rolinherit then 'INHERIT TRUE' end, \
            case when not bool_or(a.set_option) then 'SET FALSE' end)"
     } else {
         "case when bool_or(a.admin_option) then 'ADMIN OPTION' end"
     };
     let rows = session.rows(&format!(
-        "{NEEDED} select m.rolname, r.rolname, {options} from pg_auth_members a \
+        "{with} select m.rolname, r.rolname, {options} from pg_auth_members a \
            join pg_roles m on m.oid = a.member join pg_roles r on r.oid = a.roleid \
-         where m.oid in (select oid from needed) and m.rolname !~ '^pg_' \
-           and (r.oid in (select oid from needed) or r.rolname ~ '^pg_') \
-         group by 1, 2 order by 1, 2"
+         where {condition} group by 1, 2, m.rolinherit order by 1, 2"
     ))?;
     let membership = |row: &Row| Membership {
         member: row.text(0).to_owned(),

@@ -3,25 +3,27 @@
 
 use std::collections::BTreeSet;
 
-use resguardo_model::CheckResult;
+use resguardo_model::{CheckOutcome, CheckResult};
 
 use super::differ::{self, Named};
 use super::{Asked, in_full, skipped, timed, unknown};
 use crate::port::EngineError;
 use crate::postgres::catalog;
-use crate::postgres::inventory::{Inventory, Migration};
+use crate::postgres::inventory::{Inventory, Migration, Role};
 use crate::postgres::name;
+use crate::postgres::properties;
 use crate::postgres::sandbox;
 use crate::postgres::session::Session;
 
 /// A check: what was known, and whom to ask.
 type Ask = fn(&Inventory, &Session) -> Result<CheckResult, EngineError>;
 
-const CHECKS: [(&str, Ask); 7] = [
+const CHECKS: [(&str, Ask); 8] = [
     (SEQUENCES, sequences),
     (LARGE_OBJECTS, large_objects),
     (EXTENSIONS, extensions),
     (ROLES, roles),
+    (PROPERTIES, properties),
     (MATVIEWS, matviews),
     (MIGRATION, migration),
     (LOCALE, locale),
@@ -31,6 +33,7 @@ const SEQUENCES: &str = "sequences";
 const LARGE_OBJECTS: &str = "large objects";
 const EXTENSIONS: &str = "extensions";
 const ROLES: &str = "roles";
+const PROPERTIES: &str = "database settings and grants";
 const VALID: &str = "indexes and constraints";
 const MATVIEWS: &str = "materialized views";
 const MIGRATION: &str = "migration version";
@@ -139,53 +142,57 @@ fn extensions(inventory: &Inventory, session: &Session) -> Result<CheckResult, E
     Ok(result)
 }
 
-/// Roles and who is a member of which. Attributes are compared on a throwaway server, where the restore made
-/// every role; on another, they are that server's matter.
+/// Roles and who is a member of which. Attributes, settings and the options of memberships are compared on a
+/// throwaway server, where the restore made every role; on another, they are that server's matter.
 fn roles(inventory: &Inventory, session: &Session) -> Result<CheckResult, EngineError> {
-    let names: Vec<String> = inventory
-        .roles
-        .iter()
-        .map(|role| name::literal(&role.name))
-        .collect();
-    let summary = differ::count(names.len(), "role");
-    if names.is_empty() {
-        return Ok(CheckResult::compare(ROLES, &*summary, &*summary));
-    }
-    let ours = session.settings().user() == sandbox::SUPERUSER;
-    let attributes = catalog::named_roles(session)?;
-    let there = session.rows(&format!(
-        "select r.rolname, (select coalesce(json_agg(distinct g.rolname), '[]') from pg_auth_members m \
-           join pg_roles g on g.oid = m.roleid where m.member = r.oid) \
-         from pg_roles r where r.rolname in ({})",
-        names.join(", ")
-    ))?;
-    let told = |attributes: &str, member_of: BTreeSet<String>| {
-        let mut words = vec![if ours { attributes } else { "there" }.to_owned()];
-        words.extend(member_of.into_iter().map(|role| format!("in {role}")));
-        words.join(" ")
+    let is_ours = session.settings().user() == sandbox::SUPERUSER;
+    let told = |role: &Role| {
+        let mut words = vec![if is_ours { &*role.attributes } else { "there" }.to_owned()];
+        let member_of: BTreeSet<&String> = role.member_of.iter().collect();
+        words.extend(member_of.into_iter().map(|group| {
+            let options = role.member_options.get(group).filter(|_| is_ours);
+            let options = options.map(|words| format!(" with {words}"));
+            format!("in {group}{}", options.unwrap_or_default())
+        }));
+        let settings: BTreeSet<&String> = role.settings.iter().filter(|_| is_ours).collect();
+        words.extend(settings.into_iter().map(|setting| format!("set {setting}")));
+        (role.name.clone(), words.join(" "))
     };
-    let expected: Named = inventory
-        .roles
-        .iter()
-        .map(|role| {
-            let member_of = role.member_of.iter().cloned().collect();
-            (role.name.clone(), told(&role.attributes, member_of))
-        })
-        .collect();
-    let actual: Named = there
-        .iter()
-        .map(|row| {
-            let named = attributes.iter().find(|role| role.name == row.text(0));
-            let known = inventory.roles.iter().find(|role| role.name == row.text(0));
-            // One that nothing needs any more is there all the same.
-            let attributes = named.map(|role| &*role.attributes);
-            let attributes = attributes.or(known.map(|role| &*role.attributes));
-            let member_of = serde_json::from_str(row.text(1)).unwrap_or_default();
-            let words = told(attributes.unwrap_or_default(), member_of);
-            (row.text(0).to_owned(), words)
-        })
-        .collect();
+    let names: Vec<&str> = inventory.roles.iter().map(|role| &*role.name).collect();
+    let summary = differ::count(names.len(), "role");
+    let there = catalog::roles_of(session, &names)?;
+    let expected: Named = inventory.roles.iter().map(told).collect();
+    let actual: Named = there.iter().map(told).collect();
     Ok(differ::compare(ROLES, &summary, &expected, &actual))
+}
+
+/// What the database has beside its objects: all of it on a throwaway server of the source's major. Another
+/// server may not take all of it, or not from this role; what a restore could not set there is its note.
+fn properties(inventory: &Inventory, session: &Session) -> Result<CheckResult, EngineError> {
+    let Some(source) = &inventory.properties else {
+        return Ok(skipped(
+            PROPERTIES,
+            "the backup does not say what they were",
+        ));
+    };
+    let is_ours = session.settings().user() == sandbox::SUPERUSER;
+    let is_same_major = session.version().major() == inventory.server_version / 10_000;
+    let (mut expected, mut actual) = (source.named(), properties::of(session)?.named());
+    if !is_ours {
+        // That of a temporary database says what it is.
+        expected.remove("comment");
+        actual.remove("comment");
+    }
+    let summary = differ::count(expected.len(), "setting and grant");
+    let result = differ::compare(PROPERTIES, &summary, &expected, &actual);
+    if result.outcome == CheckOutcome::Passed || is_ours && is_same_major {
+        return Ok(result);
+    }
+    let why = format!(
+        "not to be had on this server: the source has {}; this has {}",
+        result.expected, result.actual
+    );
+    Ok(skipped(PROPERTIES, why))
 }
 
 /// Whether every index is valid and every constraint was checked that was so at the source.

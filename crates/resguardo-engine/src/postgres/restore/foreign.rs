@@ -109,8 +109,7 @@ fn roles(site: &Site<'_>, session: &Session, dump: &Dump) -> Result<(), EngineEr
     }
     let role = |name: &String| Role {
         name: name.clone(),
-        attributes: String::new(),
-        member_of: Vec::new(),
+        ..Role::default()
     };
     let named: Vec<Role> = dump.script.roles.iter().map(role).collect();
     let missing = ready::missing_roles(session, &named)?;

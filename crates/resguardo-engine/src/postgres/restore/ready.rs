@@ -94,8 +94,11 @@ pub(super) fn make_roles(session: &Session, missing: &[&Role]) -> Result<(), Eng
     }
     for role in missing {
         for group in &role.member_of {
+            let options = role.member_options.get(group);
+            let options = options.map(|words| format!(" with {words}"));
             let (group, quoted) = (name::identifier(group), name::identifier(&role.name));
-            script.push_str(&format!("grant {group} to {quoted};\n"));
+            let options = options.unwrap_or_default();
+            script.push_str(&format!("grant {group} to {quoted}{options};\n"));
         }
     }
     script.push_str("commit");
@@ -114,6 +117,41 @@ pub(super) fn make_roles(session: &Session, missing: &[&Role]) -> Result<(), Eng
             },
             other => other,
         });
+    }
+    Ok(())
+}
+
+/// Gives new roles what they have set for themselves. Not every setting is everybody's to set, nor known to every
+/// server: those are told.
+///
+/// # Errors
+/// If the server cannot be asked.
+pub(super) fn set_up(
+    session: &Session,
+    made: &[&Role],
+    notes: &mut Vec<String>,
+) -> Result<(), EngineError> {
+    let settings = made.iter().flat_map(|role| {
+        let settings = role.settings.iter();
+        settings.filter_map(move |setting| Some((role, setting.split_once('=')?)))
+    });
+    for (role, (parameter, value)) in settings {
+        let set = session.batch(&format!(
+            "alter role {} set {} to {}",
+            name::identifier(&role.name),
+            name::parameter(parameter),
+            name::value_of(parameter, value)
+        ));
+        match set {
+            Ok(()) => {}
+            Err(EngineError::Denied { why: message, .. } | EngineError::Sql { message, .. }) => {
+                let role = &role.name;
+                notes.push(format!(
+                    "the setting {parameter} of role {role} could not be set: {message}"
+                ));
+            }
+            Err(error) => return Err(error),
+        }
     }
     Ok(())
 }
