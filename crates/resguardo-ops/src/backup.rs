@@ -16,12 +16,16 @@ use crate::receipt::{self, Record, value};
 use crate::run::{self, OpenRun};
 use crate::sink::VaultSink;
 use crate::source::SourceSpec;
-use crate::{history, recover};
+use crate::{another, history, recover, suspect};
 
 /// The detail of a backup's facts and receipt that names the application's commit.
 pub const COMMIT: &str = "commit";
 /// The detail that names the newest migration: `{"table", "version"}`.
 pub const MIGRATION: &str = "migration";
+/// The detail that names the database on its server, where the engine has servers.
+pub const DATABASE: &str = "database";
+/// The detail that tells PostgreSQL's clusters apart.
+pub const SYSTEM_IDENTIFIER: &str = "system_identifier";
 
 /// What is asked of a backup.
 #[derive(Clone, Debug)]
@@ -36,6 +40,8 @@ pub struct BackupRequest<'a> {
     pub commit: String,
     /// Check the source's integrity first, whatever its configuration says.
     pub check_integrity: bool,
+    /// Whoever asks vouches for the data, although the last restore into the source did not end well.
+    pub after_failed_restore: bool,
 }
 
 /// A backup that stands.
@@ -87,7 +93,26 @@ pub struct ExportDone {
 /// Any; no backup exists then.
 pub fn backup(ctx: &Context, request: &BackupRequest<'_>) -> Result<BackupDone, OpsError> {
     recover::sweep(ctx)?;
+    if !request.after_failed_restore {
+        suspect::refuse(ctx, request.source)?;
+    }
     take(ctx, request)
+}
+
+/// The backup of a database that is not the source among whose backups it goes: where it fails, nothing is
+/// said against the source.
+pub(crate) fn take_of_another(
+    ctx: &Context,
+    request: &BackupRequest<'_>,
+) -> Result<BackupDone, OpsError> {
+    let run = OpenRun::begin(ctx, Verb::Backup, None)?;
+    match capture(ctx, request, &run) {
+        Ok((committed, captured)) => Ok(finish(ctx, request, run, &committed, &captured)),
+        Err(error) => {
+            run.end_with(&error);
+            Err(error)
+        }
+    }
 }
 
 /// The backup itself, for a restore's safety as well.
@@ -107,6 +132,10 @@ pub(crate) fn take(ctx: &Context, request: &BackupRequest<'_>) -> Result<BackupD
 /// The facts of a capture that outlive the snapshot's description.
 struct Kept {
     migration: Option<serde_json::Value>,
+    database: Option<serde_json::Value>,
+    system_identifier: Option<serde_json::Value>,
+    /// That the backup before this one was of another database.
+    other_database: Option<String>,
     tables: u64,
     rows: u64,
     tools: BTreeMap<String, String>,
@@ -152,6 +181,9 @@ fn capture(
     }
     let kept = Kept {
         migration: details.get(MIGRATION).cloned(),
+        database: details.get(DATABASE).cloned(),
+        system_identifier: details.get(SYSTEM_IDENTIFIER).cloned(),
+        other_database: another::note(ctx, source, &request.reason, details),
         tables: captured.facts.tables.len() as u64,
         rows: captured.facts.rows(),
         tools: captured.tools.into_iter().collect(),
@@ -210,6 +242,10 @@ fn finish(
     run.is_about(Some(&request.source.name), Some(stored.head.backup));
     history::remember_head(ctx, stored);
     let mut notes = committed.notes.clone();
+    notes.extend(kept.other_database.clone());
+    if request.after_failed_restore {
+        run.changes(Some(&request.source.name));
+    }
     let receipt = receipt::store_or_note(
         ctx,
         Record {
@@ -226,6 +262,10 @@ fn finish(
                     ("note", value(&request.note)),
                     (COMMIT, value(&request.commit)),
                     (MIGRATION, value(&kept.migration)),
+                    (DATABASE, value(&kept.database)),
+                    (SYSTEM_IDENTIFIER, value(&kept.system_identifier)),
+                    ("other_database", value(&kept.other_database)),
+                    ("after_failed_restore", value(request.after_failed_restore)),
                     ("taken_at", value(stored.head.taken_at)),
                     ("raw_bytes", value(committed.raw_bytes)),
                     ("stored_bytes", value(committed.stored_bytes)),

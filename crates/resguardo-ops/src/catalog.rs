@@ -4,6 +4,7 @@
 //! left no receipt, and nothing else. A catalog that is damaged is moved aside and begun anew; one of
 //! a newer version of Resguardo is refused by name.
 
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -42,6 +43,15 @@ pub enum CatalogError {
     /// It could not be moved aside.
     #[error("moving the damaged {} aside", path.display())]
     MoveAside {
+        /// The file.
+        path: PathBuf,
+        /// The system's answer.
+        #[source]
+        source: std::io::Error,
+    },
+    /// It could not be kept from others.
+    #[error("keeping {} from other users", path.display())]
+    Private {
         /// The file.
         path: PathBuf,
         /// The system's answer.
@@ -136,6 +146,9 @@ pub struct RunRow {
     pub message: String,
     /// Key of its receipt in the vault.
     pub receipt: Option<String>,
+    /// The source whose data it changes or vouches for: a restore into it from its first change on, unless
+    /// it left everything as it was; a backup that was taken in spite of such a restore.
+    pub changes: Option<SourceName>,
 }
 
 /// The catalog. Clones share it.
@@ -176,6 +189,10 @@ impl Catalog {
     }
 
     fn open_whole(path: &Path) -> Result<Self, CatalogError> {
+        keep_private(path).map_err(|source| CatalogError::Private {
+            path: path.to_owned(),
+            source,
+        })?;
         let opened = Connection::open(path).map_err(CatalogError::sqlite("opening"))?;
         opened
             .busy_timeout(BUSY_TIMEOUT)
@@ -289,7 +306,7 @@ impl Catalog {
 
 fn put_run(connection: &Connection, row: &RunRow) -> rusqlite::Result<()> {
     let sql = format!(
-        "insert or replace into runs ({}) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+        "insert or replace into runs ({}) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
         schema::RUN_COLUMNS
     );
     connection.prepare_cached(&sql)?.execute(params![
@@ -307,6 +324,7 @@ fn put_run(connection: &Connection, row: &RunRow) -> rusqlite::Result<()> {
         row.process.as_ref().map(|process| &process.started),
         row.message,
         row.receipt,
+        row.changes.as_ref().map(SourceName::as_str),
     ])?;
     Ok(())
 }
@@ -332,6 +350,7 @@ fn run_row(row: &Row<'_>) -> rusqlite::Result<RunRow> {
         }),
         message: row.get(12)?,
         receipt: row.get(13)?,
+        changes: optional(row, 14)?,
     })
 }
 
@@ -378,6 +397,32 @@ fn is_damage(error: &rusqlite::Error) -> bool {
         error.sqlite_error_code(),
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
     )
+}
+
+/// What tools and commands said may be in it: nobody else reads it. Its side files take its mode.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "SQLite writes the file: it is only made here, with a mode of its own"
+)]
+fn keep_private(path: &Path) -> std::io::Result<()> {
+    let file = std::fs::OpenOptions::new()
+        .read(true)
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(path)?;
+    let mut permissions = file.metadata()?.permissions();
+    if permissions.mode() & 0o077 != 0 {
+        permissions.set_mode(0o600);
+        file.set_permissions(permissions)?;
+        for side in ["-wal", "-shm"] {
+            let mut name = path.as_os_str().to_owned();
+            name.push(side);
+            // There may be none.
+            let _ = std::fs::set_permissions(name, std::fs::Permissions::from_mode(0o600));
+        }
+    }
+    Ok(())
 }
 
 /// Moves the damaged file to a name that is free, and removes its side files, which belong to nothing now.

@@ -16,7 +16,8 @@ use crate::drill::length;
 use crate::error::OpsError;
 use crate::run::described;
 use crate::source::SourceSpec;
-use crate::{history, list, receipt, recover};
+use crate::suspect::{self, Suspicion};
+use crate::{another, history, list, receipt, recover};
 
 /// What `doctor` is given beyond the context.
 #[derive(Clone, Debug)]
@@ -80,6 +81,7 @@ pub fn doctor(ctx: &Context, request: &DoctorRequest<'_>) -> Vec<Diagnosis> {
         freshness(ctx, request.sources, &newest, &mut found);
     }
     runs(ctx, &mut found);
+    suspects(ctx, request.sources, &mut found);
     found
 }
 
@@ -257,6 +259,11 @@ fn freshness(
             found.push(warning(&subject, "there is none yet", &next));
             continue;
         };
+        match another::of_newest(ctx, name) {
+            Ok(None) => {}
+            Ok(Some((message, next))) => found.push(warning(&subject, &message, &next)),
+            Err(error) => found.push(warning(&subject, &described(&error), "")),
+        }
         let age = seconds_between(last.head.taken_at, now);
         let message = format!("the newest is {} old", length(age));
         found.push(match source.objectives.rpo {
@@ -296,6 +303,20 @@ fn seconds_between(earlier: Timestamp, later: Timestamp) -> f64 {
 )]
 fn seconds(span: Span) -> f64 {
     span.seconds() as f64
+}
+
+/// Sources into which a restore did not end well: a backup of them would be one of half the data.
+fn suspects(ctx: &Context, sources: &[SourceSpec], found: &mut Vec<Diagnosis>) {
+    for source in sources {
+        // A catalog that cannot be read was told already.
+        if let Ok(Some(suspicion)) = suspect::suspicion(ctx, &source.name) {
+            found.push(problem(
+                &format!("data of {}", source.name),
+                &suspicion.message(),
+                &Suspicion::next(&source.name),
+            ));
+        }
+    }
 }
 
 /// Runs of this vault that died or failed, now or at an earlier look, and that nobody has mended by a run

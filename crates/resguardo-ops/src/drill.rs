@@ -23,7 +23,7 @@ use crate::receipt::{self, Record, Test, value};
 use crate::recover;
 use crate::run::{self, OpenRun};
 use crate::sandbox::Sandbox;
-use crate::source::SourceSpec;
+use crate::source::{CheckKind, SourceSpec};
 
 mod objective;
 mod server;
@@ -254,7 +254,7 @@ fn conclude(
                 outcome: verdict_name(done.verdict),
                 subject: rehearsal.subject,
                 tools: done.tools.clone(),
-                details: details_of(&done, &rehearsal.of_others),
+                details: details_of(&done, &rehearsal.of_others, selected.spec),
                 test: Some(Test::of(
                     &done,
                     selected.spec.and_then(|spec| spec.config_sha256),
@@ -318,6 +318,9 @@ pub fn verdict_name(verdict: Verdict) -> &'static str {
     }
 }
 
+/// How much of what a query found goes into a receipt.
+const ACTUAL_CHARACTERS_MAX: usize = 200;
+
 /// Fields that a receipt's predicate holds by itself.
 const IN_PREDICATE: [&str; 8] = [
     "run",
@@ -332,8 +335,19 @@ const IN_PREDICATE: [&str; 8] = [
 
 /// Everything else of a drill, for the receipt's details. Receipts lie in the vault as plain text: what
 /// migrations, scripts, commands and applications said (the checks in `of_others`) may hold a secret, so
-/// that only its digest goes into them. The words themselves are for the terminal and the local report.
-fn details_of(done: &DrillDone, of_others: &Range<usize>) -> BTreeMap<String, serde_json::Value> {
+/// that only its digest goes into them; so does what an application answered instead of what was expected.
+/// Values that a query found stay, shortened. The words themselves are for the terminal and the local report.
+fn details_of(
+    done: &DrillDone,
+    of_others: &Range<usize>,
+    spec: Option<&SourceSpec>,
+) -> BTreeMap<String, serde_json::Value> {
+    let checks = spec.map_or(&[][..], |spec| &spec.checks);
+    let is_http = |name: &serde_json::Value| {
+        checks
+            .iter()
+            .any(|check| *name == *check.name && matches!(check.kind, CheckKind::Http(_)))
+    };
     let serde_json::Value::Object(mut fields) = value(done) else {
         unreachable!("a struct is written as an object");
     };
@@ -341,6 +355,9 @@ fn details_of(done: &DrillDone, of_others: &Range<usize>) -> BTreeMap<String, se
         let last = of_others.end.min(checks.len());
         for check in &mut checks[of_others.start.min(last)..last] {
             seal_detail(check);
+            let answered =
+                is_http(&check["name"]) && check["outcome"] != value(CheckOutcome::Passed);
+            keep_little(check, answered);
         }
     }
     let ours = fields
@@ -360,6 +377,19 @@ fn seal_detail(check: &mut serde_json::Value) {
     if let Some(serde_json::Value::String(detail)) = fields.remove("detail") {
         let digest = Sha256Digest::of(detail.as_bytes());
         fields.insert("detail_sha256".to_owned(), value(digest));
+    }
+}
+
+/// What a check found: as its digest where an application `answered` it, else its beginning.
+fn keep_little(check: &mut serde_json::Value, answered: bool) {
+    let Some(serde_json::Value::String(actual)) = check.get_mut("actual") else {
+        return;
+    };
+    if answered && !actual.is_empty() {
+        *actual = Sha256Digest::of(actual.as_bytes()).to_string();
+    } else if actual.chars().count() > ACTUAL_CHARACTERS_MAX {
+        *actual = actual.chars().take(ACTUAL_CHARACTERS_MAX).collect();
+        actual.push('…');
     }
 }
 

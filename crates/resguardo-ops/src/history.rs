@@ -11,7 +11,7 @@ use resguardo_vault::{Heads, Receipts, StoredHead, StoredReceipt};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::backup::{COMMIT, MIGRATION};
+use crate::backup::{COMMIT, DATABASE, MIGRATION, SYSTEM_IDENTIFIER};
 use crate::catalog::CachedReceipt;
 use crate::context::Context;
 use crate::error::OpsError;
@@ -153,6 +153,12 @@ pub(crate) struct Told {
     pub(crate) note: String,
     pub(crate) commit: String,
     pub(crate) migration: Option<String>,
+    /// The database's name on its server; empty where there is no server.
+    #[serde(default)]
+    pub(crate) database: String,
+    /// The server's; empty where it is not known.
+    #[serde(default)]
+    pub(crate) system_identifier: String,
 }
 
 fn told(statement: &Statement) -> Option<Told> {
@@ -171,8 +177,11 @@ fn told(statement: &Statement) -> Option<Told> {
         note: text("note"),
         commit: text(COMMIT),
         migration: migration.map(str::to_owned),
+        database: text(DATABASE),
+        system_identifier: text(SYSTEM_IDENTIFIER),
     };
-    let empty = told.note.is_empty() && told.commit.is_empty() && told.migration.is_none();
+    let texts = [&told.note, &told.commit, &told.database];
+    let empty = texts.into_iter().all(String::is_empty) && told.migration.is_none();
     (!empty).then_some(told)
 }
 

@@ -28,6 +28,7 @@
 //! store the receipt, close the run. The vault is the truth; the catalog is a cache of it plus the
 //! history of runs, and losing it loses nothing else.
 
+mod another;
 pub mod backup;
 pub mod catalog;
 pub mod check;
@@ -52,6 +53,7 @@ pub mod sandbox;
 pub mod show;
 mod sink;
 pub mod source;
+mod suspect;
 pub mod verify;
 
 pub use context::{Context, Engines};

@@ -51,6 +51,8 @@ pub struct ListedBackup {
     pub commit: String,
     /// The newest migration of the data, where there are any.
     pub migration: Option<String>,
+    /// The database's name on its server; empty where there is no server, or it was not told.
+    pub database: String,
     /// Where it is stored; the vault is the first.
     pub copies: Vec<String>,
 }
@@ -92,9 +94,9 @@ pub(crate) fn line(stored: &StoredHead, drills: Option<&Drills>, store: &str) ->
         .cloned()
         .filter(|_| stored.trusted)
         .unwrap_or_default();
-    let (note, commit, migration) = drills
+    let (note, commit, migration, database) = drills
         .told
-        .map(|told| (told.note, told.commit, told.migration))
+        .map(|told| (told.note, told.commit, told.migration, told.database))
         .unwrap_or_default();
     ListedBackup {
         id: head.backup,
@@ -112,6 +114,7 @@ pub(crate) fn line(stored: &StoredHead, drills: Option<&Drills>, store: &str) ->
         note,
         commit,
         migration,
+        database,
         copies: vec![store.to_owned()],
     }
 }

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 use resguardo_engine::port::{
-    BackupReader, Location, RestoreOptions, Restored, Target, TargetState,
+    BackupReader, EngineError, Location, RestoreOptions, Restored, Target, TargetState,
 };
 use resguardo_model::receipt::{Subject, Verb};
 use resguardo_model::{BackupId, EngineKind, Reason, RunId, SourceName};
@@ -177,8 +177,12 @@ fn attempt(
         request,
         safety_backup: None,
         steps: Vec::new(),
+        touched: false,
     };
-    let ended = carry_out(ctx, &*target, &*reader, &mut around, &mut outcome);
+    let ended = carry_out(ctx, run, &*target, &*reader, &mut around, &mut outcome);
+    // Whatever is left half done is not to be taken for a source's data by a later backup.
+    let whole = ended.is_err() && !around.is_closed() && (!outcome.touched || around.is_whole());
+    run.changes(found.is_source.as_ref().filter(|_| !whole));
     let (begun, steps) = (around.has_begun(), around.steps().to_vec());
     let notes = std::mem::take(&mut around.notes);
     outcome.steps = steps;
@@ -208,6 +212,7 @@ fn attempt(
 /// Everything that changes something, in its order.
 fn carry_out(
     ctx: &Context,
+    run: &mut OpenRun<'_>,
     target: &dyn Target,
     reader: &dyn BackupReader,
     around: &mut Around<'_>,
@@ -217,6 +222,9 @@ fn carry_out(
     let occupied = matches!(found.state, TargetState::Occupied { .. });
     around.before()?;
     ctx.cancel.check()?;
+    if around.closes() {
+        run.changes(found.is_source.as_ref());
+    }
     around.close()?;
     if occupied && request.safety_backup {
         let taken = around.during(|| keep_safe(ctx, request, selected, found))?;
@@ -231,13 +239,17 @@ fn carry_out(
         jobs: request.options.jobs.or(limits.and_then(|spec| spec.jobs)),
         ..request.options.clone()
     };
+    // SQLite's files are replaced at a stroke: whoever is killed leaves one or the other.
+    if request.engine != EngineKind::Sqlite || !around.steps().is_empty() {
+        run.changes(found.is_source.as_ref());
+    }
     let begun = Instant::now();
-    let restored = target
-        .restore(reader, &options, ctx.run())
-        .map_err(|error| {
-            let words = around.gave_up(&error, begun.elapsed().as_secs_f64());
-            outcome.failed(error, &words)
-        })?;
+    let restored = target.restore(reader, &options, ctx.run());
+    outcome.touched = matches!(&restored, Ok(_) | Err(EngineError::TargetTouched { .. }));
+    let restored = restored.map_err(|error| {
+        let words = around.gave_up(&error, begun.elapsed().as_secs_f64());
+        outcome.failed(error, &words)
+    })?;
     around.restored(begun.elapsed().as_secs_f64());
     around.after()?;
     Ok(restored)
@@ -367,9 +379,22 @@ fn keep_safe(
     let request = BackupRequest {
         source: &source,
         reason: Reason::safety(),
-        note: format!("before a restore of {}", selected.describe()),
+        note: match found.is_source {
+            Some(_) => format!("before a restore of {}", selected.describe()),
+            None => format!(
+                "of {}, before a restore of {}",
+                found.place,
+                selected.describe()
+            ),
+        },
         commit: String::new(),
         check_integrity: false,
+        after_failed_restore: false,
     };
-    backup::take(ctx, &request).map_err(failed)
+    // What fails at another database is no failed backup of the source.
+    let taken = match found.is_source {
+        Some(_) => backup::take(ctx, &request),
+        None => backup::take_of_another(ctx, &request),
+    };
+    taken.map_err(failed)
 }

@@ -43,6 +43,7 @@ impl<'a> OpenRun<'a> {
                 process: Some(ProcessMark::own()),
                 message: String::new(),
                 receipt: None,
+                changes: None,
             },
             begun: Instant::now(),
             ended: false,
@@ -72,6 +73,12 @@ impl<'a> OpenRun<'a> {
     pub(crate) fn is_about(&mut self, source: Option<&SourceName>, backup: Option<BackupId>) {
         self.row.source = source.cloned();
         self.row.backup = backup;
+        self.write();
+    }
+
+    /// From now on it changes a source; `None`: it left everything as it was.
+    pub(crate) fn changes(&mut self, source: Option<&SourceName>) {
+        self.row.changes = source.cloned();
         self.write();
     }
 

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use resguardo_model::VaultId;
 
 use crate::ambient::Ambient;
+use crate::keys::KeyFolder;
 
 /// The folders of this machine. None of them needs to exist yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,6 +72,17 @@ impl Home {
     #[must_use]
     pub fn keys(&self, vault: VaultId) -> PathBuf {
         self.config.join("keys").join(vault.to_string())
+    }
+
+    /// The vault that was at `place` when this machine last opened it.
+    #[must_use]
+    pub fn vault_at(&self, place: &str) -> Option<VaultId> {
+        let folders = std::fs::read_dir(self.config.join("keys")).ok()?;
+        folders.filter_map(Result::ok).find_map(|entry| {
+            let vault: VaultId = entry.file_name().to_str()?.parse().ok()?;
+            let known = KeyFolder::new(entry.path()).place()?;
+            (known == place).then_some(vault)
+        })
     }
 
     /// The keys of a vault that is being made and has no id yet.

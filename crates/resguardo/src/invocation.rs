@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use resguardo_model::{CancelToken, Clock, NoProgress, Progress, SourceName, SystemClock};
+use resguardo_model::{CancelToken, Clock, NoProgress, Progress, SourceName, SystemClock, VaultId};
 use resguardo_ops::catalog::Catalog;
 use resguardo_ops::{Context, SourceSpec};
-use resguardo_store::Store;
 use resguardo_store::durable::{self, Mode};
+use resguardo_store::{Store, StoreError};
 use resguardo_vault::{Access, Identities, Settings, Vault, VaultConfig, VaultError};
 use secrecy::SecretString;
 
@@ -16,6 +16,7 @@ use crate::cli::Global;
 use crate::config::Config;
 use crate::config::load::{self, Overrides};
 use crate::error::Failure;
+use crate::exit::Exit;
 use crate::home::Home;
 use crate::keys::{self, KeyFolder};
 use crate::prompt;
@@ -198,8 +199,9 @@ impl Invocation {
     pub fn open_with(&self, config: Config, reading: Reading) -> Result<Opened, Failure> {
         let home = self.home()?;
         let store = self.store(&config)?;
-        let description = describe(&*store)?;
+        let description = describe(&*store, &home)?;
         let keys = KeyFolder::new(home.keys(description.vault));
+        keys.remember_place(&store.describe());
         let write_key = keys.read_write_key()?;
         let (identities, unread_identity) = self.identities(&config, &keys, reading)?;
         if write_key.is_none() {
@@ -275,16 +277,32 @@ impl Invocation {
     }
 }
 
+/// A vault that this machine knows is not where it was.
+#[must_use]
+pub fn absent(vault: VaultId, place: &str) -> Failure {
+    Failure::new(
+        Exit::Vault,
+        format!("{place} holds no vault, and this machine knows vault {vault} there"),
+    )
+    .hint("is the disk mounted, and the place the right one? `resguardo init --new-vault` begins another vault there, without the backups of the old one")
+}
+
 /// Reads `vault.json`.
 ///
 /// # Errors
 /// What keeps it from being read, with the place.
-pub fn describe(store: &dyn Store) -> Result<VaultConfig, Failure> {
+pub fn describe(store: &dyn Store, home: &Home) -> Result<VaultConfig, Failure> {
     Vault::read_config(store).map_err(|error| {
-        if matches!(error, VaultError::NotAVault { .. })
-            && let Some(failure) = remains::of_vault(store)
-        {
-            return failure;
+        let is_gone = matches!(
+            error,
+            VaultError::NotAVault { .. } | VaultError::Store(StoreError::NoSuchPlace { .. })
+        );
+        if is_gone {
+            let place = store.describe();
+            let known = || home.vault_at(&place).map(|vault| absent(vault, &place));
+            if let Some(failure) = remains::of_vault(store).or_else(known) {
+                return failure;
+            }
         }
         at_place(error.into(), store)
     })

@@ -12,6 +12,9 @@ use zeroize::Zeroizing;
 
 use crate::error::Failure;
 
+/// The file that names the vault's place.
+const PLACE: &str = "place";
+
 /// The folder of one vault's keys. It need not exist.
 #[derive(Clone, Debug)]
 pub struct KeyFolder(PathBuf);
@@ -39,6 +42,22 @@ impl KeyFolder {
     #[must_use]
     pub fn identity_path(&self) -> PathBuf {
         self.0.join("identity.txt")
+    }
+
+    /// Remembers where the vault of these keys is, so that nothing else is made there unseen. Nothing
+    /// depends on it: what cannot be written is left.
+    pub fn remember_place(&self, place: &str) {
+        let path = self.0.join(PLACE);
+        let known = std::fs::read_to_string(&path).unwrap_or_default();
+        if known != place && self.0.is_dir() {
+            let _ = durable::write(&path, place.as_bytes(), Mode::PRIVATE);
+        }
+    }
+
+    /// Where the vault of these keys was last.
+    #[must_use]
+    pub fn place(&self) -> Option<String> {
+        std::fs::read_to_string(self.0.join(PLACE)).ok()
     }
 
     /// The write key, if there is one.

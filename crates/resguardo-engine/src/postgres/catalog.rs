@@ -71,6 +71,21 @@ pub(super) fn database(session: &Session) -> Result<Database, EngineError> {
     })
 }
 
+/// What tells this cluster from all others, the same on its standbys; `None` where the role may not ask.
+///
+/// # Errors
+/// If it cannot be asked for.
+pub(super) fn system_identifier(session: &Session) -> Result<Option<String>, EngineError> {
+    // A refusal would end the transaction whose snapshot is read.
+    let may = session
+        .rows("select has_function_privilege('pg_catalog.pg_control_system()', 'execute')")?;
+    if may.first().is_none_or(|row| row.text(0) != "t") {
+        return Ok(None);
+    }
+    let rows = session.rows("select system_identifier from pg_catalog.pg_control_system()")?;
+    Ok(rows.first().map(|row| row.text(0).to_owned()))
+}
+
 /// The extensions that somebody installed, in the order of their names.
 ///
 /// # Errors

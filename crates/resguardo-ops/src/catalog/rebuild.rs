@@ -61,5 +61,6 @@ fn run_of(receipt: &StoredReceipt) -> RunRow {
         process: None,
         message: predicate.outcome.clone(),
         receipt: Some(receipt.key.clone()),
+        changes: None,
     }
 }

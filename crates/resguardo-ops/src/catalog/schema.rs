@@ -8,10 +8,10 @@ use super::CatalogError;
 
 /// Columns of a run, in the order in which they are read and written.
 pub(super) const RUN_COLUMNS: &str = "run, vault, verb, source, backup, state, started_at, finished_at, \
-     host, operator, pid, process_started, message, receipt";
+     host, operator, pid, process_started, message, receipt, changes";
 
 /// Each brings the catalog from the version of its position to the next.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     "
     create table runs (
         run text primary key, vault text, verb text not null, source text, backup text,
@@ -35,6 +35,10 @@ const MIGRATIONS: [&str; 2] = [
     alter table receipts add column told text;
     create index receipts_that_tell on receipts (vault, key) where told is not null;
     delete from receipts;
+",
+    // Which source a restore writes into, whatever source its data are of.
+    "
+    alter table runs add column changes text;
 ",
 ];
 

@@ -28,6 +28,16 @@ pub(super) fn of(selected: &Selected<'_>) -> Result<Option<Location>, OpsError> 
         why: format!("is not known: {why}"),
         next: format!("set it, or take sandbox and server out of {table}"),
     })?;
+    if !same_server && spec.location.expose().is_empty() {
+        return Err(OpsError::Refused {
+            place: server.to_string(),
+            why: format!(
+                "may be the server of the source {} itself, whose url is not set",
+                spec.name
+            ),
+            next: format!("set it, or allow the same server with same_server = true in {table}"),
+        });
+    }
     if !same_server && selected.engine.is_same_server(&spec.location, server) {
         return Err(OpsError::Refused {
             place: server.to_string(),

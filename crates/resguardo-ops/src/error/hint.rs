@@ -6,6 +6,9 @@ use resguardo_vault::VaultError;
 
 use super::kind::vault_error_in;
 
+/// What a server is asked for when it does not know the password.
+const LOGGING_IN: &str = "logging in to";
+
 pub(super) fn some(hint: &str) -> Option<String> {
     (!hint.is_empty()).then(|| hint.to_owned())
 }
@@ -21,6 +24,9 @@ pub(super) fn engine_hint(error: &EngineError) -> Option<String> {
             ));
         }
         EngineError::Unsupported { next, .. } => next,
+        EngineError::Denied { operation, .. } if *operation == LOGGING_IN => {
+            "put user and password right: in the source's url, PGPASSWORD or ~/.pgpass"
+        }
         EngineError::Missing { .. }
         | EngineError::Denied { .. }
         | EngineError::Unreachable { .. }
@@ -47,6 +53,22 @@ pub(super) fn target_hint(error: &EngineError, limits_of: Option<&SourceName>) -
     match error {
         EngineError::Missing { place } if place.contains("://") => some("make it, or add --create"),
         EngineError::Missing { .. } => some("make that folder, or add --create"),
+        EngineError::Denied { operation, .. } if *operation == LOGGING_IN => {
+            some("put user and password right: in --to, PGPASSWORD or ~/.pgpass")
+        }
+        EngineError::Denied { place, .. } if place.contains("://") => some(
+            "restore as a role that may, or leave owners and grants out with --no-owner --no-acl",
+        ),
+        EngineError::Sql { message, .. } if message.contains("role ") => {
+            some("make the role, or leave owners and grants out with --no-owner --no-acl")
+        }
+        EngineError::Unreachable { place, .. } if place.contains("://") => {
+            some("see that the server of --to runs, and that its host and port are right")
+        }
+        EngineError::TargetTouched { source, .. } => match source.downcast_ref() {
+            Some(cause) if vault_error_in(error).is_none() => target_hint(cause, limits_of),
+            _ => engine_hint(error),
+        },
         EngineError::Denied { .. } => {
             some("restore to a place where this user may write, or run as one who may")
         }
@@ -90,4 +112,42 @@ pub(super) fn vault_hint(error: &VaultError) -> Option<String> {
         VaultError::Store(_) => "see what is wrong with `resguardo doctor`",
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_with_a_target_is_told_of_the_target() {
+        let place = || "postgresql://ana@db:5432/shop".to_owned();
+        let denied = |operation| EngineError::Denied {
+            operation,
+            place: place(),
+            why: "no".to_owned(),
+        };
+        let role = || EngineError::Sql {
+            statement: String::new(),
+            message: "role \"app\" does not exist".to_owned(),
+            state: Some("42704".to_owned()),
+        };
+        for (error, word) in [
+            (denied(LOGGING_IN), "--to, PGPASSWORD"),
+            (denied("restoring"), "--no-owner --no-acl"),
+            (role(), "--no-owner --no-acl"),
+            (
+                EngineError::Unreachable {
+                    place: place(),
+                    source: "connection refused".into(),
+                },
+                "the server of --to runs",
+            ),
+        ] {
+            let hint = target_hint(&error, None).unwrap();
+            assert!(hint.contains(word), "{hint}");
+            assert!(!hint.contains("doctor"), "{hint}");
+        }
+        let hint = engine_hint(&denied(LOGGING_IN)).unwrap();
+        assert!(hint.contains("the source's url"), "{hint}");
+    }
 }

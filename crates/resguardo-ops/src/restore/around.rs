@@ -58,6 +58,8 @@ pub(super) struct Around<'a> {
     steps: Vec<StepDone>,
     at: usize,
     closed: Option<Maintenance>,
+    /// The data are as they have to be: what is left to do is done elsewhere.
+    whole: bool,
     pub(super) notes: Vec<String>,
 }
 
@@ -124,6 +126,7 @@ impl<'a> Around<'a> {
             steps: names.into_iter().map(step).collect(),
             at: 0,
             closed: None,
+            whole: false,
             notes: Vec::new(),
         }
     }
@@ -136,6 +139,21 @@ impl<'a> Around<'a> {
     /// Whether anything was done.
     pub(super) fn has_begun(&self) -> bool {
         self.at > 0
+    }
+
+    /// Whether the target is about to be closed.
+    pub(super) fn closes(&self) -> bool {
+        self.next() == Some("maintenance")
+    }
+
+    /// Whether the target is closed.
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.is_some()
+    }
+
+    /// Whether nothing is left to be done to the data.
+    pub(super) fn is_whole(&self) -> bool {
+        self.whole
     }
 
     /// The commands before.
@@ -176,7 +194,7 @@ impl<'a> Around<'a> {
 
     /// Closes the target, where that is asked for.
     pub(super) fn close(&mut self) -> Result<(), OpsError> {
-        if self.next() != Some("maintenance") {
+        if !self.closes() {
             return Ok(());
         }
         self.step(|around| {
@@ -207,13 +225,12 @@ impl<'a> Around<'a> {
         self.end_step("failed", seconds);
         let touched = matches!(error, EngineError::TargetTouched { .. });
         let mut words = String::new();
-        if let Some(closed) = &self.closed {
-            let opened = !touched && self.open_again();
-            words = if opened {
-                "; it is open again".to_owned()
-            } else {
-                format!("; it stays closed until `{}`", closed.reopen)
-            };
+        if let Some(reopen) = self.closed.as_ref().map(|closed| closed.reopen.clone()) {
+            words = format!("; it stays closed until `{reopen}`");
+            if !touched && self.open_again() {
+                self.closed = None;
+                "; it is open again".clone_into(&mut words);
+            }
         }
         let (done, not_done) = self.parted();
         let listed = |names: &[String]| names.join(", ");
@@ -266,6 +283,7 @@ impl<'a> Around<'a> {
             self.step(|around| around.check(source))?;
         }
         self.open()?;
+        self.whole = true;
         spec.after.iter().try_for_each(|line| self.command(line))
     }
 

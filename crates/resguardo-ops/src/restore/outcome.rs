@@ -25,6 +25,8 @@ pub(super) struct Outcome<'a> {
     pub(super) safety_backup: Option<BackupDone>,
     /// What was done around it, and what was not.
     pub(super) steps: Vec<StepDone>,
+    /// The target is no longer what it was.
+    pub(super) touched: bool,
 }
 
 impl Outcome<'_> {

@@ -194,6 +194,7 @@ pub(crate) fn take(ctx: &Context, source: &SourceSpec) -> Result<BackupDone, Ops
             note: String::new(),
             commit: String::new(),
             check_integrity: false,
+            after_failed_restore: false,
         },
     )
 }

@@ -48,6 +48,9 @@ pub struct Args {
     /// Check the source's integrity first
     #[arg(long)]
     check: bool,
+    /// The data are as they should be, although the last restore into the source did not end well
+    #[arg(long, conflicts_with = "out")]
+    after_failed_restore: bool,
     /// Write a standard file instead; `<time>` in the name is replaced
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -102,6 +105,7 @@ fn one(opened: &Opened, args: &Args, source: &SourceSpec) -> Result<BackupDone, 
         note: args.note.clone(),
         commit: args.commit.clone(),
         check_integrity: args.check,
+        after_failed_restore: args.after_failed_restore,
     };
     Ok(backup::backup(&opened.context, &request)?)
 }

@@ -39,6 +39,15 @@ pub fn run(invocation: &Invocation, _args: &Args) -> Result<Exit, Failure> {
         format!("version {}", env!("CARGO_PKG_VERSION")),
     )];
     found.push(config_found(&config));
+    if config.sources.is_empty() {
+        let failure = super::no_source(&config);
+        found.push(Diagnosis::not_ok(
+            Severity::Warning,
+            "sources",
+            failure.message,
+            failure.hint.unwrap_or_default(),
+        ));
+    }
     found.extend(sources_not_ready(&config));
     let seen = look_at_store(invocation, &config, &mut found);
     let cache = invocation.home()?.cache().to_path_buf();
@@ -177,7 +186,7 @@ fn look_at_store(
     );
     let seen = invocation.store(config).and_then(|store| {
         // Nothing is written where there is no vault: `doctor` makes no folders.
-        invocation::describe(&*store)?;
+        invocation::describe(&*store, &invocation.home()?)?;
         probe::probe(&*store, &*invocation.clock, &nonce)
             .map_err(|error| VaultError::from(error).into())
     });

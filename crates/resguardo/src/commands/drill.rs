@@ -10,7 +10,7 @@ use resguardo_store::durable::{self, Mode};
 use serde_json::json;
 
 use super::restore::is_dump;
-use super::{chosen_sources, no_such_source, of_reference};
+use super::{no_source, no_such_source, of_reference};
 use crate::cli::Lang;
 use crate::error::Failure;
 use crate::exit::Exit;
@@ -136,16 +136,21 @@ fn opened(invocation: &Invocation, args: &Args) -> Result<(Opened, Vec<Origin>),
         return Ok((opened, vec![origin]));
     }
     let config = invocation.config_for_use(&[])?;
+    let anywhere = |mut opened: Opened| {
+        opened.sources = opened.config.sources_anywhere();
+        opened
+    };
     if let Some(what) = &args.what {
         let reference: Reference = what.parse()?;
-        return Ok((
-            invocation.open_with(config, Reading::Backups)?,
-            vec![Origin::Backup(reference)],
-        ));
+        let opened = invocation.open_with(config, Reading::Backups)?;
+        return Ok((anywhere(opened), vec![Origin::Backup(reference)]));
     }
-    let opened = invocation.open_with(config, Reading::Backups)?;
-    let sources = chosen_sources(&opened.config, &[])?;
-    let origins = sources
+    let opened = anywhere(invocation.open_with(config, Reading::Backups)?);
+    if opened.sources.is_empty() {
+        return Err(no_source(&opened.config));
+    }
+    let origins = opened
+        .sources
         .iter()
         .map(|source| Origin::Backup(Reference::LatestOf(source.name.clone())))
         .collect();

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use resguardo_model::{Severity, SourceName, WriterId};
+use resguardo_model::{EngineKind, Severity, SourceName, WriterId};
 use resguardo_store::Store;
 use resguardo_store::durable::{self, DurableError, Mode};
 use resguardo_store::probe::{self, Probe};
@@ -59,6 +59,9 @@ pub struct Args {
     /// Believe another writer of the vault as well; may be repeated
     #[arg(long = "trust", value_name = "ed25519:HEX")]
     trust: Vec<WriterId>,
+    /// Begin another vault at a place where this machine knows one that is gone
+    #[arg(long)]
+    new_vault: bool,
     /// Ask nothing
     #[arg(long, short)]
     yes: bool,
@@ -77,6 +80,7 @@ pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
         write_only: args.write_only,
         identity: invocation.global.identity.clone(),
         trust: args.trust.clone(),
+        new_vault: args.new_vault,
         yes: args.yes,
     };
     let home = invocation.home()?;
@@ -176,18 +180,19 @@ fn write_kit(
     let folder = plan.config.parent().unwrap_or(&invocation.ambient.folder);
     durable::create_folder(folder, Mode::READABLE_FOLDER)?;
     let path = folder.join("recovery-kit.md");
-    let mut sources: Vec<String> = plan
-        .sources
-        .iter()
-        .map(|source| source.name.to_string())
-        .collect();
-    if plan.existing {
-        sources = config
-            .sources
-            .iter()
-            .map(|source| source.name.to_string())
-            .collect();
-    }
+    let sources: Vec<(String, Option<EngineKind>)> = if plan.existing {
+        let all = config.sources.iter();
+        all.map(|source| (source.name.to_string(), Some(source.elsewhere.engine)))
+            .collect()
+    } else {
+        let all = plan.sources.iter();
+        all.map(|source| (source.name.to_string(), source.engine))
+            .collect()
+    };
+    let first_of = |kind: EngineKind| {
+        let found = sources.iter().find(|(_, engine)| *engine == Some(kind));
+        found.map(|(name, _)| name.clone())
+    };
     let page = Kit {
         vault: ready.description.vault,
         place: config
@@ -204,7 +209,9 @@ fn write_kit(
             .as_ref()
             .map(|path| path.display().to_string()),
         protected: ready.protected,
-        sources,
+        postgres: first_of(EngineKind::Postgres),
+        sqlite: first_of(EngineKind::Sqlite),
+        sources: sources.into_iter().map(|(name, _)| name).collect(),
         made_at: invocation.clock.now(),
     }
     .render(invocation.global.lang);
@@ -269,6 +276,17 @@ impl Done {
             if diagnosis.severity != Severity::Ok {
                 out.warn(&format!("{}: {}", diagnosis.subject, diagnosis.message));
             }
+        }
+        let sources = if self.plan.existing {
+            self.config.sources.len()
+        } else {
+            self.plan.sources.len()
+        };
+        if sources == 0 {
+            out.warn(&format!(
+                "no source is configured, so that there is nothing to back up: add to {}: [sources.shop] and below it url = \"postgresql://USER@HOST:PORT/DATABASE\", or the path of a SQLite database",
+                shown_path(&self.plan.config, &invocation.ambient.folder).display()
+            ));
         }
         for (name, path) in &self.absent {
             out.warn(&format!(

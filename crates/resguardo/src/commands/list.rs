@@ -74,6 +74,10 @@ pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
         .backups
         .iter()
         .any(|backup| !words(backup).is_empty());
+    let on_servers = listed
+        .backups
+        .iter()
+        .any(|backup| !backup.database.is_empty());
     let rows = listed
         .backups
         .iter()
@@ -88,6 +92,7 @@ pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
                 backup.reason.to_string(),
                 proven(backup, &opened.context.zone),
             ];
+            row.extend(on_servers.then(|| backup.database.clone()));
             row.extend(told.then(|| words(backup)));
             row
         })
@@ -95,6 +100,7 @@ pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
     let mut header = vec![
         "ID", "SOURCE", "TAKEN", "AGE", "SIZE", "ADDED", "REASON", "PROVEN",
     ];
+    header.extend(on_servers.then_some("DATABASE"));
     header.extend(told.then_some("NOTE"));
     invocation
         .out
@@ -186,6 +192,7 @@ pub fn as_json(backup: &ListedBackup) -> Value {
         "note": backup.note,
         "commit": backup.commit,
         "migration": backup.migration,
+        "database": (!backup.database.is_empty()).then_some(&backup.database),
         "copies": backup.copies,
     })
 }

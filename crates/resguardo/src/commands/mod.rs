@@ -61,9 +61,7 @@ fn chosen_sources<'a>(
     if names.is_empty() {
         let all = config.all_sources()?;
         if all.is_empty() {
-            return Err(Failure::user("no source is configured").hint(
-                "add one to resguardo.toml, or set DATABASE_URL: see `resguardo init --help`",
-            ));
+            return Err(no_source(config));
         }
         return Ok(all);
     }
@@ -75,6 +73,18 @@ fn chosen_sources<'a>(
                 .ok_or_else(|| no_such_source(config, name))
         })
         .collect()
+}
+
+/// There is nothing to be backed up or drilled.
+fn no_source(config: &Config) -> Failure {
+    let failure = Failure::user("no source is configured");
+    match &config.file {
+        Some(file) => failure.hint(format!(
+            "add to {}: [sources.shop] and below it url = \"postgresql://USER@HOST:PORT/DATABASE\", or the path of a SQLite database",
+            file.display()
+        )),
+        None => failure.hint("set DATABASE_URL, or write a config with `resguardo init --source NAME=URL`"),
+    }
 }
 
 /// What went wrong with a backup that was named; with the source that was meant, where one is near.

@@ -3,7 +3,7 @@
 use resguardo_model::size::ByteSize;
 use resguardo_model::{FileKind, Verdict};
 use resguardo_ops::Reference;
-use resguardo_ops::backup::{COMMIT, MIGRATION};
+use resguardo_ops::backup::{COMMIT, DATABASE, MIGRATION};
 use resguardo_ops::show::{self, Contents, ShowDone};
 use serde_json::{Value, json};
 
@@ -139,6 +139,9 @@ fn origin_rows(contents: &Contents) -> Vec<(&'static str, String)> {
         Value::String(text) => text.clone(),
         other => other.to_string(),
     };
+    if let Some(database) = details.get(DATABASE) {
+        rows.push(("database", texts(database)));
+    }
     if let Some(commit) = details.get(COMMIT) {
         rows.push(("commit", texts(commit)));
     }

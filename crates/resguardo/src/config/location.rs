@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use resguardo_engine::port::Location;
 use resguardo_model::{EngineKind, SourceName};
 
+use crate::ambient::Ambient;
+
 /// How a PostgreSQL database is named, where one was named wrongly.
 pub const POSTGRES_HINT: &str = "write it as postgresql://USER@HOST:PORT/DATABASE";
 
@@ -15,13 +17,44 @@ pub const POSTGRES_HINT: &str = "write it as postgresql://USER@HOST:PORT/DATABAS
 /// The scheme, if no engine of this version knows it.
 pub fn engine_of(url: &str) -> Result<EngineKind, String> {
     let Some(scheme) = scheme(url) else {
-        return Ok(EngineKind::Sqlite);
+        return match mistyped(url) {
+            Some(shown) => Err(shown.to_owned()),
+            None => Ok(EngineKind::Sqlite),
+        };
     };
     match scheme.split('+').next().unwrap_or(scheme) {
         "sqlite" | "sqlite3" | "file" => Ok(EngineKind::Sqlite),
         "postgres" | "postgresql" => Ok(EngineKind::Postgres),
         _ => Err(scheme.to_owned()),
     }
+}
+
+/// A path that was meant as a URL, as its user and password tell; what of it may be shown.
+fn mistyped(url: &str) -> Option<&'static str> {
+    let is_path = url.starts_with(['/', '.', '~']) && !url.starts_with("//");
+    let colon = url.find(':')?;
+    (!is_path && url[colon..].contains('@')).then_some("of a URL without postgresql://")
+}
+
+/// Whether a PostgreSQL URL says which database it means, or the surroundings do. libpq would take the one
+/// that is called like the user, which nobody means.
+pub fn names_database(url: &str, ambient: &Ambient) -> bool {
+    let rest = url.split_once("://").map_or("", |(_, rest)| rest);
+    let (place, parameters) = rest.split_once('?').unwrap_or((rest, ""));
+    let in_path = place
+        .split_once('/')
+        .is_some_and(|(_, name)| !name.is_empty());
+    let in_parameters = parameters
+        .split('&')
+        .any(|one| one.starts_with("dbname=") || one.starts_with("service="));
+    let around = ["PGDATABASE", "PGSERVICE"];
+    // A URL that is none is told by the engine, which knows what is wrong with it.
+    !url.contains("://")
+        || in_path
+        || in_parameters
+        || around
+            .into_iter()
+            .any(|name| ambient.variable(name).is_some())
 }
 
 /// Where a database is, as its engine takes it: a file's path seen from `folder`, or the URL as it stands.
@@ -121,6 +154,7 @@ mod tests {
             ("file:./dev.db?connection_limit=1", "/etc/r/dev.db"),
             ("file:///srv/shop.db", "/srv/shop.db"),
             ("odd?name.db", "/etc/r/odd?name.db"),
+            ("./a:b@c.db", "/etc/r/a:b@c.db"),
         ] {
             assert_eq!(
                 sqlite_path(url, Path::new("/etc/r")),
@@ -141,8 +175,31 @@ mod tests {
         for (url, scheme) in [
             ("postgress://db/shop", "postgress"),
             ("localhost:5432/shop", "localhost"),
+            ("//ana:s3cret@db/shop", "of a URL without postgresql://"),
+            ("u:s3cret@db/shop", "of a URL without postgresql://"),
+            ("postgres//u:s3cret@db", "of a URL without postgresql://"),
         ] {
             assert_eq!(engine_of(url), Err(scheme.to_owned()));
+        }
+    }
+
+    #[test]
+    fn a_database_that_is_not_named() {
+        let nothing = Ambient::default();
+        let around = Ambient {
+            variables: [("PGDATABASE".to_owned(), "shop".to_owned())].into(),
+            ..Ambient::default()
+        };
+        for (url, named) in [
+            ("postgres://ana@db/shop", true),
+            ("postgres://ana@db?dbname=shop", true),
+            ("postgres:///?service=shop", true),
+            ("postgres://ana@db", false),
+            ("postgres://ana@db/", false),
+            ("postgres://ana@db/?sslmode=require", false),
+        ] {
+            assert_eq!(names_database(url, &nothing), named, "{url}");
+            assert!(names_database(url, &around), "{url}");
         }
     }
 

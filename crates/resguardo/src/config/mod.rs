@@ -109,6 +109,8 @@ pub struct SourceSettings {
     pub name: SourceName,
     /// What ops is given; or why it cannot be used at present (a variable is not set).
     pub spec: Result<SourceSpec, Problem>,
+    /// The same without its place, for what needs none: a drill.
+    pub elsewhere: SourceSpec,
     /// References that have not been read yet; until they are, `spec` lacks what they stand for.
     pub pending: Pending,
 }
@@ -170,6 +172,16 @@ impl Config {
             .iter()
             .filter(|source| source.pending.url.is_none())
             .filter_map(|source| source.spec.as_ref().ok())
+    }
+
+    /// Every source for a drill, which needs their place only where it is known: whatever is not set at
+    /// present has no place.
+    pub fn sources_anywhere(&self) -> Vec<SourceSpec> {
+        let specs = self.sources.iter().map(|source| match &source.spec {
+            Ok(spec) if source.pending.url.is_none() => spec.clone(),
+            _ => source.elsewhere.clone(),
+        });
+        specs.collect()
     }
 
     /// Reads the references of these sources, of all if none is named. A source whose reference cannot be

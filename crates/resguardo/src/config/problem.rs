@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use miette::{Diagnostic, LabeledSpan, NamedSource};
+use resguardo_engine::port::Location;
 
 /// One thing that is wrong, somewhere in the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,11 +91,12 @@ impl InvalidConfig {
             .with_links(false)
             .with_context_lines(1)
             .with_width(100);
+        let shown: Arc<str> = without_passwords(&self.text).into();
         let mut out = String::new();
         for problem in &self.problems {
             let one = Rendered {
                 problem,
-                source: NamedSource::new(self.path.display().to_string(), Arc::clone(&self.text)),
+                source: NamedSource::new(self.path.display().to_string(), Arc::clone(&shown)),
             };
             let mut text = String::new();
             if handler.render_report(&mut text, &one).is_err() {
@@ -182,6 +184,30 @@ pub fn from_toml(error: &toml::de::Error, text: &str) -> Problem {
     }
 }
 
+/// The text, byte for byte as long, with asterisks for every value that is a URL which holds a password,
+/// or may hold one.
+fn without_passwords(text: &str) -> String {
+    text.split_inclusive('\n')
+        .map(|line| {
+            let Some((key, value)) = line.split_once('=') else {
+                return line.to_owned();
+            };
+            let url = value.trim().trim_matches(['"', '\'']);
+            let is_command = ["cmd:", "file:"].iter().any(|kind| url.starts_with(kind));
+            let is_url = url.contains("://") || key.trim_end().ends_with("url");
+            if is_command || !(is_url || url.starts_with("postgres")) || is_shown(url) {
+                return line.to_owned();
+            }
+            let hidden = url.bytes().map(|_| '*').collect::<String>();
+            line.replacen(url, &hidden, 1)
+        })
+        .collect()
+}
+
+fn is_shown(url: &str) -> bool {
+    Location::new(url).to_string() == url
+}
+
 /// The hint for a line `key = value` whose value would be right between quotes and is nothing without.
 fn quotes_missing(text: &str, offset: usize) -> Option<String> {
     let start = text.get(..offset)?.rfind('\n').map_or(0, |end| end + 1);
@@ -190,7 +216,8 @@ fn quotes_missing(text: &str, offset: usize) -> Option<String> {
     let value = value.split(" #").next().unwrap_or(value).trim();
     let is_text = !value.is_empty() && !value.contains(['"', '\'', '[', '{', '=']);
     let is_value = toml::from_str::<toml::Table>(&format!("x = {value}")).is_ok();
-    (is_text && !is_value).then(|| format!("a text needs quotes: {} = \"{value}\"", key.trim()))
+    let shown = Location::new(value);
+    (is_text && !is_value).then(|| format!("a text needs quotes: {} = \"{shown}\"", key.trim()))
 }
 
 /// The reader's span may cover more than the key.

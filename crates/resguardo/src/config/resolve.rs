@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::file::{ConfigFile, EnvironmentFile, Leaf, VaultFile};
 use super::load::{ConfigError, Overrides};
-use super::location::{POSTGRES_HINT, engine_of, locate, name_for, vault_url};
+use super::location::{POSTGRES_HINT, engine_of, locate, name_for, names_database, vault_url};
 use super::problem::{InvalidConfig, Problem, shown_path};
 use super::resolver::Resolver;
 use super::{Config, EnvironmentSettings, Origin, Pending, Setting, SourceSettings};
@@ -177,17 +177,25 @@ pub fn without_file(ambient: &Ambient, overrides: &Overrides) -> Result<Config, 
         let known = engine_of(url);
         let engine = known.as_ref().copied().unwrap_or(EngineKind::Postgres);
         let name = name_for(engine, url);
-        let spec = known
-            .map_err(|scheme| unknown_url(&scheme))
-            .map(|engine| SourceSpec {
-                folder: folder.clone(),
-                ..SourceSpec::new(name.clone(), engine, locate(engine, url, folder))
-            });
+        let elsewhere = SourceSpec {
+            folder: folder.clone(),
+            ..SourceSpec::new(name.clone(), engine, Location::new(""))
+        };
+        let named = |engine| engine != EngineKind::Postgres || names_database(url, ambient);
+        let spec = match known {
+            Err(scheme) => Err(unknown_url(&scheme)),
+            Ok(engine) if !named(engine) => Err(no_database()),
+            Ok(engine) => Ok(SourceSpec {
+                location: locate(engine, url, folder),
+                ..elsewhere.clone()
+            }),
+        };
         let shown = Location::new(url).to_string();
         resolver.record(format!("sources.{name}.url"), Value::from(shown), origin);
         sources.push(SourceSettings {
             name,
             spec,
+            elsewhere,
             pending: Pending::default(),
         });
     }
@@ -214,6 +222,13 @@ pub fn without_file(ambient: &Ambient, overrides: &Overrides) -> Result<Config, 
         zone: ambient.zone.clone(),
         entries: resolver.entries,
     })
+}
+
+fn no_database() -> Problem {
+    Problem {
+        hint: Some(POSTGRES_HINT.to_owned()),
+        ..Problem::of_reference("DATABASE_URL names no database")
+    }
 }
 
 fn unknown_url(scheme: &str) -> Problem {

@@ -13,7 +13,7 @@ use toml::Spanned;
 
 use super::file::{Leaf, Length, SourceFile};
 use super::interpolate::SecretRef;
-use super::location::{POSTGRES_HINT, engine_of, locate};
+use super::location::{POSTGRES_HINT, engine_of, locate, names_database};
 use super::problem::{Problem, nearest};
 use super::resolver::Resolver;
 use super::{EnvironmentSettings, Pending, SourceSettings};
@@ -94,7 +94,7 @@ impl Resolver<'_> {
             .map(|found| found.objectives)
             .unwrap_or_default();
         let folder = self.folder.to_path_buf();
-        let spec = location.map(|location| SourceSpec {
+        let elsewhere = SourceSpec {
             environment,
             objectives,
             check_integrity,
@@ -106,11 +106,16 @@ impl Resolver<'_> {
             checks,
             folder,
             config_sha256: Some(config_sha256),
-            ..SourceSpec::new(name.clone(), engine, location)
+            ..SourceSpec::new(name.clone(), engine, Location::new(""))
+        };
+        let spec = location.map(|location| SourceSpec {
+            location,
+            ..elsewhere.clone()
         });
         Some(SourceSettings {
             name,
             spec,
+            elsewhere,
             pending,
         })
     }
@@ -181,6 +186,15 @@ impl Resolver<'_> {
                 self.record(key, Value::from(reference.shown()), setting.origin);
                 *pending = Some(reference);
                 Ok(Location::new(""))
+            }
+            Ok(setting)
+                if engine == EngineKind::Postgres
+                    && !names_database(&setting.value, self.ambient) =>
+            {
+                let shown = Location::new(setting.value).to_string();
+                self.record(key.clone(), Value::from(shown), setting.origin);
+                let message = format!("{key} names no database");
+                Err(Problem::at(leaf.span(), message, "").with_hint(POSTGRES_HINT))
             }
             Ok(setting) => {
                 let location = locate(engine, &setting.value, self.folder);

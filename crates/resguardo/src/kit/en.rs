@@ -44,8 +44,7 @@ An age identity file. It begins with `AGE-SECRET-KEY-1`, or was encrypted with `
 
 ```sh
 resguardo list --vault {place}
-resguardo restore {source} --vault {place} --identity identity.txt --to restored.sqlite
-```
+{restores}```
 
 Nothing else is needed: no config, no other key.
 
@@ -60,7 +59,7 @@ python3 {folder}/read_vault.py {folder} --identity identity.txt --source {source
   --writer {writer}
 ```
 
-## By hand, if even that fails
+{postgres}## By hand, if even that fails
 
 Every object is a standard age file with zstd frames inside. The newest `head.json` names the manifest and
 the packs; the manifest says which bytes of which pack make which file:
@@ -86,6 +85,12 @@ Resguardo\", and write the date here: ____________  ____________  ____________  
         writer = kit.writer,
         recipients = kit.recipients_list(),
         source = kit.a_source(),
+        restores = kit.restores("restored"),
+        postgres = kit.postgres_steps(
+            "What comes out of a PostgreSQL source is a folder of files for PostgreSQL's own tools:",
+            "restored",
+            "if there is one",
+        ),
         folder = kit.folder(),
     )
 }

@@ -44,8 +44,7 @@ Un archivo de identidad de age. Comienza con `AGE-SECRET-KEY-1`, o fue cifrado c
 
 ```sh
 resguardo list --vault {place}
-resguardo restore {source} --vault {place} --identity identity.txt --to restaurado.sqlite
-```
+{restores}```
 
 No hace falta nada más: ni configuración ni otra clave.
 
@@ -60,7 +59,7 @@ python3 {folder}/read_vault.py {folder} --identity identity.txt --source {source
   --writer {writer}
 ```
 
-## A mano, si también eso falla
+{postgres}## A mano, si también eso falla
 
 Cada objeto es un archivo age estándar con marcos zstd dentro. El `head.json` más nuevo nombra el manifiesto y los
 paquetes; el manifiesto dice qué bytes de qué paquete forman qué archivo:
@@ -86,6 +85,12 @@ Resguardo\" y anote aquí la fecha: ____________  ____________  ____________  __
         writer = kit.writer,
         recipients = kit.recipients_list(),
         source = kit.a_source(),
+        restores = kit.restores("restaurado"),
+        postgres = kit.postgres_steps(
+            "De una fuente PostgreSQL sale una carpeta de archivos para las herramientas propias de PostgreSQL:",
+            "restaurado",
+            "si existe",
+        ),
         folder = kit.folder(),
     )
 }

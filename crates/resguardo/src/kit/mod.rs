@@ -30,6 +30,10 @@ pub struct Kit {
     pub protected: bool,
     /// The sources of the config.
     pub sources: Vec<String>,
+    /// One of them is a PostgreSQL database, and this is its name.
+    pub postgres: Option<String>,
+    /// One of them is a SQLite database, and this is its name.
+    pub sqlite: Option<String>,
     /// When the page was made.
     pub made_at: Timestamp,
 }
@@ -67,6 +71,48 @@ impl Kit {
         self.sources.first().map_or("SOURCE", String::as_str)
     }
 
+    /// The commands that restore one source of each engine; `file` is the word for what comes back.
+    fn restores(&self, file: &str) -> String {
+        let place = &self.place;
+        let command = |source: &str, to: &str| {
+            format!(
+                "resguardo restore {source} --vault {place} --identity identity.txt --to {to}\n"
+            )
+        };
+        let mut all = String::new();
+        if self.sqlite.is_some() || self.postgres.is_none() {
+            let source = self.sqlite.as_deref().unwrap_or_else(|| self.a_source());
+            all.push_str(&command(source, &format!("{file}.sqlite")));
+        }
+        if let Some(source) = &self.postgres {
+            let to = format!("postgresql://USER@HOST:5432/{file} --create");
+            all.push_str(&command(source, &to));
+        }
+        all
+    }
+
+    /// What brings the files of a PostgreSQL backup into a new database, with its own tools; empty where
+    /// there is no such source.
+    fn postgres_steps(&self, intro: &str, folder: &str, optional: &str) -> String {
+        if self.postgres.is_none() {
+            return String::new();
+        }
+        format!(
+            "{intro}
+
+```sh
+cd {folder} && createdb -T template0 NEW
+psql -d NEW -f globals.sql
+pg_restore -d NEW --section=pre-data schema.dump
+psql -d NEW -f rows.sql
+pg_restore -d NEW large-objects.dump    # {optional}
+pg_restore -d NEW --section=post-data schema.dump
+```
+
+"
+        )
+    }
+
     fn recipients_list(&self) -> String {
         self.recipients
             .iter()
@@ -89,6 +135,8 @@ mod tests {
             identity: Some("/home/ana/.config/resguardo/keys/x/identity.txt".to_owned()),
             protected: true,
             sources: vec!["shop".to_owned()],
+            postgres: None,
+            sqlite: Some("shop".to_owned()),
             made_at: "2026-11-22T08:00:00Z".parse().unwrap(),
         }
     }
@@ -114,6 +162,31 @@ mod tests {
                 "one page: {}",
                 page.lines().count()
             );
+        }
+    }
+
+    #[test]
+    fn a_postgres_source_has_its_own_way_back() {
+        let kit = Kit {
+            postgres: Some("shop".to_owned()),
+            sqlite: None,
+            ..kit()
+        };
+        for lang in [Lang::En, Lang::Es] {
+            let page = kit.render(lang);
+            assert!(!page.contains(".sqlite"), "{page}");
+            for needed in [
+                "--create",
+                "resguardo restore shop --vault /srv/vault --identity identity.txt --to postgresql://USER@HOST:5432/",
+                "psql -d NEW -f globals.sql",
+                "pg_restore -d NEW --section=pre-data schema.dump",
+                "psql -d NEW -f rows.sql",
+                "pg_restore -d NEW large-objects.dump",
+                "pg_restore -d NEW --section=post-data schema.dump",
+            ] {
+                assert!(page.contains(needed), "{needed} is missing in\n{page}");
+            }
+            assert!(page.lines().count() <= 90, "{}", page.lines().count());
         }
     }
 

@@ -30,6 +30,8 @@ pub struct Wishes {
     pub identity: Option<PathBuf>,
     /// `--trust`
     pub trust: Vec<WriterId>,
+    /// `--new-vault`
+    pub new_vault: bool,
     /// `--yes`
     pub yes: bool,
 }

@@ -18,7 +18,7 @@ use super::remains;
 use crate::error::Failure;
 use crate::exit::Exit;
 use crate::home::Home;
-use crate::invocation::Invocation;
+use crate::invocation::{self, Invocation};
 use crate::keys::{KeyFolder, is_protected};
 use crate::prompt;
 
@@ -71,6 +71,16 @@ pub fn set_up(
             (description, false)
         }
         Err(VaultError::NotAVault { .. }) => {
+            if let Some(vault) = home
+                .vault_at(&store.describe())
+                .filter(|_| !wishes.new_vault && remains::of_vault(store).is_none())
+            {
+                let absent = invocation::absent(vault, &store.describe());
+                return Err(Failure {
+                    exit: Exit::Refused,
+                    ..absent
+                });
+            }
             (create(invocation, store, &nascent, wishes, now)?, true)
         }
         Err(other) => return Err(other.into()),
@@ -83,6 +93,7 @@ pub fn set_up(
         nascent.move_into(&keys)?;
     }
     let (writer, new_writer) = write_key(&description, &keys, &wishes.trust, now)?;
+    keys.remember_place(&store.describe());
     let identity = Some(keys.identity_path()).filter(|path| path.exists());
     let protected = identity.as_deref().is_some_and(is_protected);
     Ok(Ready {

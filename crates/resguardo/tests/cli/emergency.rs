@@ -220,3 +220,76 @@ fn what_fails_in_the_restore_itself() {
         "0"
     );
 }
+
+#[test]
+fn a_source_that_is_half_restored_is_not_backed_up() {
+    let broken = world(&STEPS.replace("test -n", "test -e migrated && test -n"));
+    let doctors = |code: i32| broken.run(&["doctor"]).exits(code);
+    broken.run(&CLEAN).exits(3);
+    doctors(3).prints(&[
+        "PROBLEM  data of shop: the last restore into it, of ",
+        "did not end well (failed: ",
+        "migrate: exit code 1",
+        "next: restore into it again",
+    ]);
+    let refused = [
+        "source shop may be half restored, and was not backed up: the last restore into it",
+        "--after-failed-restore",
+    ];
+    broken.run(&["backup"]).exits(7).complains(&refused);
+    // A restore to elsewhere mends nothing.
+    broken.run(&["restore", "shop", "--to", "new.db"]).exits(0);
+    broken.run(&["backup", "shop"]).exits(7).complains(&refused);
+    // One that ends well does.
+    std::fs::write(broken.path("migrated"), "").unwrap();
+    broken
+        .run(&[
+            "restore",
+            "shop",
+            "--to",
+            "shop.db",
+            "--clean",
+            "--yes-overwrite",
+            "shop.db",
+        ])
+        .exits(0);
+    broken.run(&["backup"]).exits(0);
+    doctors(0);
+}
+
+#[test]
+fn whoever_vouches_for_half_restored_data_takes_the_backup() {
+    let broken = world(&STEPS.replace("test -n", "false && test -n"));
+    broken.run(&CLEAN).exits(3);
+    broken.run(&["backup"]).exits(7);
+    let ran = broken
+        .run(&["backup", "--after-failed-restore", "--json"])
+        .exits(0);
+    assert_eq!(ran.json()["backups"][0]["source"], "shop");
+    let listed = broken.run(&["receipts", "list", "--json"]).exits(0).json();
+    let last = listed["receipts"]
+        .as_array()
+        .unwrap()
+        .last()
+        .unwrap()
+        .clone();
+    let run = last["run"].as_str().unwrap();
+    let shown = broken.run(&["receipts", "show", run, "--json"]).exits(0);
+    let details = &shown.json()["statement"]["predicate"]["details"];
+    assert_eq!(details["after_failed_restore"], true);
+    broken.run(&["doctor"]).exits(0);
+    broken.run(&["backup"]).exits(0);
+}
+
+#[test]
+fn a_restore_that_touched_nothing_casts_no_doubt() {
+    for (from, to) in [
+        ("echo also before >> log", "exit 9"),
+        ("echo after >> log", "exit 9"),
+    ] {
+        let world = world(&STEPS.replace(from, to));
+        world.run(&CLEAN).exits(1);
+        world.run(&["backup"]).exits(0);
+        world.run(&["doctor"]).exits(0);
+    }
+}

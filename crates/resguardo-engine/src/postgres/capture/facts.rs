@@ -69,14 +69,25 @@ pub(super) fn facts(
         server_version: session.version().to_string(),
         schema_sha256: schema.sha256,
         tables: inventory.tables.iter().map(table).collect(),
-        details: details(inventory, catalog::database(session)?.bytes),
+        details: details(
+            inventory,
+            catalog::database(session)?.bytes,
+            catalog::system_identifier(session)?,
+        ),
     })
 }
 
-fn details(inventory: &Inventory, bytes: u64) -> BTreeMap<String, Value> {
+fn details(
+    inventory: &Inventory,
+    bytes: u64,
+    system_identifier: Option<String>,
+) -> BTreeMap<String, Value> {
     let mut details = BTreeMap::new();
     let mut add = |name: &str, value: Value| details.insert(name.to_owned(), value);
     add("database", json!(inventory.database));
+    if let Some(system_identifier) = system_identifier {
+        add("system_identifier", json!(system_identifier));
+    }
     add("size_bytes", json!(bytes));
     add("server_version_num", json!(inventory.server_version));
     add("encoding", json!(inventory.encoding));

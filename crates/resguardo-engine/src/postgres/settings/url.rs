@@ -77,6 +77,14 @@ pub(super) fn parse(text: &str) -> Result<BTreeMap<&'static str, String>, String
         Some((who, places)) => (who, places),
         None => ("", authority),
     };
+    if who.is_empty() && database.contains('@') {
+        return Err("an @ stands behind the first /: in a password / is written %2F".to_owned());
+    }
+    if !places.split(',').all(is_place) {
+        return Err(
+            "host and port are no such: user and password end with an @ before them".to_owned(),
+        );
+    }
     let mut values = BTreeMap::new();
     let mut put = |keyword, text: &str| -> Result<(), String> {
         if !text.is_empty() {
@@ -139,6 +147,11 @@ fn places_of(places: &str) -> (String, String) {
         }
     }
     (hosts.join(","), ports.join(","))
+}
+
+/// Whether it is a host, perhaps with a port: more than one colon is the password's, unless in brackets.
+fn is_place(place: &str) -> bool {
+    place.starts_with('[') || place.matches(':').count() <= 1
 }
 
 /// Whether it is like a keyword.

@@ -1,5 +1,6 @@
 //! The same commands on real PostgreSQL servers.
 
+mod another;
 mod drill;
 mod emergency;
 mod foreign;
