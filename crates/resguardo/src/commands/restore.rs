@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::{backup, of_reference};
 use crate::config::interpolate::interpolate;
-use crate::config::location::{POSTGRES_HINT, engine_of, names_database, sqlite_path};
+use crate::config::location::{POSTGRES_HINT, engine_of, is_url, names_database, sqlite_path};
 use crate::error::Failure;
 use crate::exit::Exit;
 use crate::invocation::{Invocation, Opened, Reading};
@@ -184,6 +184,9 @@ fn target(invocation: &Invocation, to: &str) -> Result<(EngineKind, Location), F
             .ambient
             .absolute(&sqlite_path(&place, Path::new("")));
         return Ok((engine, Location::new(path.display().to_string())));
+    }
+    if !is_url(&place) {
+        return Err(Failure::usage("--to is no URL of a database").hint(POSTGRES_HINT));
     }
     if !names_database(&place, &invocation.ambient) {
         return Err(Failure::usage("--to names no database").hint(POSTGRES_HINT));

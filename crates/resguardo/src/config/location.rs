@@ -36,6 +36,12 @@ fn mistyped(url: &str) -> Option<&'static str> {
     (!is_path && url[colon..].contains('@')).then_some("of a URL without postgresql://")
 }
 
+/// Whether it can be read as the URL of a server. Of one that cannot, nothing is shown: any part of it may be
+/// the password.
+pub fn is_url(url: &str) -> bool {
+    url.contains("://") && !Location::new(url).to_string().ends_with('…')
+}
+
 /// Whether a PostgreSQL URL says which database it means, or the surroundings do. libpq would take the one
 /// that is called like the user, which nobody means.
 pub fn names_database(url: &str, ambient: &Ambient) -> bool {
@@ -48,9 +54,7 @@ pub fn names_database(url: &str, ambient: &Ambient) -> bool {
         .split('&')
         .any(|one| one.starts_with("dbname=") || one.starts_with("service="));
     let around = ["PGDATABASE", "PGSERVICE"];
-    // A URL that is none is told by the engine, which knows what is wrong with it.
-    !url.contains("://")
-        || in_path
+    in_path
         || in_parameters
         || around
             .into_iter()

@@ -13,7 +13,9 @@ use serde_json::Value;
 
 use super::file::{ConfigFile, EnvironmentFile, Leaf, VaultFile};
 use super::load::{ConfigError, Overrides};
-use super::location::{POSTGRES_HINT, engine_of, locate, name_for, names_database, vault_url};
+use super::location::{
+    POSTGRES_HINT, engine_of, is_url, locate, name_for, names_database, vault_url,
+};
 use super::problem::{InvalidConfig, Problem, shown_path};
 use super::resolver::Resolver;
 use super::{Config, EnvironmentSettings, Origin, Pending, Setting, SourceSettings};
@@ -184,7 +186,8 @@ pub fn without_file(ambient: &Ambient, overrides: &Overrides) -> Result<Config, 
         let named = |engine| engine != EngineKind::Postgres || names_database(url, ambient);
         let spec = match known {
             Err(scheme) => Err(unknown_url(&scheme)),
-            Ok(engine) if !named(engine) => Err(no_database()),
+            Ok(EngineKind::Postgres) if !is_url(url) => Err(no_url("is no URL of a database")),
+            Ok(engine) if !named(engine) => Err(no_url("names no database")),
             Ok(engine) => Ok(SourceSpec {
                 location: locate(engine, url, folder),
                 ..elsewhere.clone()
@@ -224,10 +227,10 @@ pub fn without_file(ambient: &Ambient, overrides: &Overrides) -> Result<Config, 
     })
 }
 
-fn no_database() -> Problem {
+fn no_url(why: &str) -> Problem {
     Problem {
         hint: Some(POSTGRES_HINT.to_owned()),
-        ..Problem::of_reference("DATABASE_URL names no database")
+        ..Problem::of_reference(format!("DATABASE_URL {why}"))
     }
 }
 

@@ -13,7 +13,7 @@ use toml::Spanned;
 
 use super::file::{Leaf, Length, SourceFile};
 use super::interpolate::SecretRef;
-use super::location::{POSTGRES_HINT, engine_of, locate, names_database};
+use super::location::{POSTGRES_HINT, engine_of, is_url, locate, names_database};
 use super::problem::{Problem, nearest};
 use super::resolver::Resolver;
 use super::{EnvironmentSettings, Pending, SourceSettings};
@@ -186,6 +186,12 @@ impl Resolver<'_> {
                 self.record(key, Value::from(reference.shown()), setting.origin);
                 *pending = Some(reference);
                 Ok(Location::new(""))
+            }
+            Ok(setting) if engine == EngineKind::Postgres && !is_url(&setting.value) => {
+                let shown = Location::new(setting.value).to_string();
+                self.record(key.clone(), Value::from(shown), setting.origin);
+                let message = format!("{key} is no URL of a database");
+                Err(Problem::at(leaf.span(), message, "").with_hint(POSTGRES_HINT))
             }
             Ok(setting)
                 if engine == EngineKind::Postgres

@@ -75,11 +75,9 @@ pub fn set_up(
                 .vault_at(&store.describe())
                 .filter(|_| !wishes.new_vault && remains::of_vault(store).is_none())
             {
-                let absent = invocation::absent(vault, &store.describe());
-                return Err(Failure {
-                    exit: Exit::Refused,
-                    ..absent
-                });
+                let mut absent = invocation::absent(vault, &store.describe());
+                absent.exit = Exit::Refused;
+                return Err(absent);
             }
             (create(invocation, store, &nascent, wishes, now)?, true)
         }
