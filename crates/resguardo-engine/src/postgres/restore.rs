@@ -234,6 +234,7 @@ impl Restore<'_> {
             TargetState::Missing => self.fill_new_database(&session, notes, fill),
             TargetState::Empty => fill(notes).map_err(|error| self.site.touched(error)),
             TargetState::Occupied { .. } => {
+                empty::refuse(&session)?;
                 drop(session);
                 if self.site.options.part != RestorePart::Structure {
                     let (jobs, run) = (self.site.jobs(), self.site.run);

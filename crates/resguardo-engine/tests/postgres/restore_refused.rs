@@ -4,7 +4,9 @@ use resguardo_engine::contract::with_run;
 use resguardo_engine::port::{Engine as _, EngineError, Location, RestoreOptions, TargetState};
 use resguardo_model::{CancelToken, SystemClock};
 use resguardo_testkit::fixture::{self, Extra, ODD_DATABASE};
-use resguardo_testkit::{PgBouncer, PgServer, PgVersion, PoolMode, Proxy, ProxyFault};
+use resguardo_testkit::{
+    PgBouncer, PgServer, PgServerOptions, PgVersion, PoolMode, Proxy, ProxyFault,
+};
 
 use crate::restore::{assert_same, restore, restored, shop, state};
 use crate::world::{Site, captured, described, engine};
@@ -232,5 +234,55 @@ fn a_pooler_in_transaction_mode_is_refused_and_left_as_it_was() {
             .unwrap();
         let path = String::from_utf8(output.stdout).unwrap();
         assert_eq!(path.trim(), "\"$user\", public", "{database}");
+    }
+}
+
+#[test]
+fn what_the_server_cannot_lock_at_once_stays_and_the_way_round_is_told() {
+    let backup = captured(&shop(PgVersion::V18), "shop");
+    let options = PgServerOptions::new(PgVersion::V18)
+        .setting("max_locks_per_transaction", "10")
+        .setting("max_connections", "15");
+    let server = PgServer::start_with(options);
+    // Of tables it is known before, of functions the server tells when it has no more room.
+    let many = [
+        (
+            "tables",
+            600,
+            "create table t%s (a int primary key)",
+            "pg_tables",
+        ),
+        (
+            "functions",
+            6000,
+            "create function f%s() returns int language sql as 'select 1'",
+            "pg_proc",
+        ),
+    ];
+    for (database, count, statement, catalog) in many {
+        server.create_database(database, "");
+        server.psql(
+            database,
+            &format!(
+                "do $$ begin for i in 1..{count} loop execute format($x${statement}$x$, i); \
+                 if i % 20 = 0 then commit; end if; end loop; end $$"
+            ),
+        );
+        let there = format!("select count(*) from {catalog}");
+        let before = server.psql(database, &there);
+        let clean = RestoreOptions {
+            clean: true,
+            ..RestoreOptions::default()
+        };
+        let error = restore(&server, database, &backup, &clean).unwrap_err();
+        let EngineError::Unsupported { why, next, .. } = &error else {
+            panic!("{database}: {}", described(&error));
+        };
+        assert!(why.contains("room for locks"), "{why}");
+        assert!(
+            next.contains("--create") && next.contains("max_locks_per_transaction"),
+            "{next}"
+        );
+        assert_eq!(server.psql(database, &there), before, "{database}");
     }
 }

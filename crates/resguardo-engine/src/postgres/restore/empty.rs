@@ -1,6 +1,9 @@
 //! Empties a database in one transaction: either everything of the users' is gone, or nothing was touched.
 
+use tokio_postgres::error::SqlState;
+
 use crate::port::{EngineError, TargetState};
+use crate::postgres::failure::is_sql_state;
 use crate::postgres::session::Session;
 use crate::postgres::{contents, name};
 
@@ -66,14 +69,61 @@ const DEFAULT_PRIVILEGES: &str = "select pg_catalog.format('alter default privil
 /// # Errors
 /// Nothing is touched then.
 pub(super) fn empty(session: &Session) -> Result<(), EngineError> {
-    refuse_subscriptions(session)?;
+    refuse(session)?;
     session.batch("begin")?;
     let emptied = drop_all(session).and_then(|()| session.batch("commit"));
     if emptied.is_err() {
         // The connection may be gone; the server then does the same.
         let _ = session.batch("rollback");
     }
-    emptied
+    emptied.map_err(|error| {
+        if is_sql_state(&error, &SqlState::OUT_OF_MEMORY) {
+            too_many(session, error.to_string())
+        } else {
+            error
+        }
+    })
+}
+
+/// Refuses a database that cannot be emptied in one transaction, before anything is done for it.
+///
+/// # Errors
+/// [`EngineError::Unsupported`], with the way round it.
+pub(super) fn refuse(session: &Session) -> Result<(), EngineError> {
+    refuse_subscriptions(session)?;
+    refuse_too_many(session)
+}
+
+/// Whatever is dropped is locked until the commit. Of objects that are no tables the server tells itself; but
+/// until it does, nobody else gets a lock either, so that what can be known is asked before.
+fn refuse_too_many(session: &Session) -> Result<(), EngineError> {
+    let rows = session.rows(
+        "select (select count(*) from pg_class where oid >= 16384), \
+           (select sum(setting::int8) + 1 \
+              from pg_settings where name in ('max_connections', 'max_prepared_transactions', 'max_wal_senders', \
+                'max_worker_processes', 'autovacuum_max_workers', 'autovacuum_worker_slots')) \
+           * current_setting('max_locks_per_transaction')::int8",
+    )?;
+    let Some(row) = rows.first() else {
+        return Ok(());
+    };
+    let (needed, room) = (row.number::<u64>(0), row.number::<u64>(1));
+    if needed <= room {
+        return Ok(());
+    }
+    let why = format!("its {needed} tables, indexes and sequences, and there is room for {room}");
+    Err(too_many(session, why))
+}
+
+fn too_many(session: &Session, why: String) -> EngineError {
+    EngineError::Unsupported {
+        place: session.settings().describe(),
+        why: format!(
+            "the server has not enough room for locks to empty it in one transaction: {why}"
+        ),
+        next: "drop the database and restore with --create, or raise max_locks_per_transaction"
+            .to_owned(),
+    }
 }
 
 /// A subscription holds a slot on another server, and cannot be dropped in a transaction.
