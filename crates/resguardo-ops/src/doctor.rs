@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use resguardo_model::duration::Span;
 use resguardo_model::receipt::Verb;
 use resguardo_model::size::ByteSize;
-use resguardo_model::{Diagnosis, Severity};
+use resguardo_model::{Diagnosis, EngineKind, Severity};
 use resguardo_vault::{StoredHead, Vault};
 
 use crate::catalog::RunState;
@@ -17,7 +17,7 @@ use crate::error::OpsError;
 use crate::run::described;
 use crate::source::SourceSpec;
 use crate::suspect::{self, Suspicion};
-use crate::{another, history, list, receipt, recover};
+use crate::{another, history, list, receipt, recover, sandbox};
 
 /// What `doctor` is given beyond the context.
 #[derive(Clone, Debug)]
@@ -57,6 +57,20 @@ pub fn doctor(ctx: &Context, request: &DoctorRequest<'_>) -> Vec<Diagnosis> {
     };
     clock(ctx, request.clock_ahead_milliseconds, &newest, &mut found);
     space(ctx, request, &newest, &mut found);
+    for folders in sandbox::kept(&ctx.state) {
+        let paths: Vec<String> = folders
+            .iter()
+            .map(|folder| folder.display().to_string())
+            .collect();
+        found.push(warning(
+            "sandboxes",
+            &format!("one was kept to be looked at: {}", paths.join(" and ")),
+            &format!(
+                "stop the server if you started it (pg_ctl stop -D DATA), then remove it: rm -r {}",
+                paths.join(" ")
+            ),
+        ));
+    }
     for note in ctx.catalog.notes() {
         let next = "fill it again with `resguardo catalog rebuild`";
         found.push(warning("catalog", note, next));
@@ -199,10 +213,16 @@ fn space(
         .map(|stored| stored.head.raw_bytes)
         .max()
         .unwrap_or(0);
+    // Throwaway servers refuse root, and lie where another user can reach them.
+    let apart = rustix::process::geteuid().is_root()
+        && request
+            .sources
+            .iter()
+            .any(|source| source.engine == EngineKind::Postgres);
     for (subject, folder, wanted) in [
         (
             "space for sandboxes",
-            &ctx.state,
+            if apart { &ctx.annexes } else { &ctx.state },
             largest.max(FREE_BYTES_MIN),
         ),
         ("space for the cache", &request.cache, FREE_BYTES_MIN),

@@ -283,6 +283,29 @@ pub fn sweep(state: &Path) -> (Vec<PathBuf>, Vec<SandboxError>) {
     (swept, errors)
 }
 
+/// Sandboxes that somebody kept to look at, each with all the folders that are to be removed with it.
+/// What cannot be read is left out: the next sweep tells it.
+#[must_use]
+pub fn kept(state: &Path) -> Vec<Vec<PathBuf>> {
+    let entries = std::fs::read_dir(state.join("sandboxes"));
+    let mut kept: Vec<Vec<PathBuf>> = entries
+        .into_iter()
+        .flatten()
+        .filter_map(Result::ok)
+        .filter_map(|entry| {
+            let path = entry.path().join(MARKER);
+            let text = std::fs::read(&path).ok()?;
+            let marker = read_marker(&text, &path).ok()??;
+            let annex = marker.annex;
+            marker
+                .kept
+                .then(|| std::iter::once(entry.path()).chain(annex).collect())
+        })
+        .collect();
+    kept.sort();
+    kept
+}
+
 /// Removes a sandbox. One that is gone already is: a sweep of another process may have come first.
 fn remove_all(folder: &Path) -> Result<(), SandboxError> {
     // Somebody else who removes it at the same time makes single entries vanish, and not the whole.

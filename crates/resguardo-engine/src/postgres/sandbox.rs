@@ -298,8 +298,11 @@ impl Target for SandboxTarget {
     }
 
     fn keep(&mut self) -> Result<Option<String>, EngineError> {
+        let variables = self.inner.environment();
+        let database = variables.iter().find(|(name, _)| name == "PGDATABASE");
+        let database = database.map_or("postgres", |(_, value)| value);
         match &mut self.place {
-            Place::Instance(cluster) => Ok(Some(cluster.how_to_start())),
+            Place::Instance(cluster) => Ok(Some(cluster.how_to_start(database))),
             Place::Database(temporary) => temporary.keep().map(Some),
         }
     }

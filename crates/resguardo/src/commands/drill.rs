@@ -270,7 +270,8 @@ fn tell(out: &Output, done: &DrillDone, opened: &Opened) {
     out.say(&format!("  phases: {}", phases.join(", ")));
     tell_checks(out, done, told);
     if let Some(folder) = &done.kept_at {
-        out.say(&format!("  sandbox kept: {}", folder.display()));
+        // Under cron with --quiet, too: nobody else removes it.
+        out.print(&format!("  sandbox kept: {}", folder.display()));
     }
     match &done.receipt {
         Some(receipt) => out.say(&format!("  receipt: {receipt}")),

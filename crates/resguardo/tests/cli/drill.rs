@@ -127,6 +127,20 @@ fn a_kept_sandbox() {
     let answer = world.run(&["drill", "--keep", "--json"]).exits(0).json();
     let folder = answer["drills"][0]["kept_at"].as_str().unwrap();
     assert!(std::path::Path::new(folder).is_dir());
+    // What nobody else removes is named until it is gone.
+    let sandbox = std::path::Path::new(folder).parent().unwrap();
+    let removal = format!("rm -r {}", sandbox.display());
+    world
+        .run(&["doctor"])
+        .exits(0)
+        .prints(&["warning  sandboxes: one was kept", &removal]);
+    std::fs::remove_dir_all(sandbox).unwrap();
+    let ran = world.run(&["doctor"]).exits(0);
+    assert!(!ran.stdout.contains("one was kept"), "{}", ran.stdout);
+    world
+        .run(&["drill", "--keep", "--quiet"])
+        .exits(0)
+        .prints(&["sandbox kept: "]);
 }
 
 #[test]

@@ -86,13 +86,14 @@ impl Cluster {
     }
 
     /// The command that starts it again, once it is stopped and kept.
-    pub(super) fn how_to_start(&self) -> String {
+    pub(super) fn how_to_start(&self, database: &str) -> String {
         let data = self.data.display();
         let folder = self.data.parent().unwrap_or(&self.data).display();
         format!(
             "the server is kept; its owner starts it by: {} -D {data} -k {folder} -c listen_addresses= \
-             and connects by: psql -h {folder} -U {SUPERUSER}",
-            self.program.display()
+             and connects by: psql -h {folder} -U {SUPERUSER} -d {}",
+            self.program.display(),
+            format_args!("'{}'", database.replace('\'', "'\\''"))
         )
     }
 
