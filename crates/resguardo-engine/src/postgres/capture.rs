@@ -78,6 +78,7 @@ pub(super) fn capture(
 ) -> Result<Captured, EngineError> {
     let source = Source::new(around, request, run)?;
     let mut opened = source.open()?;
+    let mut in_the_way = String::new();
     for _ in 0..ATTEMPTS_MAX {
         let capture = Capture {
             source: &source,
@@ -89,12 +90,15 @@ pub(super) fn capture(
             opened.release()?;
             return Ok(captured);
         }
+        if let Some(named) = opened.in_the_way() {
+            in_the_way = format!("{named}; ");
+        }
         opened.take_again(&source)?;
     }
     Err(EngineError::Busy {
         place: source.settings().describe(),
         held: format!(
-            "others asked for exclusive locks on its tables in each of {ATTEMPTS_MAX} attempts"
+            "{in_the_way}others asked for exclusive locks on its tables in each of {ATTEMPTS_MAX} attempts"
         ),
     })
 }
@@ -221,10 +225,11 @@ fn tables(
     session: &Session,
     relations: &[catalog::Relation],
 ) -> Result<Vec<rows::Planned>, EngineError> {
-    let has_rows = |relation: &&catalog::Relation| {
-        !(relation.is_partitioned || relation.is_unlogged && session.in_recovery())
-    };
-    let relations: Vec<_> = relations.iter().filter(has_rows).collect();
+    let in_recovery = session.in_recovery();
+    let relations = relations.iter();
+    let relations: Vec<_> = relations
+        .filter(|relation| has_rows(relation, in_recovery))
+        .collect();
     let oids: Vec<u32> = relations.iter().map(|relation| relation.oid).collect();
     let sizes = catalog::sizes(session, &oids)?;
     let planned = |relation: &&catalog::Relation| {
@@ -232,6 +237,12 @@ fn tables(
         rows::Planned::new(relation, shape)
     };
     Ok(relations.iter().map(planned).collect())
+}
+
+/// Whether a table has rows of its own that can be read: a partitioned one has none, and a standby none of one
+/// that is unlogged.
+pub(super) fn has_rows(relation: &catalog::Relation, in_recovery: bool) -> bool {
+    !(relation.is_partitioned || relation.is_unlogged && in_recovery)
 }
 
 /// A path of ours, which is always one.

@@ -7,7 +7,7 @@ mod roles;
 mod sequences;
 mod tables;
 
-use super::inventory::{Extension, Index, Matview};
+use super::inventory::{Extension, Index, Matview, Unread};
 use super::name;
 use super::session::{Row, Session};
 use crate::port::EngineError;
@@ -194,17 +194,32 @@ pub(super) fn left_out(session: &Session) -> Result<Vec<String>, EngineError> {
     for row in &secret {
         told.push(format!("{}: only a superuser can read it", row.text(0)));
     }
-    if session.in_recovery() {
-        let unlogged = session.rows(&format!(
-            "select n.nspname, c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace \
-             where c.relkind in ('r', 'S') and c.relpersistence = 'u' and {OWN_SCHEMAS} order by 1, 2"
-        ))?;
-        for row in &unlogged {
-            let table = name::qualified(row.text(0), row.text(1));
-            told.push(format!(
-                "what the unlogged {table} holds: a standby does not have it"
-            ));
-        }
+    for table in unread(session)? {
+        told.push(format!(
+            "what the unlogged {} holds: {}",
+            table.quoted(),
+            table.reason
+        ));
     }
     Ok(told)
+}
+
+/// Tables and sequences whose contents cannot be read here: on a standby, those that are unlogged.
+///
+/// # Errors
+/// If they cannot be asked for.
+pub(super) fn unread(session: &Session) -> Result<Vec<Unread>, EngineError> {
+    if !session.in_recovery() {
+        return Ok(Vec::new());
+    }
+    let rows = session.rows(&format!(
+        "select n.nspname, c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace \
+         where c.relkind in ('r', 'S') and c.relpersistence = 'u' and {OWN_SCHEMAS} order by 1, 2"
+    ))?;
+    let unread = |row: &Row| Unread {
+        schema: row.text(0).to_owned(),
+        name: row.text(1).to_owned(),
+        reason: "a standby does not have it".to_owned(),
+    };
+    Ok(rows.iter().map(unread).collect())
 }

@@ -6,6 +6,8 @@ use std::error::Error as _;
 use tokio_postgres::Error;
 use tokio_postgres::error::{DbError, SqlState};
 
+use super::name;
+use super::settings::Settings;
 use crate::port::{BoxError, EngineError};
 
 /// Characters of a statement that an error shows.
@@ -19,8 +21,12 @@ pub(super) fn of(doing: &'static str, place: &str, statement: &str, error: Error
     }
 }
 
+/// Begins the statement that lets a role into a database.
+pub(super) const GRANT_CONNECT: &str = "GRANT CONNECT ON DATABASE ";
+
 /// Names an error of connecting.
-pub(super) fn of_connecting(place: &str, error: Error) -> EngineError {
+pub(super) fn of_connecting(settings: &Settings, error: Error) -> EngineError {
+    let place = &settings.describe();
     // The client's own words: it has no other sign for it.
     let asked = error
         .source()
@@ -29,11 +35,31 @@ pub(super) fn of_connecting(place: &str, error: Error) -> EngineError {
         return EngineError::Denied {
             operation: "logging in to",
             place: place.to_owned(),
-            why: "the server asks for a password, and there is none in the URL, PGPASSWORD or ~/.pgpass"
-                .to_owned(),
+            why: match settings.unused_passfile() {
+                None => {
+                    "the server asks for a password, and there is none in the URL, PGPASSWORD or ~/.pgpass"
+                        .to_owned()
+                }
+                Some(why) => format!(
+                    "the server asks for a password, and there is none in the URL or PGPASSWORD; {why}"
+                ),
+            },
         };
     }
-    of("connecting to", place, "", error)
+    let mut error = of("connecting to", place, "", error);
+    if let EngineError::Denied {
+        operation: "connecting to",
+        why,
+        ..
+    } = &mut error
+    {
+        why.push_str(&format!(
+            "; {GRANT_CONNECT}{} TO {}",
+            name::identifier(settings.database()),
+            name::identifier(settings.user())
+        ));
+    }
+    error
 }
 
 /// Whether a statement failed because of this.

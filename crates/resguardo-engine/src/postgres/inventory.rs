@@ -75,6 +75,24 @@ pub(super) struct Inventory {
     pub(super) migration: Option<Migration>,
     /// What is in the database and not in the backup, each with its reason.
     pub(super) left_out: Vec<String>,
+    /// Tables and sequences whose structure is in the backup and whose contents a standby does not have: they
+    /// come back empty and at their start.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) unread: Vec<Unread>,
+    /// Tablespaces that it lies in, by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) tablespaces: Vec<String>,
+}
+
+/// A table or sequence that could not be read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Unread {
+    /// Its schema.
+    pub(super) schema: String,
+    /// Its name.
+    pub(super) name: String,
+    /// Why.
+    pub(super) reason: String,
 }
 
 /// A table with its rows.
@@ -304,6 +322,13 @@ impl Table {
             .map(|column| name::identifier(column))
             .collect();
         quoted.join(", ")
+    }
+}
+
+impl Unread {
+    /// Schema and name in quotes, for SQL.
+    pub(super) fn quoted(&self) -> String {
+        name::qualified(&self.schema, &self.name)
     }
 }
 

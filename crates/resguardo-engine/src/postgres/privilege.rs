@@ -62,7 +62,7 @@ pub(super) fn missing(session: &Session) -> Result<Vec<Lack>, EngineError> {
         });
     }
     lacks.extend(hidden_rows(session, &role)?);
-    lacks.extend(large_objects(session, &role)?);
+    lacks.extend(large_objects(session)?);
     Ok(lacks)
 }
 
@@ -81,9 +81,11 @@ fn hidden_rows(session: &Session, role: &str) -> Result<Vec<Lack>, EngineError> 
     Ok(rows.iter().map(lack).collect())
 }
 
-fn large_objects(session: &Session, role: &str) -> Result<Vec<Lack>, EngineError> {
+/// Large objects that cannot be read. Each has privileges of its own, and a new one none for others: only the
+/// setting lasts.
+fn large_objects(session: &Session) -> Result<Vec<Lack>, EngineError> {
     let readable = if session.version().major() >= 18 {
-        "has_largeobject_privilege(m.oid, 'SELECT')"
+        "(current_setting('lo_compat_privileges')::bool or has_largeobject_privilege(m.oid, 'SELECT'))"
     } else {
         "(current_setting('is_superuser')::bool or current_setting('lo_compat_privileges')::bool \
           or pg_has_role(m.lomowner, 'USAGE') \
@@ -91,15 +93,23 @@ fn large_objects(session: &Session, role: &str) -> Result<Vec<Lack>, EngineError
              and (a.grantee = 0 or pg_has_role(a.grantee, 'USAGE'))))"
     };
     let rows = session.rows(&format!(
-        "select m.oid from pg_largeobject_metadata m where not {readable} order by 1"
+        "select count(*), min(m.oid), current_database() from pg_largeobject_metadata m where not {readable}"
     ))?;
     let lack = |row: &super::session::Row| {
-        let number = row.text(0);
-        Lack {
-            object: format!("large object {number}"),
-            why: "SELECT is missing",
-            grant: format!("GRANT SELECT ON LARGE OBJECT {number} TO {role}"),
-        }
+        let number = row.text(1);
+        let object = match row.number::<u64>(0) {
+            0 => return None,
+            1 => format!("large object {number}"),
+            count => format!("{count} large objects, {number} the first,"),
+        };
+        Some(Lack {
+            object,
+            why: "SELECT is missing, which pg_read_all_data does not give",
+            grant: format!(
+                "ALTER DATABASE {} SET lo_compat_privileges = on",
+                name::identifier(row.text(2))
+            ),
+        })
     };
-    Ok(rows.iter().map(lack).collect())
+    Ok(rows.iter().filter_map(lack).collect())
 }

@@ -7,8 +7,9 @@ use resguardo_model::size::ByteSize;
 use resguardo_model::{CancelToken, Diagnosis, Severity};
 
 use super::Surroundings;
-use super::capture::require_known_major;
+use super::capture::{self, require_known_major};
 use super::catalog;
+use super::failure::GRANT_CONNECT;
 use super::maintenance;
 use super::pooler;
 use super::privilege::{self, Lack};
@@ -73,23 +74,28 @@ fn look(
     let (session, _) = pooler::two_sessions(&settings, LIMITS, &CancelToken::new())?;
     require_known_major(&session)?;
     let tools = Tools::clients(session.version().major(), &around.tool_folders);
-    let tables = catalog::relations(&session)?.len();
+    let relations = catalog::relations(&session)?;
+    let with_rows = relations
+        .iter()
+        .filter(|relation| capture::has_rows(relation, session.in_recovery()))
+        .count();
     let database = catalog::database(&session)?;
     let dumped_by = match &tools {
         Ok(tools) => format!("; pg_dump {}", tools.version()),
         Err(_) => String::new(),
     };
     found.ok(format!(
-        "PostgreSQL {} at {}: {tables} tables, {}{dumped_by}",
+        "PostgreSQL {} at {}: {}, {}{dumped_by}",
         session.version(),
         settings.describe(),
+        counted(with_rows),
         ByteSize(database.bytes)
     ));
     if let Err(error) = tools {
         found.problem(words(&error), next_step(&error));
     }
     privileges(&privilege::missing(&session)?, found);
-    locks(&session, tables, found)?;
+    locks(&session, relations.len(), found)?;
     standby(&session, found)?;
     if let Some(opening) = maintenance::left_closed(&session)? {
         found.warning(
@@ -113,10 +119,18 @@ fn privileges(lacks: &[Lack], found: &mut Found<'_>) {
     if lacks.len() > LACKS_MAX {
         let more = lacks.len() - LACKS_MAX;
         found.problem(
-            format!("{more} more tables, sequences or large objects cannot be read"),
+            format!("{more} more tables or sequences cannot be read"),
             "GRANT SELECT ON ALL TABLES IN SCHEMA and ON ALL SEQUENCES IN SCHEMA, or GRANT pg_read_all_data"
                 .to_owned(),
         );
+    }
+}
+
+/// `1 table`, `2 tables`.
+fn counted(tables: usize) -> String {
+    match tables {
+        1 => "1 table".to_owned(),
+        tables => format!("{tables} tables"),
     }
 }
 
@@ -144,7 +158,8 @@ fn locks(session: &Session, tables: usize, found: &mut Found<'_>) -> Result<(), 
     found.not_ok(
         severity,
         format!(
-            "a backup locks {tables} tables at once, and the server has room for some {} locks",
+            "a backup locks {} at once, and the server has room for some {} locks",
+            counted(tables),
             each * transactions
         ),
         format!(
@@ -188,6 +203,10 @@ fn next_step(error: &EngineError) -> String {
     match error {
         EngineError::Missing { .. } => {
             "correct the database's name in the source's url: psql -l lists those that there are".to_owned()
+        }
+        EngineError::Denied { why, .. } if why.contains(GRANT_CONNECT) => {
+            let grant = why.split_once(GRANT_CONNECT).map_or("", |(_, grant)| grant);
+            format!("{GRANT_CONNECT}{grant};")
         }
         EngineError::Denied { .. } => {
             "correct user and password of the source's url, or the server's pg_hba.conf".to_owned()

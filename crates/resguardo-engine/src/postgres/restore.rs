@@ -334,7 +334,7 @@ impl Restore<'_> {
         }
         if ready::needs_roles(self.site.options) {
             let missing = ready::missing_roles(session, &self.inventory.roles)?;
-            ready::make_roles(session, &missing)?;
+            ready::make_roles(self.site.target, session, &missing)?;
             ready::set_up(session, &missing, notes)?;
             // Nobody logs in to a throwaway server.
             if !self.site.target.sandbox {
@@ -541,5 +541,7 @@ pub(super) fn empty_inventory() -> Inventory {
         large_objects: None,
         migration: None,
         left_out: Vec::new(),
+        unread: Vec::new(),
+        tablespaces: Vec::new(),
     }
 }

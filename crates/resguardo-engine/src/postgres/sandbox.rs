@@ -54,7 +54,7 @@ pub(super) fn open(
 ) -> Result<Box<dyn Target>, EngineError> {
     let likeness = Likeness::of(facts);
     let mut notes = Vec::new();
-    let (place, inner) = match site.server() {
+    let (place, settings) = match site.server() {
         Some(server) => {
             let temporary = Temporary::make(&server, &likeness, around, site, &mut notes, run)?;
             let settings = temporary.settings().clone();
@@ -75,8 +75,12 @@ pub(super) fn open(
             (Place::Instance(cluster), settings)
         }
     };
+    let mut inner = DatabaseTarget::sandbox(settings, around);
+    if let Place::Database(temporary) = &place {
+        inner.role_comment = Some(temporary.settings().database().to_owned());
+    }
     Ok(Box::new(SandboxTarget {
-        inner: DatabaseTarget::sandbox(inner, around),
+        inner,
         place,
         notes,
     }))

@@ -147,7 +147,7 @@ impl Session {
         let connected = until(&runtime, cancel, Some(timeout), connecting)
             .map_err(|stopped| stopped.named(&place, "connecting"))?;
         let (client, connection) =
-            connected.map_err(|error| failure::of_connecting(&place, error))?;
+            connected.map_err(|error| failure::of_connecting(settings, error))?;
         let encoding = connection
             .parameter("server_encoding")
             .unwrap_or("UTF8")

@@ -95,6 +95,8 @@ pub(super) enum SslMode {
 pub(super) struct Settings {
     values: BTreeMap<&'static str, String>,
     home: Option<PathBuf>,
+    /// Why a password file was not looked into.
+    unused_passfile: Option<String>,
 }
 
 impl Settings {
@@ -160,6 +162,7 @@ impl Settings {
         let mut settings = Self {
             values,
             home: environment.home.clone(),
+            unused_passfile: None,
         };
         settings.ssl_mode().map_err(refused)?;
         settings.ports().map_err(refused)?;
@@ -179,6 +182,7 @@ impl Settings {
         Self {
             values: values.into_iter().collect(),
             home: None,
+            unused_passfile: None,
         }
     }
 
@@ -188,10 +192,18 @@ impl Settings {
             return;
         }
         let file = file.or_else(|| Some(self.home.as_ref()?.join(".pgpass")));
-        let found = file.and_then(|file| passfile::find(&file, self));
-        if let Some(password) = found {
-            self.values.insert("password", password);
+        match file.map(|file| passfile::find(&file, self)) {
+            Some(Ok(Some(password))) => {
+                self.values.insert("password", password);
+            }
+            Some(Err(why)) => self.unused_passfile = Some(why),
+            Some(Ok(None)) | None => {}
         }
+    }
+
+    /// Why a password file that is there was not looked into.
+    pub(super) fn unused_passfile(&self) -> Option<&str> {
+        self.unused_passfile.as_deref()
     }
 
     pub(super) fn get(&self, keyword: &str) -> Option<&str> {
@@ -429,6 +441,11 @@ mod tests {
         std::fs::set_permissions(&pass, std::fs::Permissions::from_mode(0o644)).unwrap();
         let settings = resolve("postgres://bea@db/shop", &around);
         assert_eq!(settings.get("password"), None);
+        let why = settings.unused_passfile().unwrap();
+        assert!(
+            why.contains("others may read it (mode 0644); chmod 600"),
+            "{why}"
+        );
         let missing = Location::new("postgres:///?service=nope");
         let error = Settings::resolve(&missing, &around).unwrap_err();
         assert!(error.to_string().contains("nope"), "{error}");

@@ -22,6 +22,8 @@ pub(super) struct DatabaseTarget {
     pub(super) around: Arc<Surroundings>,
     /// A throwaway one: nothing in it has to survive a loss of power, and everything in it may be replaced.
     pub(super) sandbox: bool,
+    /// What the roles that a restore makes are marked with: they go with the database.
+    pub(super) role_comment: Option<String>,
 }
 
 impl DatabaseTarget {
@@ -34,6 +36,7 @@ impl DatabaseTarget {
             settings: Settings::resolve(location, &around.libpq)?,
             around: Arc::clone(around),
             sandbox: false,
+            role_comment: None,
         })
     }
 
@@ -43,6 +46,7 @@ impl DatabaseTarget {
             settings,
             around: Arc::clone(around),
             sandbox: true,
+            role_comment: None,
         }
     }
 }

@@ -23,6 +23,9 @@ pub(super) fn in_utf8(encoding: &str) -> Option<&'static str> {
     (encoding != "SQL_ASCII").then_some("--encoding=UTF8")
 }
 
+/// Begins the statement that pg_dump quotes, in every language, if it waited in vain.
+const LOCKING: &str = "LOCK TABLE ";
+
 /// How a program ended that did not end well.
 #[derive(Debug, thiserror::Error)]
 #[error("{program} ended with {how}: {said}")]
@@ -67,6 +70,12 @@ pub(super) fn ended(
     };
     if ended.status.success() {
         return Ok(());
+    }
+    if program == "pg_dump" && ended.output.said().contains(LOCKING) {
+        return Err(EngineError::Busy {
+            place: place.to_owned(),
+            held: format!("pg_dump could not lock its tables: {}", ended.output.said()),
+        });
     }
     Err(EngineError::Other {
         operation: doing,

@@ -11,6 +11,7 @@ mod check;
 mod connection;
 mod contract;
 mod drill;
+mod elsewhere;
 mod export;
 mod foreign;
 mod full_disk;

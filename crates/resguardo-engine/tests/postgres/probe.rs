@@ -39,7 +39,7 @@ fn all_is_well_with_a_good_source() {
             about.contains(&format!("PostgreSQL {}.", version.major())),
             "{about}"
         );
-        assert!(about.contains("13 tables"), "{about}");
+        assert!(about.contains("12 tables"), "{about}");
         assert!(about.contains("pg_dump"), "{about}");
     }
 }
@@ -79,6 +79,11 @@ fn every_missing_privilege_is_named_with_the_grant_that_mends_it() {
         }
         let error = capture_error(version, &url).unwrap();
         assert!(matches!(error, EngineError::Denied { .. }), "{error:?}");
+        let words = described(&error);
+        assert!(
+            words.contains("privileges are missing in all: resguardo doctor"),
+            "{words}"
+        );
         // What it says is enough, and nothing more is needed.
         for _ in 0..3 {
             let found = probe(version, &url);
@@ -113,6 +118,48 @@ fn a_role_that_may_read_everything_needs_no_more() {
         let error = capture_error(version, &url);
         assert!(error.is_none(), "{version}: {error:?}");
     }
+}
+
+#[test]
+fn large_objects_are_named_once_with_what_lasts() {
+    for version in PgVersion::all() {
+        let server = shop(version);
+        server.psql(
+            "shop",
+            "create role reader login bypassrls in role pg_read_all_data",
+        );
+        let url = server.url_of("reader", None, "shop");
+        let found = probe(version, &url);
+        let named = problems(&found);
+        assert_eq!(named.len(), 1, "{version}: {found:?}");
+        assert!(named[0].message.starts_with("3 large objects"), "{found:?}");
+        assert_eq!(
+            named[0].next,
+            "ALTER DATABASE \"shop\" SET lo_compat_privileges = on;"
+        );
+        server.psql("shop", &named[0].next);
+        server.psql("shop", "select lo_from_bytea(70009, 'new')");
+        let found = probe(version, &url);
+        assert!(problems(&found).is_empty(), "{version}: {found:?}");
+        let error = capture_error(version, &url);
+        assert!(error.is_none(), "{version}: {error:?}");
+    }
+}
+
+#[test]
+fn a_role_that_may_not_connect_is_told_what_lets_it_in() {
+    let server = shop(PgVersion::V16);
+    server.psql(
+        "shop",
+        "create role reader login; revoke connect on database shop from public",
+    );
+    let found = probe(PgVersion::V16, &server.url_of("reader", None, "shop"));
+    let named = problems(&found);
+    assert_eq!(named.len(), 1, "{found:?}");
+    assert_eq!(
+        named[0].next,
+        "GRANT CONNECT ON DATABASE \"shop\" TO \"reader\";"
+    );
 }
 
 #[test]

@@ -432,6 +432,28 @@ fn who_comes_before_pg_dump_is_let_through_first() {
 }
 
 #[test]
+fn a_pg_dump_that_waits_for_a_lock_in_vain_names_who_is_in_the_way() {
+    let version = PgVersion::V16;
+    let server = shop(version);
+    let folder = tempfile::tempdir().unwrap();
+    // Every pg_dump starts when somebody wants a table for himself, and waits for less than we look.
+    let deed = format!(
+        "(PGAPPNAME=eager {0}/psql -Xqc 'lock table shop.orders; select pg_sleep(600)' > /dev/null 2>&1 &); \
+         until [ \"$({0}/psql -XAtc \"select count(*) > 0 from pg_locks where mode = 'AccessExclusiveLock' \
+         and not granted\")\" = t ]; do :; done\nexec $real --lock-wait-timeout=100 \"$@\" --lock-wait-timeout=100",
+        version.bin_dir().display()
+    );
+    let engine = engine_with(spoiled(version, folder.path(), &deed));
+    let error = fail(&engine, &request(&server.url("shop")), || ());
+    let words = described(&error);
+    assert!(matches!(error, EngineError::Busy { .. }), "{words}");
+    assert!(
+        words.contains("eager") && words.contains("shop.orders"),
+        "{words}"
+    );
+}
+
+#[test]
 fn a_source_that_is_corrupt_is_named_if_it_is_to_be_checked() {
     // Of the versions here, the one without contrib has no amcheck.
     for version in [PgVersion::V15, PgVersion::V18] {

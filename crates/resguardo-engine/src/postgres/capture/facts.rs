@@ -47,6 +47,8 @@ pub(super) fn inventory(
         large_objects: None,
         migration: catalog::migration(session)?,
         left_out: catalog::left_out(session)?,
+        unread: catalog::unread(session)?,
+        tablespaces: catalog::tablespaces(session)?,
     })
 }
 

@@ -79,7 +79,7 @@ pub(super) fn held(session: &Session) -> Result<HashSet<u32>, EngineError> {
 }
 
 /// Who keeps these tables from being locked, in words; `None` if that cannot be found out any more.
-fn holder(observer: &Session, relations: &[Relation]) -> Option<String> {
+pub(super) fn holder(observer: &Session, relations: &[Relation]) -> Option<String> {
     let oids: Vec<String> = relations.iter().map(|r| r.oid.to_string()).collect();
     let rows = observer
         .rows(&format!(

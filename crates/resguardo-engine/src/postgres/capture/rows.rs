@@ -171,13 +171,16 @@ impl Reading<'_> {
             return Ok(None);
         }
         match self.read_part(&reader.session, &part) {
-            Err(EngineError::Busy { .. }) => {
+            Err(Failure {
+                error: EngineError::Busy { .. },
+                has_written: false,
+            }) => {
                 self.left().push(part);
                 reader.session.batch("rollback")?;
                 snapshot::enter(&reader.session, id)?;
                 Ok(None)
             }
-            other => other.map(Some),
+            other => other.map(Some).map_err(|failure| failure.error),
         }
     }
 
@@ -191,12 +194,13 @@ impl Reading<'_> {
         let mut answers = Vec::new();
         for part in left {
             self.capture.stop.check()?;
-            answers.push(self.read_part(holder, &part)?);
+            let answer = self.read_part(holder, &part);
+            answers.push(answer.map_err(|failure| failure.error)?);
         }
         Ok(answers)
     }
 
-    fn read_part(&self, session: &Session, part: &Part) -> Result<Answer, EngineError> {
+    fn read_part(&self, session: &Session, part: &Part) -> Result<Answer, Failure> {
         let table = &self.tables[part.table].table;
         let (tally, file) = read_part(self.capture.sink, session, table, part)?;
         let done = self.done.fetch_add(part.bytes, Ordering::Relaxed) + part.bytes;
@@ -218,13 +222,20 @@ impl Reading<'_> {
     }
 }
 
+/// Why a part was not read.
+struct Failure {
+    error: EngineError,
+    /// Its file was begun, and cannot be begun again.
+    has_written: bool,
+}
+
 /// Reads one range into a file, which is opened with its first row.
 fn read_part(
     sink: &dyn CaptureSink,
     session: &Session,
     table: &Table,
     part: &Part,
-) -> Result<(Tally, Option<RowsFile>), EngineError> {
+) -> Result<(Tally, Option<RowsFile>), Failure> {
     let mut tally = Tally::default();
     let mut outlet = Outlet {
         sink,
@@ -233,11 +244,19 @@ fn read_part(
         file: None,
     };
     let sql = rows::copy_out(table, session.encoding(), part.range);
-    session.copy_out(&sql, &mut |row| {
+    let copied = session.copy_out(&sql, &mut |row| {
         tally.add(row);
         outlet.write(row)
+    });
+    copied.map_err(|error| Failure {
+        error,
+        has_written: outlet.file.is_some(),
     })?;
-    let file = outlet.finish()?.map(|path| RowsFile {
+    let finished = outlet.finish().map_err(|error| Failure {
+        error,
+        has_written: true,
+    })?;
+    let file = finished.map(|path| RowsFile {
         path,
         rows: tally.rows,
         bytes: tally.bytes,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::integrity;
+use super::lock;
 use super::snapshot::{self, Snapshot};
 use crate::port::{CaptureRequest, EngineError, Run};
 use crate::postgres::Surroundings;
@@ -114,14 +115,27 @@ impl Opened {
         self.holder.batch("select 1; commit")
     }
 
+    /// Whoever is in the way, by name, if he is there yet.
+    fn named(&self, error: EngineError) -> EngineError {
+        match (error, self.in_the_way()) {
+            (EngineError::Busy { place, .. }, Some(held)) => EngineError::Busy { place, held },
+            (error, _) => error,
+        }
+    }
+
+    /// Who holds or waits for an exclusive lock on a table that is to be read, in words.
+    pub(super) fn in_the_way(&self) -> Option<String> {
+        lock::holder(&self.observer, &self.snapshot.relations)
+    }
+
     /// A tool's failure is the connection's where that is gone: the tool tells it in words alone.
     pub(in crate::postgres) fn because(&self, error: EngineError) -> EngineError {
-        if !matches!(error, EngineError::Other { .. }) {
+        if !matches!(error, EngineError::Other { .. } | EngineError::Busy { .. }) {
             return error;
         }
         match self.holder.batch("select 1") {
             Err(gone @ (EngineError::Unreachable { .. } | EngineError::Missing { .. })) => gone,
-            _ => error,
+            _ => self.named(error),
         }
     }
 }
@@ -132,9 +146,11 @@ fn require_privileges(session: &Session) -> Result<(), EngineError> {
     let Some(first) = lacks.first() else {
         return Ok(());
     };
-    let more = match lacks.len() - 1 {
-        0 => String::new(),
-        more => format!(" (and {more} more that doctor names)"),
+    let more = match lacks.len() {
+        1 => String::new(),
+        all => {
+            format!("; {all} privileges are missing in all: resguardo doctor names what mends each")
+        }
     };
     Err(EngineError::Denied {
         operation: "reading",

@@ -1,7 +1,7 @@
 //! What the catalogs tell: sequences, large objects, extensions, roles, indexes and constraints,
 //! materialized views, the application's migrations, and the order of texts.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use resguardo_model::{CheckOutcome, CheckResult};
 
@@ -9,7 +9,7 @@ use super::differ::{self, Named};
 use super::{Asked, in_full, skipped, timed, unknown};
 use crate::port::EngineError;
 use crate::postgres::catalog;
-use crate::postgres::inventory::{Inventory, Migration, Role};
+use crate::postgres::inventory::{Inventory, Migration, Role, Sequence};
 use crate::postgres::name;
 use crate::postgres::properties;
 use crate::postgres::sandbox;
@@ -69,7 +69,7 @@ pub(super) fn all(asked: &Asked<'_>) -> Vec<CheckResult> {
 }
 
 fn sequences(inventory: &Inventory, session: &Session) -> Result<CheckResult, EngineError> {
-    let named = |sequences: &[crate::postgres::inventory::Sequence]| -> Named {
+    let named = |sequences: &[Sequence]| -> Named {
         let named = sequences.iter().map(|sequence| {
             let given = if sequence.is_called {
                 ""
@@ -86,8 +86,33 @@ fn sequences(inventory: &Inventory, session: &Session) -> Result<CheckResult, En
         SEQUENCES,
         &summary,
         &named(&inventory.sequences),
-        &named(&catalog::sequences(session)?),
+        &named(&known(inventory, session)?),
     ))
+}
+
+/// The sequences that are there, but for those that could not be read at the source and have come back at
+/// their start.
+fn known(inventory: &Inventory, session: &Session) -> Result<Vec<Sequence>, EngineError> {
+    let mut there = catalog::sequences(session)?;
+    if inventory.unread.is_empty() {
+        return Ok(there);
+    }
+    let rows = session.rows("select seqrelid, seqstart from pg_sequence")?;
+    let starts: BTreeMap<u32, i64> = rows
+        .iter()
+        .map(|row| (row.number(0), row.number(1)))
+        .collect();
+    there.retain(|sequence| {
+        let quoted = sequence.quoted();
+        let is_unread = inventory
+            .unread
+            .iter()
+            .any(|unread| unread.quoted() == quoted);
+        let is_at_start =
+            !sequence.is_called && starts.get(&sequence.oid) == Some(&sequence.last_value);
+        !(is_unread && is_at_start)
+    });
+    Ok(there)
 }
 
 fn large_objects(inventory: &Inventory, session: &Session) -> Result<CheckResult, EngineError> {
@@ -143,7 +168,8 @@ fn extensions(inventory: &Inventory, session: &Session) -> Result<CheckResult, E
 }
 
 /// Roles and who is a member of which. Attributes, settings and the options of memberships are compared on a
-/// throwaway server, where the restore made every role; on another, they are that server's matter.
+/// throwaway server, where the restore made every role; on another, they are that server's matter, and so is
+/// what else a role is a member of.
 fn roles(inventory: &Inventory, session: &Session) -> Result<CheckResult, EngineError> {
     let is_ours = session.settings().user() == sandbox::SUPERUSER;
     let told = |role: &Role| {
@@ -160,7 +186,14 @@ fn roles(inventory: &Inventory, session: &Session) -> Result<CheckResult, Engine
     };
     let names: Vec<&str> = inventory.roles.iter().map(|role| &*role.name).collect();
     let summary = differ::count(names.len(), "role");
-    let there = catalog::roles_of(session, &names)?;
+    let mut there = catalog::roles_of(session, &names)?;
+    if !is_ours {
+        for role in &mut there {
+            let known = inventory.roles.iter().find(|known| known.name == role.name);
+            role.member_of
+                .retain(|group| known.is_some_and(|known| known.member_of.contains(group)));
+        }
+    }
     let expected: Named = inventory.roles.iter().map(told).collect();
     let actual: Named = there.iter().map(told).collect();
     Ok(differ::compare(ROLES, &summary, &expected, &actual))

@@ -198,9 +198,10 @@ fn tally_of(table: &Table) -> Option<Tally> {
     })
 }
 
-/// Tables that are there and not in the backup.
+/// Tables that are there and not in the backup. One that was there and could not be read has come back empty.
 fn strangers(asked: &Asked<'_>, inventory: &Inventory) -> Result<Vec<String>, EngineError> {
-    let there = catalog::relations(&asked.session()?)?;
+    let session = asked.session()?;
+    let there = catalog::relations(&session)?;
     let known: HashSet<(&str, &str)> = inventory
         .tables
         .iter()
@@ -211,5 +212,19 @@ fn strangers(asked: &Asked<'_>, inventory: &Inventory) -> Result<Vec<String>, En
         .filter(|relation| !relation.is_partitioned)
         .filter(|relation| !known.contains(&(relation.schema.as_str(), relation.name.as_str())))
         .map(|relation| relation.quoted());
-    Ok(new.collect())
+    let mut strangers = Vec::new();
+    for table in new {
+        let is_unread = inventory
+            .unread
+            .iter()
+            .any(|unread| unread.quoted() == table);
+        let is_known_and_empty = is_unread
+            && session
+                .rows(&format!("select from only {table} limit 1"))?
+                .is_empty();
+        if !is_known_and_empty {
+            strangers.push(table);
+        }
+    }
+    Ok(strangers)
 }

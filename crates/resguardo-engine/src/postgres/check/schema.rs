@@ -24,20 +24,40 @@ pub(super) fn check(asked: &Asked<'_>) -> CheckResult {
         return unknown(NAME);
     };
     let expected = facts.schema_sha256.to_string();
-    let compared = restored(asked).and_then(|(major, actual)| {
-        let same_major = major == inventory.server_version / 10_000;
-        if same_major && actual.digest() == facts.schema_sha256 {
+    let compared = restored(asked, inventory).and_then(|(worded_by, actual)| {
+        let source = Wording {
+            server: inventory.server_version / 10_000,
+            pg_dump: dumped_by(inventory),
+        };
+        let is_worded_alike = worded_by == source;
+        if is_worded_alike && actual.digest() == facts.schema_sha256 {
             return Ok(CheckResult::compare(NAME, &*expected, &*expected));
         }
         let backed_up = backed_up(asked, inventory)?;
-        Ok(if same_major {
-            let differ = backed_up.difference(&actual);
-            failed(&expected, &actual.digest().to_string(), &differ)
-        } else {
-            by_name(inventory, major, backed_up, actual)
-        })
+        if !is_worded_alike {
+            return Ok(by_name(source, worded_by, backed_up, actual));
+        }
+        let differ = backed_up.difference(&actual);
+        if differ.is_empty() {
+            // An earlier version of Resguardo digested what does not matter.
+            return Ok(CheckResult::compare(NAME, &*expected, &*expected));
+        }
+        Ok(failed(&expected, &actual.digest().to_string(), &differ))
     });
     compared.unwrap_or_else(|error| CheckResult::error(NAME, expected, in_full(&error)))
+}
+
+/// Whose words a structure is in, by their majors.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Wording {
+    server: u32,
+    pg_dump: u32,
+}
+
+/// Major of the `pg_dump` that made the archives.
+fn dumped_by(inventory: &Inventory) -> u32 {
+    let major = inventory.pg_dump.split('.').next();
+    major.and_then(|major| major.parse().ok()).unwrap_or(0)
 }
 
 fn failed(expected: &str, actual: &str, differ: &[String]) -> CheckResult {
@@ -46,8 +66,9 @@ fn failed(expected: &str, actual: &str, differ: &[String]) -> CheckResult {
     result
 }
 
-/// Another major words the same structure otherwise: then every object must be there, by type and name.
-fn by_name(inventory: &Inventory, major: u32, backed_up: Normal, actual: Normal) -> CheckResult {
+/// Another major, of the server or of `pg_dump`, words the same structure otherwise: then every object must be
+/// there, by type and name.
+fn by_name(source: Wording, worded_by: Wording, backed_up: Normal, actual: Normal) -> CheckResult {
     // What a large object is in a dump differs between majors; they have a check of their own.
     let keep = |key: &str| !key.starts_with("BLOB");
     let (backed_up, actual) = (backed_up.filtered(keep), actual.filtered(keep));
@@ -59,9 +80,13 @@ fn by_name(inventory: &Inventory, major: u32, backed_up: Normal, actual: Normal)
     } else {
         CheckResult::new(NAME, CheckOutcome::Failed, expected, listed(&named))
     };
+    let (what, ours, theirs) = if source.server == worded_by.server {
+        ("pg_dump", worded_by.pg_dump, source.pg_dump)
+    } else {
+        ("PostgreSQL", worded_by.server, source.server)
+    };
     result.detail = format!(
-        "the text of objects is not compared: PostgreSQL {major} words that of {} otherwise",
-        inventory.server_version / 10_000
+        "the text of objects is not compared: {what} {ours} words that of {theirs} otherwise"
     );
     result
 }
@@ -79,16 +104,23 @@ fn listed(differ: &[String]) -> String {
     words
 }
 
-/// The structure of the restored database, and its server's major.
-fn restored(asked: &Asked<'_>) -> Result<(u32, Normal), EngineError> {
+/// The structure of the restored database, and whose words it is in: those of the `pg_dump` that was used at
+/// the source, where it is to be had.
+fn restored(asked: &Asked<'_>, inventory: &Inventory) -> Result<(Wording, Normal), EngineError> {
     let session = asked.session()?;
-    let major = session.version().major();
-    let tools = Tools::clients(major, &asked.around.tool_folders)?;
+    let server = session.version().major();
+    let folders = &asked.around.tool_folders;
+    let tools = Tools::clients(server.max(dumped_by(inventory)), folders)
+        .or_else(|_| Tools::clients(server, folders))?;
+    let worded_by = Wording {
+        server,
+        pg_dump: tools.major(),
+    };
     let mut arguments = vec!["--section=pre-data", "--section=post-data", "--no-password"];
     arguments.extend(tool::in_utf8(session.encoding()));
     let arguments = arguments.into_iter().map(str::to_owned);
     let command = tool::command(&tools, "pg_dump", arguments, asked.settings);
-    text_of(asked, &command, "pg_dump", "dumping the structure of").map(|text| (major, text))
+    text_of(asked, &command, "pg_dump", "dumping the structure of").map(|text| (worded_by, text))
 }
 
 /// The structure that was backed up.
@@ -108,8 +140,8 @@ fn backed_up(asked: &Asked<'_>, inventory: &Inventory) -> Result<Normal, EngineE
     asked
         .backup
         .write_files(&[(path, archive.clone())], false, asked.run)?;
-    let major = inventory.server_version / 10_000;
-    let tools = Tools::clients(major, &asked.around.tool_folders)?;
+    // What reads the archive must be as new as what wrote it.
+    let tools = Tools::clients(dumped_by(inventory), &asked.around.tool_folders)?;
     let arguments = ["-f".to_owned(), "-".to_owned(), shown(&archive)];
     let command = Command::program(tools.program("pg_restore"), arguments, "/")
         .without_variables(Settings::foreign_variables());

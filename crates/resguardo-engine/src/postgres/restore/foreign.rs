@@ -117,7 +117,7 @@ fn roles(site: &Site<'_>, session: &Session, dump: &Dump) -> Result<(), EngineEr
         return Ok(());
     }
     if site.target.sandbox {
-        return ready::make_roles(session, &missing);
+        return ready::make_roles(site.target, session, &missing);
     }
     let names: Vec<_> = missing.iter().map(|role| role.name.as_str()).collect();
     Err(EngineError::Unsupported {

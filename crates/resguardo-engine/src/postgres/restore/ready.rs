@@ -7,6 +7,7 @@ use crate::port::{EngineError, RestoreOptions};
 use crate::postgres::inventory::Role;
 use crate::postgres::name;
 use crate::postgres::session::Session;
+use crate::postgres::target::DatabaseTarget;
 
 /// Names that an error lists.
 const LISTED_MAX: usize = 12;
@@ -79,11 +80,16 @@ pub(super) fn notes_of(made: &[&Role]) -> impl Iterator<Item = String> {
         .map(|role| format!("role {} was created without a password", role.name))
 }
 
-/// Makes the missing roles, without passwords. All or none.
+/// Makes the missing roles, without passwords. All or none; those of a temporary database are marked
+/// as its own at once.
 ///
 /// # Errors
 /// [`EngineError::Denied`], naming all of them, if we may not.
-pub(super) fn make_roles(session: &Session, missing: &[&Role]) -> Result<(), EngineError> {
+pub(super) fn make_roles(
+    target: &DatabaseTarget,
+    session: &Session,
+    missing: &[&Role],
+) -> Result<(), EngineError> {
     if missing.is_empty() {
         return Ok(());
     }
@@ -91,6 +97,10 @@ pub(super) fn make_roles(session: &Session, missing: &[&Role]) -> Result<(), Eng
     for role in missing {
         let quoted = name::identifier(&role.name);
         script.push_str(&format!("create role {quoted} with {};\n", role.attributes));
+        if let Some(comment) = &target.role_comment {
+            let comment = name::literal(comment);
+            script.push_str(&format!("comment on role {quoted} is {comment};\n"));
+        }
     }
     for role in missing {
         for group in &role.member_of {

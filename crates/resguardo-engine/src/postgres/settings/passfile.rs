@@ -5,13 +5,26 @@ use std::path::Path;
 
 use super::Settings;
 
-/// The password for a connection. A file that others may read is not used, as libpq does not use it.
-pub(super) fn find(file: &Path, settings: &Settings) -> Option<String> {
-    let metadata = std::fs::metadata(file).ok()?;
-    if !metadata.is_file() || metadata.permissions().mode() & 0o077 != 0 {
-        return None;
+/// The password for a connection; `None` if it has none, or there is no such file.
+///
+/// # Errors
+/// Why the file is not used, in words: others may read it, as libpq does not use it then, or we may not.
+pub(super) fn find(file: &Path, settings: &Settings) -> Result<Option<String>, String> {
+    let Ok(metadata) = std::fs::metadata(file) else {
+        return Ok(None);
+    };
+    let shown = file.display();
+    if !metadata.is_file() {
+        return Err(format!("{shown} is not used: it is no file"));
     }
-    let text = std::fs::read_to_string(file).ok()?;
+    let mode = metadata.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        return Err(format!(
+            "{shown} is not used: others may read it (mode {mode:04o}); chmod 600 {shown}"
+        ));
+    }
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| format!("{shown} is not used: it cannot be read ({})", error.kind()))?;
     let hosts = settings.hosts();
     let host = hosts.first().map_or("localhost", String::as_str);
     let host = if host.starts_with(['/', '@']) {
@@ -22,9 +35,8 @@ pub(super) fn find(file: &Path, settings: &Settings) -> Option<String> {
     let port = settings.get("port").unwrap_or_default();
     let port = port.split(',').next().unwrap_or_default();
     let wanted = [host, port, settings.database(), settings.user()];
-    text.lines()
-        .filter(|line| !line.starts_with('#'))
-        .find_map(|line| password_of(line, &wanted))
+    let mut lines = text.lines().filter(|line| !line.starts_with('#'));
+    Ok(lines.find_map(|line| password_of(line, &wanted)))
 }
 
 fn password_of(line: &str, wanted: &[&str; 4]) -> Option<String> {
