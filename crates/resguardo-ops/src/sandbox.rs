@@ -84,8 +84,9 @@ impl OpenMarker {
     fn write(&mut self) -> std::io::Result<()> {
         let text = serde_json::to_vec(&self.marker)?;
         self.file.seek(SeekFrom::Start(0))?;
-        self.file.set_len(0)?;
-        self.file.write_all(&text)
+        // At no moment is it empty: whoever finds it after a crash has to know what runs and where.
+        self.file.write_all(&text)?;
+        self.file.set_len(text.len() as u64)
     }
 }
 
