@@ -1,6 +1,7 @@
 //! The engine port, and the engines behind it. An engine knows one kind of source; it never knows the
 //! vault: it is handed a [`port::CaptureSink`] to write to and a [`port::BackupReader`] to read from.
 
+mod beside;
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
 mod durable;
@@ -10,3 +11,4 @@ pub mod postgres;
 pub mod process;
 mod proven;
 pub mod sqlite;
+mod system;

@@ -13,13 +13,13 @@ use std::path::{Path, PathBuf};
 
 use super::Surroundings;
 use super::capture::{Opened, Source};
-use super::failure::of_system;
 use super::meta::Meta;
 use super::tool;
 use crate::durable;
 use crate::folder::PrivateFolder;
 use crate::port::{CaptureRequest, EngineError, FileDigest, Run};
 use crate::process::{self, Command, NoLog, StreamError};
+use crate::system::of_system;
 use format::{Compression, Format};
 use outlet::Outlet;
 

@@ -113,30 +113,6 @@ fn by_state(doing: &'static str, place: &str, statement: &str, told: &DbError) -
     }
 }
 
-/// An answer of the system about a file, by its kind.
-pub(super) fn of_system(
-    operation: &'static str,
-    path: &std::path::Path,
-    source: std::io::Error,
-) -> EngineError {
-    use std::io::ErrorKind;
-    let place = path.display().to_string();
-    match source.kind() {
-        ErrorKind::NotFound => EngineError::Missing { place },
-        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => EngineError::Denied {
-            operation,
-            place,
-            why: "permission denied".to_owned(),
-        },
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => EngineError::Full { operation, place },
-        _ => EngineError::Other {
-            operation,
-            place,
-            source: Box::new(source),
-        },
-    }
-}
-
 /// The server's message and hint. Its detail too, but not where that would quote data (classes 22 and 23):
 /// errors are kept in receipts, which are plain text.
 fn words(told: &DbError) -> String {

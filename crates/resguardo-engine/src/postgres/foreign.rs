@@ -22,13 +22,13 @@ pub(super) use self::format::{Format, unpacked};
 use self::script::Scanner;
 pub(super) use self::script::Script;
 use super::Surroundings;
-use super::failure::of_system;
 use super::restore::archive::{command, of_process, said};
 use super::tools::Tools;
 use crate::durable;
 use crate::port::{BackupFile, BackupReader, EngineError, ReadError, Run, SILENCE_TIMEOUT};
 use crate::process::{self, NoLog, StreamError};
 use crate::proven::Proven;
+use crate::system::of_system;
 
 const BLOCK_BYTES: usize = 1 << 20;
 /// Longest list of an archive's contents.

@@ -9,12 +9,12 @@ use resguardo_model::{CheckOutcome, CheckResult, Clock, Sha256Digest, SourceFact
 use rusqlite::Connection;
 use sha2::Digest as _;
 
-use super::failure::of_system;
 use super::header::{HEADER_BYTES, Header};
 use super::restore::{LOCK_TIMEOUT, only_file};
 use super::watch::Watch;
 use super::{facts, integrity, open};
 use crate::port::{BackupReader, EngineError, Run};
+use crate::system::of_system;
 
 const DIGEST: &str = "file digest";
 const SIZE: &str = "page count";

@@ -15,12 +15,13 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 
 use super::capture::begin;
-use super::failure::{of_sqlite, of_system};
+use super::failure::of_sqlite;
 use super::open::Found;
 use super::pages::{self, Shape};
 use crate::durable;
 use crate::folder::PrivateFolder;
 use crate::port::{CaptureRequest, EngineError, Run};
+use crate::system::of_system;
 
 /// Bytes that one step copies.
 const STEP_BYTES: u64 = 4 << 20;

@@ -16,13 +16,14 @@ use resguardo_model::{FileKind, FilePath, Sha256Digest};
 use sha2::Digest as _;
 
 use super::capture;
-use super::failure::{of_system, place};
+use super::failure::place;
 use super::meta::{FORMAT, KNOWN, Meta, Names};
 use super::restore::folder_beside;
 use crate::durable;
 use crate::port::{
     CaptureRequest, CaptureSink, Captured, EngineError, FileDigest, FileSink, Run, SinkError,
 };
+use crate::system::of_system;
 
 /// Exports the database of `request` to `out`; returns the paths written, the database first.
 ///

@@ -1,7 +1,7 @@
 //! Turns the errors of SQLite and of the system into the port's named ones. Looks at files only to
 //! say what is in the way: who holds a lock, what a file that is no database begins with.
 
-use std::io::{ErrorKind, Read as _};
+use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
@@ -29,29 +29,6 @@ pub(super) fn other(
         operation,
         place: place(path),
         source: source.into(),
-    }
-}
-
-/// An answer of the system, by its kind.
-pub(super) fn of_system(
-    operation: &'static str,
-    path: &Path,
-    source: std::io::Error,
-) -> EngineError {
-    let place = place(path);
-    match source.kind() {
-        ErrorKind::NotFound => EngineError::Missing { place },
-        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => EngineError::Denied {
-            operation,
-            place,
-            why: "permission denied".to_owned(),
-        },
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => EngineError::Full { operation, place },
-        _ => EngineError::Other {
-            operation,
-            place,
-            source: Box::new(source),
-        },
     }
 }
 
@@ -165,26 +142,6 @@ fn holder(line: &str, inodes: &[u64]) -> Option<(&'static str, u32)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn answers_of_the_system_have_names() {
-        let named = |kind| of_system("writing", Path::new("/x/y"), kind).to_string();
-        for (kind, words) in [
-            (ErrorKind::NotFound, "/x/y does not exist"),
-            (
-                ErrorKind::PermissionDenied,
-                "writing /x/y: permission denied",
-            ),
-            (
-                ErrorKind::ReadOnlyFilesystem,
-                "writing /x/y: permission denied",
-            ),
-            (ErrorKind::StorageFull, "writing /x/y: no space left"),
-            (ErrorKind::TimedOut, "writing /x/y"),
-        ] {
-            assert_eq!(named(kind.into()), words);
-        }
-    }
 
     #[test]
     fn a_line_of_the_locks_names_its_holder() {

@@ -11,7 +11,7 @@ use resguardo_model::{CancelToken, FilePath, Sha256Digest, SourceFacts};
 use sha2::Digest as _;
 
 use super::copy::private_folder;
-use super::failure::{self, of_system, other, place};
+use super::failure::{self, other, place};
 use super::header::{HEADER_BYTES, Header, HeaderError};
 use super::meta::{self, Beside, KNOWN, Names};
 use super::open::wal_bytes;
@@ -19,6 +19,7 @@ use crate::durable;
 use crate::folder::PrivateFolder;
 use crate::port::{BackupFile, BackupReader, EngineError, ReadError, Run};
 use crate::proven::Proven;
+use crate::system::of_system;
 
 const BLOCK_BYTES: usize = 1 << 20;
 

@@ -2,7 +2,6 @@
 //! other. Pure, but for reading the small file itself.
 
 use std::collections::BTreeMap;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -10,7 +9,8 @@ use resguardo_model::{EngineKind, Sha256Digest, SourceFacts, TableFacts};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::failure::{of_system, other, place};
+use super::failure::{other, place};
+use crate::beside::{hash_of, read_if_there};
 use crate::port::EngineError;
 
 /// Version of the file's own format.
@@ -144,12 +144,12 @@ pub(super) fn beside(file: &Path, names: &Names) -> Result<Vec<Beside>, EngineEr
     let mut found = Vec::new();
     for name in names.metas() {
         let path = file.with_file_name(name);
-        if let Some(text) = read_if_there(&path)? {
+        if let Some(text) = read_if_there(&path, BESIDE_BYTES_MAX)? {
             found.push(parse_meta(path, &text)?);
         }
     }
     let path = file.with_file_name(format!("{}.sha256", names.file));
-    if let Some(text) = read_if_there(&path)? {
+    if let Some(text) = read_if_there(&path, BESIDE_BYTES_MAX)? {
         let sha256 = hash_of(&text, &names.file).ok_or_else(|| EngineError::Corrupt {
             place: place(&path),
             why: format!("it names no SHA-256 of {}", names.file),
@@ -161,20 +161,6 @@ pub(super) fn beside(file: &Path, names: &Names) -> Result<Vec<Beside>, EngineEr
         });
     }
     Ok(found)
-}
-
-fn read_if_there(path: &Path) -> Result<Option<String>, EngineError> {
-    let failed = |error| of_system("reading", path, error);
-    let file = match std::fs::File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(failed(error)),
-    };
-    let mut text = String::new();
-    file.take(BESIDE_BYTES_MAX)
-        .read_to_string(&mut text)
-        .map_err(failed)?;
-    Ok(Some(text))
 }
 
 /// Ours are read whole; of a foreign one only the field `sha256` is known.
@@ -202,20 +188,6 @@ fn parse_meta(path: PathBuf, text: &str) -> Result<Beside, EngineError> {
         meta = Some(ours);
     }
     Ok(Beside { path, sha256, meta })
-}
-
-/// The hash that a file of `sha256sum` names for `file`; a bare hash counts for it too.
-fn hash_of(text: &str, file: &str) -> Option<String> {
-    text.lines().find_map(|line| {
-        let (hash, name) = line
-            .trim()
-            .split_once(char::is_whitespace)
-            .unwrap_or((line.trim(), ""));
-        let name = name.trim_start().trim_start_matches('*');
-        let name = name.rsplit('/').next().unwrap_or(name);
-        let is_hash = hash.len() == 64 && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
-        (is_hash && (name.is_empty() || name == file)).then(|| hash.to_ascii_lowercase())
-    })
 }
 
 #[cfg(test)]

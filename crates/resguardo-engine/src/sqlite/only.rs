@@ -20,6 +20,7 @@ use super::swap::Swap;
 use super::watch::Watch;
 use crate::durable;
 use crate::port::{BackupReader, EngineError, RestoreOptions, Restored, Run, TargetState};
+use crate::system::of_system;
 
 /// Tables that an error lists.
 const LISTED_MAX: usize = 12;
@@ -65,7 +66,7 @@ pub(super) fn tables(
         };
         notes.extend(copy.fill(&image.path, &wanted, header.wal)?);
         if options.durable {
-            durable::flush(&part).map_err(|e| super::failure::of_system("flushing", &part, e))?;
+            durable::flush(&part).map_err(|e| of_system("flushing", &part, e))?;
         }
         let bytes = part.metadata().map_or(0, |metadata| metadata.len());
         let swap = Swap {
@@ -151,7 +152,7 @@ fn new_database(
         connection.pragma_update(None, "application_id", header.application_id)?;
         Ok(connection)
     };
-    drop(durable::create_private(path).map_err(|e| super::failure::of_system("making", path, e))?);
+    drop(durable::create_private(path).map_err(|e| of_system("making", path, e))?);
     make().map_err(|error| other("making a database for", target, error))
 }
 

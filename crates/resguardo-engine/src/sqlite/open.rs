@@ -24,8 +24,9 @@ use resguardo_model::CancelToken;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::failure::{self, of_sqlite, of_system, place};
+use super::failure::{self, of_sqlite, place};
 use crate::port::EngineError;
+use crate::system::of_system;
 
 /// How long SQLite itself waits for a lock before we look whether to go on waiting.
 const PATIENCE: Duration = Duration::from_millis(50);

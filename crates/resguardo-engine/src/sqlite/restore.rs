@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
-use super::failure::{SQLITE_DATABASE, of_sqlite, of_system, place};
+use super::failure::{SQLITE_DATABASE, of_sqlite, place};
 use super::header::{HEADER_BYTES, Header};
 use super::swap::{Step, Swap};
 use super::{facts, open};
@@ -17,6 +17,7 @@ use crate::folder::PrivateFolder;
 use crate::port::{
     BackupFile, BackupReader, EngineError, ReadError, RestoreOptions, Restored, Run,
 };
+use crate::system::of_system;
 
 /// Longest wait for the lock of a database that is to be replaced, where nobody says another.
 pub(super) const LOCK_TIMEOUT: Duration = Duration::from_secs(5);

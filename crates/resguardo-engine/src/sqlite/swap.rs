@@ -22,10 +22,11 @@ use resguardo_model::CancelToken;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode};
 
-use super::failure::{self, of_sqlite, of_system, place};
+use super::failure::{self, of_sqlite, place};
 use super::open::{self, side_file};
 use crate::durable;
 use crate::port::EngineError;
+use crate::system::of_system;
 
 /// What SQLite keeps beside a database.
 const SIDE_FILES: [&str; 3] = ["-wal", "-shm", "-journal"];

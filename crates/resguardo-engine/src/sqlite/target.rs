@@ -7,13 +7,14 @@ use std::time::Duration;
 use resguardo_model::size::ByteSize;
 use resguardo_model::{CancelToken, CheckResult};
 
-use super::failure::{self, of_sqlite, of_system, place};
+use super::failure::{self, of_sqlite, place};
 use super::restore::{self, LOCK_TIMEOUT};
 use super::{check, facts, only, open, query};
 use crate::port::{
     BackupReader, EngineError, Location, RestoreOptions, RestorePart, Restored, Rows, Run, Target,
     TargetState,
 };
+use crate::system::of_system;
 
 /// A database file that need not exist.
 pub(super) struct FileTarget {

@@ -11,7 +11,7 @@ use sha2::Digest as _;
 use super::format::Compression;
 use crate::durable;
 use crate::port::{EngineError, FileDigest, Run};
-use crate::postgres::failure::of_system;
+use crate::system::of_system;
 
 /// What the last line of a plain dump but for `\unrestrict` begins with.
 const END: &[u8] = b"-- PostgreSQL database dump complete";

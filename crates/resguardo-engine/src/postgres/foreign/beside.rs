@@ -1,14 +1,13 @@
 //! What lies beside a dump and speaks of it: `NAME.sha256`, and the `.meta.json` that an export writes.
 
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use resguardo_model::SourceFacts;
 use serde_json::Value;
 
+use crate::beside::{hash_of, read_if_there};
 use crate::port::EngineError;
-use crate::postgres::failure::of_system;
 
 /// Version of our own `.meta.json`.
 const FORMAT: u64 = 1;
@@ -41,7 +40,7 @@ pub(super) fn read(file: &Path) -> Result<Vec<Beside>, EngineError> {
     let mut found = Vec::new();
     for (position, meta) in metas(&name).into_iter().enumerate() {
         let path = file.with_file_name(meta);
-        if let Some(text) = text_of(&path)? {
+        if let Some(text) = read_if_there(&path, BYTES_MAX)? {
             // `shop.sql.meta.json` may be that of `shop.sql`, which lies here too.
             if position == 0 || !is_of_another(&text, &name) {
                 found.push(parse_meta(path, &text)?);
@@ -49,7 +48,7 @@ pub(super) fn read(file: &Path) -> Result<Vec<Beside>, EngineError> {
         }
     }
     let path = file.with_file_name(format!("{name}.sha256"));
-    if let Some(text) = text_of(&path)? {
+    if let Some(text) = read_if_there(&path, BYTES_MAX)? {
         let sha256 = hash_of(&text, &name).ok_or_else(|| EngineError::Corrupt {
             place: path.display().to_string(),
             why: format!("it names no SHA-256 of {name}"),
@@ -73,20 +72,6 @@ fn metas(name: &str) -> Vec<String> {
         rest = shorter;
     }
     names
-}
-
-fn text_of(path: &Path) -> Result<Option<String>, EngineError> {
-    let failed = |error| of_system("reading", path, error);
-    let file = match std::fs::File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(failed(error)),
-    };
-    let mut text = String::new();
-    file.take(BYTES_MAX)
-        .read_to_string(&mut text)
-        .map_err(failed)?;
-    Ok(Some(text))
 }
 
 /// Whether a `.meta.json` names another file as its own.
@@ -129,18 +114,6 @@ fn field<T: serde::de::DeserializeOwned>(
     name: &str,
 ) -> Result<Option<T>, serde_json::Error> {
     serde_json::from_value(value.get(name).cloned().unwrap_or(Value::Null))
-}
-
-/// The hash that a file of `sha256sum` names for `file`; a bare hash counts for it too.
-fn hash_of(text: &str, file: &str) -> Option<String> {
-    text.lines().find_map(|line| {
-        let line = line.trim();
-        let (hash, name) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
-        let name = name.trim_start().trim_start_matches('*');
-        let name = name.rsplit('/').next().unwrap_or(name);
-        let is_hash = hash.len() == 64 && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
-        (is_hash && (name.is_empty() || name == file)).then(|| hash.to_ascii_lowercase())
-    })
 }
 
 #[cfg(test)]
