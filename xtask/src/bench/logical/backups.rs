@@ -52,14 +52,20 @@ fn first(stage: &Stage<'_>) -> Result<Told, Failure> {
 
 /// Backups of ours after a first one, and what they add to it.
 fn further(stage: &Stage<'_>) -> Result<Told, Failure> {
-    let mut contestants = [ours(stage, 3)?];
+    let mut contestants = [ours(stage, 4)?];
     let states = &stage.states;
-    let serve = [&states.first, &states.random, &states.newest]
-        .map(|state| (state, || stage.live.serve(state)));
+    let serve = [
+        &states.first,
+        &states.random,
+        &states.few_newest,
+        &states.newest,
+    ]
+    .map(|state| (state, || stage.live.serve(state)));
     let names = [
         "first backup",
         "after random changes",
-        "after changes among the newest",
+        "after few changes among the newest",
+        "after many changes among the newest",
     ];
     let steps: Vec<Step<'_>> = names
         .into_iter()
@@ -77,7 +83,12 @@ fn further(stage: &Stage<'_>) -> Result<Told, Failure> {
     let mut goals = String::new();
     for (number, what, most) in [
         (1, "0.1 % of all rows changed", RANDOM_MAX),
-        (2, "1 % changed, all among the newest tenth", NEWEST_MAX),
+        (2, "1 % of the newest tenth's rows changed", NEWEST_MAX),
+        (
+            3,
+            "1 % of all rows changed, all among the newest tenth",
+            NEWEST_MAX,
+        ),
     ] {
         let added = outcome.of(0, number).added_bytes();
         let share = added as f64 / whole as f64;

@@ -1,6 +1,6 @@
 //! The data: rows of `pgbench`, JSON documents and a partitioned table, 1.4 GB with their indexes; the same after
-//! a thousandth of all rows was changed at random; and that after a hundredth was changed, all among the
-//! newest tenth. Nothing of it is drawn by lot: every value is a hash of its row's number.
+//! a thousandth of all rows was changed at random; that after a hundredth of the newest tenth's rows was changed;
+//! and that after a hundredth of all rows was changed, all among the newest tenth. Nothing of it is drawn by lot: every value is a hash of its row's number.
 
 use std::path::{Path, PathBuf};
 
@@ -13,12 +13,16 @@ use crate::step;
 /// The database.
 pub(super) const DATABASE: &str = "shop";
 
-/// Three stopped clusters.
+/// Four stopped clusters.
 pub(super) struct States {
     pub(super) first: PathBuf,
     pub(super) random: PathBuf,
+    pub(super) few_newest: PathBuf,
     pub(super) newest: PathBuf,
 }
+
+/// Their folders, each made from the one before it.
+const STATES: [&str; 4] = ["first", "random", "few-newest", "newest"];
 
 /// How many rows.
 struct Rows {
@@ -74,7 +78,7 @@ const EVENTS: &str = "create table events (id bigint not null, at timestamp not 
         from generate_series(0, 11) as m, generate_series(1, :events) as i; \
     create index events_by_customer on events (customer, at)";
 
-/// Makes all three, once.
+/// Makes all four, once.
 pub(super) fn states(scratch: &Scratch, size: Size) -> Result<States, Failure> {
     let rows = match size {
         Size::Full => Rows {
@@ -88,24 +92,26 @@ pub(super) fn states(scratch: &Scratch, size: Size) -> Result<States, Failure> {
             events: 4_000,
         },
     };
-    let [random, newest] = [random(), newest(&rows)];
+    let changes = [random(), newest(&rows, 100), newest(&rows, 10)];
     let script = script(&rows);
     let recipe = format!(
-        "pgbench -s {}\n{script}\n{random}\n{newest}\n{SETTINGS}",
-        rows.scale
+        "pgbench -s {}\n{script}\n{}\n{SETTINGS}",
+        rows.scale,
+        changes.join("\n")
     );
     let data = scratch.once("logical", &recipe, |folder| {
-        make(folder, rows.scale, &script, [&random, &newest])
+        make(folder, rows.scale, &script, &changes)
     })?;
-    let [first, random, newest] = ["first", "random", "newest"].map(|name| data.join(name));
+    let [first, random, few_newest, newest] = STATES.map(|name| data.join(name));
     Ok(States {
         first,
         random,
+        few_newest,
         newest,
     })
 }
 
-fn make(folder: &Path, scale: u64, script: &str, changes: [&str; 2]) -> Result<(), Failure> {
+fn make(folder: &Path, scale: u64, script: &str, changes: &[String; 3]) -> Result<(), Failure> {
     let server = Server::of(folder)?;
     server.init(SETTINGS, 1)?;
     server.start()?;
@@ -118,18 +124,17 @@ fn make(folder: &Path, scale: u64, script: &str, changes: [&str; 2]) -> Result<(
     server.pgbench(DATABASE, &["-i", "-I", "p", "-q", "-s", &scale])?;
     step::run(&mut server.psql(DATABASE, &["vacuum (freeze, analyze)"]))?;
     server.stop()?;
-    server.keep("first")?;
-    let [random, newest] = changes;
-    let change = |change| {
+    server.keep(STATES[0])?;
+    for (change, state) in changes.iter().zip(&STATES[1..]) {
         server.start()?;
         step::run(&mut server.psql(DATABASE, &[change, "vacuum"]))?;
-        server.stop()
-    };
-    change(random)?;
-    server.keep("random")?;
-    change(newest)?;
-    let path = folder.join("newest");
-    std::fs::rename(server.data(), &path).map_err(|source| Failure::Write { path, source })
+        server.stop()?;
+        server.keep(state)?;
+    }
+    std::fs::remove_dir_all(server.data()).map_err(|source| Failure::Write {
+        path: server.data().to_owned(),
+        source,
+    })
 }
 
 fn script(rows: &Rows) -> String {
@@ -148,15 +153,15 @@ fn random() -> String {
     )
 }
 
-/// Changes every tenth row of the newest tenth.
-fn newest(rows: &Rows) -> String {
+/// Changes one in `every` rows of the newest tenth.
+fn newest(rows: &Rows, every: u32) -> String {
     let [accounts, documents] = [rows.scale * 100_000, rows.documents].map(|count| count / 10 * 9);
     // Of twelve months.
     let events = rows.events * 12 / 10 * 9;
     change(
-        &format!("aid > {accounts} and hashint4(aid + 7) % 10 = 0"),
-        &format!("id > {documents} and hashint4(id + 7) % 10 = 0"),
-        &format!("id > {events} and hashint8(id + 7) % 10 = 0"),
+        &format!("aid > {accounts} and hashint4(aid + 7) % {every} = 0"),
+        &format!("id > {documents} and hashint4(id + 7) % {every} = 0"),
+        &format!("id > {events} and hashint8(id + 7) % {every} = 0"),
     )
 }
 
