@@ -75,6 +75,13 @@ impl Server {
         self.start()
     }
 
+    /// Takes a copy of other data, with their times.
+    pub(super) fn copy(&self, data: &Path) -> Result<(), Failure> {
+        let mut copy = Command::new("cp");
+        copy.arg("-a").arg(data).arg(self.data());
+        step::run(&mut copy)
+    }
+
     /// Keeps the files as they are, with their times.
     pub(super) fn keep(&self, name: &str) -> Result<(), Failure> {
         let mut copy = Command::new("cp");

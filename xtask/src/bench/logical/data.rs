@@ -1,6 +1,6 @@
 //! The data: rows of `pgbench`, JSON documents and a partitioned table, 1.4 GB with their indexes; the same after
-//! a thousandth of all rows was changed at random; that after a hundredth of the newest tenth's rows was changed;
-//! and that after a hundredth of all rows was changed, all among the newest tenth. Nothing of it is drawn by lot: every value is a hash of its row's number.
+//! a thousandth of all rows was changed at random; after a hundredth of the newest tenth's rows was changed;
+//! and after a hundredth of all rows was changed, all among the newest tenth. Nothing of it is drawn by lot: every value is a hash of its row's number.
 
 use std::path::{Path, PathBuf};
 
@@ -21,7 +21,7 @@ pub(super) struct States {
     pub(super) newest: PathBuf,
 }
 
-/// Their folders, each made from the one before it.
+/// Their folders; the others are made from the first, so that no change finds room that another one left.
 const STATES: [&str; 4] = ["first", "random", "few-newest", "newest"];
 
 /// How many rows.
@@ -124,15 +124,21 @@ fn make(folder: &Path, scale: u64, script: &str, changes: &[String; 3]) -> Resul
     server.pgbench(DATABASE, &["-i", "-I", "p", "-q", "-s", &scale])?;
     step::run(&mut server.psql(DATABASE, &["vacuum (freeze, analyze)"]))?;
     server.stop()?;
-    server.keep(STATES[0])?;
+    let first = folder.join(STATES[0]);
+    rename(&server.data(), &first)?;
     for (change, state) in changes.iter().zip(&STATES[1..]) {
+        server.copy(&first)?;
         server.start()?;
         step::run(&mut server.psql(DATABASE, &[change, "vacuum"]))?;
         server.stop()?;
-        server.keep(state)?;
+        rename(&server.data(), &folder.join(state))?;
     }
-    std::fs::remove_dir_all(server.data()).map_err(|source| Failure::Write {
-        path: server.data().to_owned(),
+    Ok(())
+}
+
+fn rename(from: &Path, to: &Path) -> Result<(), Failure> {
+    std::fs::rename(from, to).map_err(|source| Failure::Write {
+        path: to.to_owned(),
         source,
     })
 }
