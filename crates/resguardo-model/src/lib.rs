@@ -18,6 +18,7 @@ pub mod objective;
 pub mod progress;
 pub mod reason;
 pub mod receipt;
+pub mod retention;
 pub mod size;
 
 pub use cancel::{CancelToken, Cancelled};
