@@ -31,6 +31,8 @@ pub enum Verb {
     Restore,
     /// A backup was proven, or was not.
     Drill,
+    /// Who may read, write and delete was reviewed.
+    Access,
 }
 
 /// An in-toto Statement v1.

@@ -176,6 +176,7 @@ pub(crate) fn verb_name(verb: Verb) -> &'static str {
         Verb::Verify => "verify",
         Verb::Restore => "restore",
         Verb::Drill => "drill",
+        Verb::Access => "access",
     }
 }
 

@@ -285,6 +285,7 @@ impl Store for FolderStore {
             free_bytes: Some(told.f_bavail.saturating_mul(told.f_frsize)),
             versioning: Some(false),
             object_lock: Some(false),
+            default_retention: None,
             // The bytes come from this process's memory; there is no way on which they could change.
             refuses_wrong_checksum: None,
         })

@@ -20,6 +20,7 @@ pub use folder::FolderStore;
 pub use location::Location;
 pub use memory::MemoryStore;
 pub use port::{
-    Capabilities, Condition, Key, KeyError, ObjectInfo, PlaceFacts, Store, StoreError, Version,
+    AccessFact, Capabilities, Condition, DefaultRetention, Key, KeyError, LockMode, LockedUntil,
+    ObjectInfo, PlaceFacts, Store, StoreError, Version,
 };
 pub use s3::S3Store;

@@ -9,8 +9,8 @@ use jiff::Timestamp;
 use resguardo_model::{Clock, SystemClock};
 
 use crate::port::{
-    Capabilities, Condition, Key, ObjectInfo, Store, StoreError, Version, checked_prefix,
-    checked_range,
+    Capabilities, Condition, Key, LockMode, LockedUntil, ObjectInfo, Store, StoreError, Version,
+    checked_prefix, checked_range,
 };
 
 struct Object {
@@ -23,6 +23,19 @@ struct Object {
 struct Objects {
     by_key: BTreeMap<Key, Object>,
     versions: u64,
+    /// A part of a key, and until when objects whose key has it are locked.
+    locks: Vec<(String, Timestamp)>,
+}
+
+impl Objects {
+    /// The longest lock on an object at `now`.
+    fn locked_until(&self, key: &Key, now: Timestamp) -> Option<Timestamp> {
+        let fitting = self
+            .locks
+            .iter()
+            .filter(|(part, until)| key.as_str().contains(part.as_str()) && *until > now);
+        fitting.map(|(_, until)| *until).max()
+    }
 }
 
 /// A store in memory. Clones share its objects, so that a test can look at them from outside.
@@ -54,6 +67,12 @@ impl MemoryStore {
         }
     }
 
+    /// Locks the objects whose key contains `key_part`, those to come as well, until the store's clock
+    /// reaches `until`. They can be replaced, as where objects have versions, but not deleted.
+    pub fn lock_until(&self, key_part: &str, until: Timestamp) {
+        self.lock().locks.push((key_part.to_owned(), until));
+    }
+
     /// A store with a copy of the objects that are here now, which then goes its own way.
     #[must_use]
     pub fn fork(&self) -> Self {
@@ -74,6 +93,7 @@ impl MemoryStore {
         let objects = Objects {
             by_key,
             versions: here.versions,
+            locks: here.locks.clone(),
         };
         Self {
             objects: Arc::new(Mutex::new(objects)),
@@ -194,7 +214,66 @@ impl Store for MemoryStore {
     }
 
     fn delete(&self, key: &Key) -> Result<(), StoreError> {
-        self.lock().by_key.remove(key);
+        let mut objects = self.lock();
+        if objects.by_key.contains_key(key)
+            && let Some(until) = objects.locked_until(key, self.clock.now())
+        {
+            return Err(StoreError::Locked {
+                key: key.to_string(),
+                until: Some(until),
+                source: "object lock".into(),
+            });
+        }
+        objects.by_key.remove(key);
         Ok(())
+    }
+
+    fn retention(&self, key: &Key) -> Result<Option<LockedUntil>, StoreError> {
+        let objects = self.lock();
+        if !objects.by_key.contains_key(key) {
+            return Err(not_found(key));
+        }
+        let until = objects.locked_until(key, self.clock.now());
+        Ok(until.map(|until| LockedUntil {
+            until: Some(until),
+            mode: Some(LockMode::Compliance),
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::SignedDuration;
+    use resguardo_testkit::FakeClock;
+
+    use super::*;
+
+    #[test]
+    fn a_locked_object_stays_until_its_time() {
+        let clock = FakeClock::at("2026-11-22T08:00:00Z");
+        let store = MemoryStore::with_clock(Arc::new(clock.clone()));
+        let key = |text: &str| text.parse::<Key>().unwrap();
+        let (head, pack) = (key("shop/snapshots/1.head.json"), key("shop/packs/1.age"));
+        let until: Timestamp = "2026-12-01T00:00:00Z".parse().unwrap();
+        store.lock_until(".head.json", until);
+        for key in [&head, &pack] {
+            store.put(key, "x".into(), Condition::Always).unwrap();
+        }
+        store.put(&head, "y".into(), Condition::Always).unwrap();
+        store.delete(&pack).unwrap();
+        let error = store.fork().delete(&head).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "shop/snapshots/1.head.json is locked in the store until 2026-12-01T00:00:00Z"
+        );
+        assert!(error.is_permanent());
+        let locked = store.retention(&head).unwrap();
+        assert_eq!(locked.and_then(|locked| locked.until), Some(until));
+        assert!(store.retention(&pack).is_err(), "it is not there");
+        store.delete(&key("gone.head.json")).unwrap();
+        clock.advance(SignedDuration::from_hours(24 * 30));
+        assert_eq!(store.retention(&head).unwrap(), None);
+        store.delete(&head).unwrap();
+        assert!(store.list("").unwrap().is_empty());
     }
 }

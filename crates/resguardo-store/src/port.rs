@@ -98,8 +98,59 @@ pub struct PlaceFacts {
     pub versioning: Option<bool>,
     /// Objects can be locked against deletion.
     pub object_lock: Option<bool>,
+    /// How long every new object is locked by itself, where the place says so.
+    pub default_retention: Option<DefaultRetention>,
     /// An upload whose bytes do not match their checksum is refused.
     pub refuses_wrong_checksum: Option<bool>,
+}
+
+/// Who may lift a lock before its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LockMode {
+    /// Whoever has a special permission.
+    Governance,
+    /// Nobody.
+    Compliance,
+}
+
+impl LockMode {
+    /// `governance` or `compliance`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Governance => "governance",
+            Self::Compliance => "compliance",
+        }
+    }
+}
+
+/// The lock that a place puts on every new object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DefaultRetention {
+    /// Who may lift it; `None` where the place does not tell.
+    pub mode: Option<LockMode>,
+    /// Its length in days; a year counts 365.
+    pub days: u32,
+}
+
+/// A lock on one object: until then it can be neither deleted nor replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LockedUntil {
+    /// Until when, by the store's clock; `None`: until somebody lifts it (a legal hold).
+    pub until: Option<Timestamp>,
+    /// Who may lift it before its time, where the store tells.
+    pub mode: Option<LockMode>,
+}
+
+/// One thing that a place says of who may read, write or delete in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccessFact {
+    /// What it speaks of: `owner`, `public access block`, `bucket policy`, ...
+    pub subject: String,
+    /// What it says, in a few words and without secrets.
+    pub says: String,
+    /// More may than should.
+    pub concern: bool,
 }
 
 /// A place that keeps objects.
@@ -132,6 +183,15 @@ pub trait Store: Send + Sync {
     fn place_facts(&self, probe: &Key) -> Result<PlaceFacts, StoreError> {
         let _ = probe;
         Ok(PlaceFacts::default())
+    }
+
+    /// What the place tells of who may do what in it; nothing where it tells nothing. What it refuses to
+    /// tell is left out.
+    ///
+    /// # Errors
+    /// Any but `NotFound`.
+    fn access(&self) -> Result<Vec<AccessFact>, StoreError> {
+        Ok(Vec::new())
     }
 
     /// Writes an object of at most 5 GiB and returns its version where the store tells one.
@@ -174,9 +234,21 @@ pub trait Store: Send + Sync {
 
     /// Removes an object; one that is not there is no error.
     ///
+    /// An object under a lock stays, also where the store would hide it behind a newer version instead of
+    /// refusing.
+    ///
     /// # Errors
-    /// Any but `NotFound`.
+    /// [`StoreError::Locked`] if a lock keeps it; any but `NotFound`.
     fn delete(&self, key: &Key) -> Result<(), StoreError>;
+
+    /// The lock on an object, by what the store tells; `None`: none that it tells of.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] if there is no such object, where the store has locks at all.
+    fn retention(&self, key: &Key) -> Result<Option<LockedUntil>, StoreError> {
+        let _ = key;
+        Ok(None)
+    }
 }
 
 macro_rules! store_behind_a_pointer {
@@ -192,6 +264,10 @@ macro_rules! store_behind_a_pointer {
 
             fn place_facts(&self, probe: &Key) -> Result<PlaceFacts, StoreError> {
                 (**self).place_facts(probe)
+            }
+
+            fn access(&self) -> Result<Vec<AccessFact>, StoreError> {
+                (**self).access()
             }
 
             fn put(
@@ -221,6 +297,10 @@ macro_rules! store_behind_a_pointer {
 
             fn delete(&self, key: &Key) -> Result<(), StoreError> {
                 (**self).delete(key)
+            }
+
+            fn retention(&self, key: &Key) -> Result<Option<LockedUntil>, StoreError> {
+                (**self).retention(key)
             }
         }
     )*};
@@ -260,6 +340,17 @@ pub enum StoreError {
         operation: &'static str,
         /// The key or prefix.
         key: String,
+        /// The store's own words.
+        #[source]
+        source: BoxError,
+    },
+    /// An object lock or a retention policy of the store keeps the object.
+    #[error("{key} is locked in the store{}", until_in_words(*until))]
+    Locked {
+        /// The key.
+        key: String,
+        /// Until when, where the store tells.
+        until: Option<Timestamp>,
         /// The store's own words.
         #[source]
         source: BoxError,
@@ -314,6 +405,10 @@ pub enum StoreError {
         #[source]
         source: BoxError,
     },
+}
+
+fn until_in_words(until: Option<Timestamp>) -> String {
+    until.map_or_else(String::new, |until| format!(" until {until:.0}"))
 }
 
 /// A cause from outside.

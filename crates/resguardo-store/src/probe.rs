@@ -1,7 +1,7 @@
 //! Trying a place out, for `init` and `doctor`: what it can do, and whether it keeps the contract.
 //!
 //! Objects are written below `_probe/` and removed again, also when the trial fails half-way; only a host
-//! that may not delete leaves them.
+//! that may not delete, and a place that locks every new object, leave them.
 
 use bytes::Bytes;
 use jiff::SignedDuration;
@@ -56,7 +56,8 @@ pub fn probe(store: &dyn Store, clock: &dyn Clock, nonce: &str) -> Result<Probe,
     let removed = store.delete(&object).and_then(|()| store.delete(&facts));
     let seen = seen?;
     match removed {
-        Ok(()) => Ok(seen),
+        // A lock that every new object gets says nothing of this host's permissions.
+        Ok(()) | Err(StoreError::Locked { .. }) => Ok(seen),
         // As it should be for a host that only writes.
         Err(StoreError::Denied { .. }) => Ok(Probe {
             may_delete: false,
@@ -206,6 +207,14 @@ mod tests {
             Err(StoreError::Denied { .. })
         ));
         assert!(probe(&MemoryStore::new(), &ours(), "no key/../").is_err());
+    }
+
+    #[test]
+    fn a_place_that_locks_what_is_new_is_no_lack_of_permission() {
+        let store = MemoryStore::new();
+        store.lock_until("", "9999-01-01T00:00:00Z".parse().unwrap());
+        let seen = probe(&store, &ours(), "01").unwrap();
+        assert!(seen.may_delete && seen.conditions_hold());
     }
 
     #[test]

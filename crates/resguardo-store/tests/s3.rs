@@ -497,6 +497,7 @@ fn moto_is_probed() {
         free_bytes: None,
         versioning: Some(false),
         object_lock: Some(false),
+        default_retention: None,
         refuses_wrong_checksum: Some(false),
     };
     assert_eq!(facts(BUCKET), plain);

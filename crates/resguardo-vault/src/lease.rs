@@ -123,7 +123,7 @@ impl Drop for Lease {
         }
         if self.confirm().is_ok() {
             // Left behind, it lapses by itself.
-            let _ = self.held.store.delete(&self.held.key);
+            let _ = self.held.let_go();
         }
     }
 }
@@ -200,6 +200,33 @@ impl Held {
         self.put(found.version.map_or(Condition::Always, Condition::Matches))
     }
 
+    /// Removes the lease. Where the store locks every new object it cannot be removed, and is replaced by
+    /// one that has lapsed.
+    fn let_go(&self) -> Result<(), StoreError> {
+        match self.store.delete(&self.key) {
+            Err(StoreError::Locked { .. }) => {}
+            other => return other,
+        }
+        let Ok(file) = serde_json::from_slice::<LeaseFile>(&self.body) else {
+            return Ok(());
+        };
+        let lapsed = LeaseFile {
+            ttl_seconds: 0,
+            ..file
+        };
+        let body = serde_json::to_vec(&lapsed).expect("strings and numbers always serialise");
+        let version = self.store.stat(&self.key)?.version;
+        if self.store.get(&self.key)? != self.body {
+            return Ok(());
+        }
+        let condition = version
+            .filter(|_| self.store.capabilities().conditional_put)
+            .map_or(Condition::Always, Condition::Matches);
+        self.store
+            .put(&self.key, body.into(), condition)
+            .map(|_| ())
+    }
+
     fn has_lapsed(
         &self,
         found: &ObjectInfo,
@@ -216,6 +243,10 @@ impl Held {
             return Ok(true);
         }
         let ttl = theirs.map_or(TTL_SECONDS, |theirs| theirs.ttl_seconds.min(24 * 3600));
+        if ttl == 0 {
+            // Its holder let go of it where nothing can be removed.
+            return Ok(true);
+        }
         let ttl = SignedDuration::from_secs(i64::try_from(ttl).expect("at most a day"));
         Ok(self.store_now(ours.run)?.duration_since(found.modified_at) > ttl)
     }

@@ -372,6 +372,22 @@ fn an_unfinished_file_commits_nothing() {
 }
 
 #[test]
+fn a_lease_that_a_lock_keeps_is_let_go_of_all_the_same() {
+    let rig = Rig::new();
+    let vault = rig.vault();
+    rig.store
+        .lock_until("lease", "9999-01-01T00:00:00Z".parse().unwrap());
+    for run in 1..=3 {
+        let lease = vault
+            .acquire_lease(&source(), run_id(run), "host", std::process::id())
+            .unwrap();
+        let second = vault.acquire_lease(&source(), run_id(9), "host", std::process::id());
+        assert!(matches!(second, Err(VaultError::Locked { .. })), "{run}");
+        drop(lease);
+    }
+}
+
+#[test]
 fn a_cancelled_backup_commits_nothing_and_lets_go_of_its_lease() {
     let rig = Rig::new();
     let vault = rig.vault();

@@ -10,11 +10,23 @@ use object_store::signer::{SignedUrlOptions, Signer as _};
 
 use super::S3Store;
 use super::answer::{Asked, element};
-use crate::port::{BoxError, Key, PlaceFacts, StoreError};
+use crate::port::{BoxError, DefaultRetention, Key, LockMode, PlaceFacts, StoreError};
 
 /// SHA-256 of no bytes at all, base64: wrong for any body that has some.
 const WRONG_CHECKSUM: &str = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
 const SIGNED_FOR: Duration = Duration::from_secs(300);
+
+/// The rule in a bucket's lock configuration.
+fn default_retention(body: &str) -> Option<DefaultRetention> {
+    let number = |name| element(body, name)?.parse::<u32>().ok();
+    let days = number("Days").or_else(|| number("Years").map(|years| years.saturating_mul(365)))?;
+    let mode = match element(body, "Mode")?.as_str() {
+        "GOVERNANCE" => Some(LockMode::Governance),
+        "COMPLIANCE" => Some(LockMode::Compliance),
+        _ => None,
+    };
+    Some(DefaultRetention { mode, days })
+}
 
 /// Status and body of an answer.
 struct Answer {
@@ -41,6 +53,9 @@ impl S3Store {
                 404 if lock.body.contains("ObjectLockConfigurationNotFoundError") => Some(false),
                 _ => None,
             },
+            default_retention: (lock.status == 200)
+                .then(|| default_retention(&lock.body))
+                .flatten(),
             refuses_wrong_checksum: self.try_wrong_checksum(&asked, probe).await?,
         })
     }

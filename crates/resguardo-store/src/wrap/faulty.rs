@@ -13,7 +13,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::port::{
-    BoxError, Capabilities, Condition, Key, ObjectInfo, PlaceFacts, Store, StoreError, Version,
+    AccessFact, BoxError, Capabilities, Condition, Key, LockedUntil, ObjectInfo, PlaceFacts, Store,
+    StoreError, Version,
 };
 use crate::wrap::Operation;
 
@@ -239,6 +240,10 @@ impl<S: Store> Store for Faulty<S> {
         self.inner.place_facts(probe)
     }
 
+    fn access(&self) -> Result<Vec<AccessFact>, StoreError> {
+        self.inner.access()
+    }
+
     fn put(
         &self,
         key: &Key,
@@ -286,6 +291,12 @@ impl<S: Store> Store for Faulty<S> {
 
     fn delete(&self, key: &Key) -> Result<(), StoreError> {
         self.call(Operation::Delete, key.as_str(), |_| self.inner.delete(key))
+    }
+
+    fn retention(&self, key: &Key) -> Result<Option<LockedUntil>, StoreError> {
+        self.call(Operation::Retention, key.as_str(), |_| {
+            self.inner.retention(key)
+        })
     }
 }
 

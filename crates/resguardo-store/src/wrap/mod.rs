@@ -25,6 +25,8 @@ pub enum Operation {
     List,
     /// `delete`
     Delete,
+    /// `retention`
+    Retention,
 }
 
 impl Operation {
@@ -38,6 +40,7 @@ impl Operation {
             Self::Stat => "stat",
             Self::List => "list",
             Self::Delete => "delete",
+            Self::Retention => "retention",
         }
     }
 }

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 
 use crate::port::{
-    Capabilities, Condition, Key, ObjectInfo, PlaceFacts, Store, StoreError, Version,
+    AccessFact, Capabilities, Condition, Key, LockedUntil, ObjectInfo, PlaceFacts, Store,
+    StoreError, Version,
 };
 use crate::wrap::Operation;
 
@@ -123,6 +124,10 @@ impl<S: Store> Store for Record<S> {
         self.inner.place_facts(probe)
     }
 
+    fn access(&self) -> Result<Vec<AccessFact>, StoreError> {
+        self.inner.access()
+    }
+
     fn put(
         &self,
         key: &Key,
@@ -168,6 +173,15 @@ impl<S: Store> Store for Record<S> {
             key.as_str(),
             |_| 0,
             self.inner.delete(key),
+        )
+    }
+
+    fn retention(&self, key: &Key) -> Result<Option<LockedUntil>, StoreError> {
+        self.observe(
+            Operation::Retention,
+            key.as_str(),
+            |_| 0,
+            self.inner.retention(key),
         )
     }
 }

@@ -13,7 +13,8 @@ use bytes::Bytes;
 use resguardo_model::CancelToken;
 
 use crate::port::{
-    Capabilities, Condition, Key, ObjectInfo, PlaceFacts, Store, StoreError, Version,
+    AccessFact, Capabilities, Condition, Key, LockedUntil, ObjectInfo, PlaceFacts, Store,
+    StoreError, Version,
 };
 
 /// How often and how long.
@@ -188,6 +189,10 @@ impl<S: Store> Store for Retry<S> {
         self.again(|_| self.inner.place_facts(probe))
     }
 
+    fn access(&self) -> Result<Vec<AccessFact>, StoreError> {
+        self.again(|_| self.inner.access())
+    }
+
     fn put(
         &self,
         key: &Key,
@@ -223,6 +228,10 @@ impl<S: Store> Store for Retry<S> {
 
     fn delete(&self, key: &Key) -> Result<(), StoreError> {
         self.again(|_| self.inner.delete(key))
+    }
+
+    fn retention(&self, key: &Key) -> Result<Option<LockedUntil>, StoreError> {
+        self.again(|_| self.inner.retention(key))
     }
 }
 

@@ -77,6 +77,7 @@ pub fn verb(verb: Verb) -> &'static str {
         Verb::Verify => "verify",
         Verb::Restore => "restore",
         Verb::Drill => "drill",
+        Verb::Access => "access",
     }
 }
 
