@@ -6,6 +6,7 @@ mod beside;
 pub mod contract;
 mod durable;
 mod folder;
+mod meta;
 pub mod port;
 pub mod postgres;
 pub mod process;

@@ -42,6 +42,7 @@ use crate::port::{CaptureRequest, CaptureSink, Captured, EngineError, Run};
 use first::First;
 pub(super) use source::{Opened, Source, require_known_major};
 use start::Start;
+pub(super) use start::application_name as dump_name;
 
 /// Streams that are read at once, if nobody says otherwise and there are as many processors.
 const JOBS_MAX: usize = 4;
@@ -50,11 +51,16 @@ const ATTEMPTS_MAX: usize = 5;
 /// How often whoever waits for all others looks around.
 const TICK: Duration = Duration::from_millis(20);
 
+/// What else is to be dumped in the snapshot, while all of it is read: by a program that connects as
+/// [`dump_name`] says, and is ended by the token. It is begun anew whenever the snapshot is taken again.
+pub(super) type Also<'a> = &'a (dyn Fn(&Opened, &CancelToken) -> Result<(), EngineError> + Sync);
+
 /// One attempt at a capture.
 struct Capture<'a> {
     source: &'a Source<'a>,
     opened: &'a Opened,
     sink: &'a dyn CaptureSink,
+    also: Option<Also<'a>>,
     /// Ends what works in parallel, when the caller cancels or one of them fails.
     stop: CancelToken,
 }
@@ -76,14 +82,26 @@ pub(super) fn capture(
     sink: &dyn CaptureSink,
     run: Run<'_>,
 ) -> Result<Captured, EngineError> {
-    let source = Source::new(around, request, run)?;
+    capture_with(&Source::new(around, request, run)?, sink, None)
+}
+
+/// The same, while something else is dumped in the snapshot.
+///
+/// # Errors
+/// As [`capture`].
+pub(super) fn capture_with(
+    source: &Source<'_>,
+    sink: &dyn CaptureSink,
+    also: Option<Also<'_>>,
+) -> Result<Captured, EngineError> {
     let mut opened = source.open()?;
     let mut in_the_way = String::new();
     for _ in 0..ATTEMPTS_MAX {
         let capture = Capture {
-            source: &source,
+            source,
             opened: &opened,
             sink,
+            also,
             stop: CancelToken::new(),
         };
         if let Some(captured) = capture.capture()? {
@@ -93,7 +111,7 @@ pub(super) fn capture(
         if let Some(named) = opened.in_the_way() {
             in_the_way = format!("{named}; ");
         }
-        opened.take_again(&source)?;
+        opened.take_again(source)?;
     }
     Err(EngineError::Busy {
         place: source.settings().describe(),
@@ -143,7 +161,14 @@ impl Capture<'_> {
         let has_objects = catalog::large_object_count(&self.opened.holder)? > 0;
         let parts = std::thread::scope(|scope| {
             let schema = scope.spawn(|| first.note(schema::dump(self)));
-            let start = start::wait(self, &|| schema.is_finished());
+            let also = scope.spawn(|| match self.also {
+                Some(also) => first.note(also(self.opened, &self.stop)),
+                None => Some(()),
+            });
+            let start = start::wait(self, &|| {
+                usize::from(schema.is_finished())
+                    + usize::from(self.also.is_some() && also.is_finished())
+            });
             let start = first.note(start);
             if let Some(Start::LockedOut) = start {
                 self.stop.cancel();
@@ -159,13 +184,18 @@ impl Capture<'_> {
                 true => noted.note(rows::read(self, tables)),
                 false => None,
             });
-            while !(schema.is_finished() && objects.is_finished() && rows.is_finished()) {
+            while !(schema.is_finished()
+                && also.is_finished()
+                && objects.is_finished()
+                && rows.is_finished())
+            {
                 if self.source.run.cancel.is_cancelled() {
                     self.stop.cancel();
                 }
                 std::thread::sleep(TICK);
             }
-            let parts = (joined(schema), joined(rows), joined(objects));
+            let schema = joined(schema).zip(joined(also)).map(|(schema, ())| schema);
+            let parts = (schema, joined(rows), joined(objects));
             match start {
                 Some(Start::LockedOut) => None,
                 _ => Some(parts),

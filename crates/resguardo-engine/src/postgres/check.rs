@@ -39,6 +39,11 @@ struct Asked<'a> {
 }
 
 impl Asked<'_> {
+    /// Whether it is a dump, an export of ours or another's, which holds what `pg_dump` puts into it.
+    fn is_dump(&self) -> bool {
+        self.backup.path().is_some()
+    }
+
     fn session(&self) -> Result<Session, EngineError> {
         Session::connect(self.settings, LIMITS, self.run.cancel)
     }

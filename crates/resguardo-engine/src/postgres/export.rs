@@ -1,5 +1,6 @@
 //! Captures a database into a file that plain `pg_restore` or `psql` reads, by `pg_dump` itself, and writes
-//! `X.dump.meta.json` beside `X.dump`.
+//! `X.dump.meta.json` beside `X.dump`: its hash, and what a drill of it compares, counted and digested in the
+//! snapshot that was dumped, by other sessions and meanwhile.
 //!
 //! Write order: both files are written and flushed in a private folder beside; then the meta file gets its
 //! name, then the dump, then the folder is flushed. Whoever sees the dump finds its hash beside it. Nothing
@@ -7,21 +8,26 @@
 
 mod format;
 mod outlet;
+mod tallied;
 
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use resguardo_model::{CancelToken, NoProgress};
 
 use super::Surroundings;
-use super::capture::{Opened, Source};
-use super::meta::Meta;
+use super::capture::{self, Opened, Source};
 use super::tool;
 use crate::durable;
 use crate::folder::PrivateFolder;
+use crate::meta::Meta;
 use crate::port::{CaptureRequest, EngineError, FileDigest, Run};
 use crate::process::{self, Command, NoLog, StreamError};
 use crate::system::of_system;
 use format::{Compression, Format};
 use outlet::Outlet;
+use tallied::Tallied;
 
 /// Exports the database of `request` to `out`; returns the paths written, the dump first.
 ///
@@ -38,23 +44,18 @@ pub(super) fn export(
         file: out.display().to_string(),
         known: format::KNOWN,
     })?;
-    let beside = Meta::path_of(out);
+    let beside = beside(out);
     for path in [out, &beside] {
         if path.symlink_metadata().is_ok() {
             return Err(taken(path));
         }
     }
     let folder = private_folder(out)?;
-    let source = Source::new(around, request, run)?;
-    let opened = source.open()?;
-    // From here on the locks and the snapshot are those of pg_dump, which has but one session.
-    opened.release()?;
     let draft = folder.file("dump");
-    let written =
-        write(&source, &opened, format, &draft, run).map_err(|error| opened.because(error))?;
-    let meta = meta(&opened, out, written, run)?;
+    let meta = write(around, request, format, (&draft, out), run)?;
     let meta_draft = folder.file("meta");
-    write_meta(&meta_draft, &meta).map_err(|error| of_system("writing", &beside, error))?;
+    meta.write(&meta_draft)
+        .map_err(|error| of_system("writing", &beside, error))?;
     run.cancel.check()?;
     name(&meta_draft, &beside)?;
     if let Err(error) = name(&draft, out) {
@@ -65,6 +66,13 @@ pub(super) fn export(
     durable::flush_folder_of(out)
         .map_err(|error| of_system("flushing the folder of", out, error))?;
     Ok(vec![out.to_owned(), beside])
+}
+
+/// Where it lies for a dump: `shop.dump.meta.json`, so that dumps of several formats can lie together.
+fn beside(dump: &Path) -> PathBuf {
+    let mut name = dump.file_name().unwrap_or_default().to_owned();
+    name.push(".meta.json");
+    dump.with_file_name(name)
 }
 
 fn private_folder(out: &Path) -> Result<PrivateFolder, EngineError> {
@@ -95,25 +103,47 @@ fn name(draft: &Path, path: &Path) -> Result<(), EngineError> {
     })
 }
 
-/// Runs `pg_dump` into `draft`, and makes sure that what it wrote is whole.
+/// Runs `pg_dump` into the draft of `out`, makes sure that what it wrote is whole, and tallies what is in it.
 fn write(
-    source: &Source<'_>,
-    opened: &Opened,
+    around: &Surroundings,
+    request: &CaptureRequest,
     format: Format,
-    draft: &Path,
+    (draft, out): (&Path, &Path),
     run: Run<'_>,
-) -> Result<FileDigest, EngineError> {
-    let dumping = Dumping {
-        source,
-        opened,
-        draft,
-        run,
+) -> Result<Meta, EngineError> {
+    // How far it is, the dump tells.
+    let tallying = Run {
+        progress: &NoProgress,
+        ..run
     };
-    match format {
-        Format::Custom => dumping.archive("custom"),
-        Format::Tar => dumping.archive("tar"),
-        Format::Plain(compression) => dumping.plain(compression),
-    }
+    let source = Source::new(around, request, tallying)?;
+    let tallied = Tallied::default();
+    let written = Mutex::new(None);
+    let dump = |opened: &Opened, stop: &CancelToken| {
+        let dumping = Dumping {
+            source: &source,
+            opened,
+            draft,
+            run: Run {
+                cancel: stop,
+                ..run
+            },
+        };
+        let digest = dumping.all(format)?;
+        *written.lock().expect("no holder of it panics") = Some(digest);
+        Ok(())
+    };
+    let captured = capture::capture_with(&source, &tallied, Some(&dump))?;
+    let written = written.into_inner().expect("no holder of it panics");
+    let written = written.expect("a capture that succeeds has waited for the dump beside it");
+    Ok(Meta {
+        inventory: Some(tallied.inventory().map_err(|error| EngineError::Other {
+            operation: "reading back the inventory of",
+            place: source.settings().describe(),
+            source: Box::new(error),
+        })?),
+        ..Meta::of(out, written, captured)
+    })
 }
 
 /// One run of `pg_dump`.
@@ -125,14 +155,32 @@ struct Dumping<'a> {
 }
 
 impl Dumping<'_> {
+    /// The whole dump. One of an earlier snapshot, which did not come to its end, goes.
+    fn all(&self, format: Format) -> Result<FileDigest, EngineError> {
+        match std::fs::remove_file(self.draft) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(self.failed(error));
+            }
+            _ => {}
+        }
+        match format {
+            Format::Custom => self.archive("custom"),
+            Format::Tar => self.archive("tar"),
+            Format::Plain(compression) => self.plain(compression),
+        }
+    }
+
     fn command(&self, words: &[String]) -> Command {
         let lock_timeout = self.source.lock_timeout().as_millis();
+        let snapshot = &self.opened.snapshot.id;
         let own = [
             "--no-password".to_owned(),
+            format!("--snapshot={snapshot}"),
             format!("--lock-wait-timeout={lock_timeout}"),
         ];
         let words = own.iter().chain(words).cloned();
         tool::command(&self.opened.tools, "pg_dump", words, self.source.settings())
+            .with_variables([("PGAPPNAME".to_owned(), capture::dump_name(snapshot))])
     }
 
     fn failed(&self, error: io::Error) -> EngineError {
@@ -157,13 +205,24 @@ impl Dumping<'_> {
             bytes
         });
         let ended = ended.map_err(StreamError::from);
-        tool::ended("dumping", &place, "pg_dump", ended)?;
+        tool::ended("dumping", &place, "pg_dump", ended)
+            .map_err(|error| self.for_want_of_room(error))?;
         let words = ["--list".to_owned(), self.draft.display().to_string()];
         let list = Command::program(self.opened.tools.program("pg_restore"), words, "/");
         let listed = process::run(&list, silence, self.run.cancel, &NoLog);
         let listed = listed.map_err(StreamError::from);
         tool::ended("reading back the dump of", &place, "pg_restore", listed)?;
         outlet::flush_and_hash(self.draft, self.run)
+    }
+
+    /// The failure of a program that writes itself is the disk's where that is full: the program tells it in
+    /// words alone, and in any language.
+    fn for_want_of_room(&self, error: EngineError) -> EngineError {
+        let is_its_own = matches!(error, EngineError::Other { .. });
+        match outlet::refuse_without_room(self.draft) {
+            Err(full) if is_its_own && is_full(&full) => self.failed(full),
+            _ => error,
+        }
     }
 
     /// Takes what it prints, compresses it, and looks for the end.
@@ -193,36 +252,9 @@ impl Dumping<'_> {
     }
 }
 
-fn meta(
-    opened: &Opened,
-    out: &Path,
-    written: FileDigest,
-    run: Run<'_>,
-) -> Result<Meta, EngineError> {
-    run.cancel.check()?;
-    let database = super::catalog::database(&opened.holder)?;
-    Ok(Meta {
-        format: super::meta::FORMAT,
-        engine: resguardo_model::EngineKind::Postgres,
-        file: out
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned(),
-        sha256: written.sha256,
-        bytes: written.bytes,
-        database: database.name,
-        server_version: opened.holder.version().to_string(),
-        encoding: database.encoding,
-        taken_at: opened.snapshot.taken_at,
-        pg_dump: opened.tools.version().to_owned(),
-        resguardo: env!("CARGO_PKG_VERSION").to_owned(),
-    })
-}
-
-fn write_meta(path: &Path, meta: &Meta) -> io::Result<()> {
-    let mut file = durable::create_private(path)?;
-    serde_json::to_writer_pretty(&mut file, meta)?;
-    file.write_all(b"\n")?;
-    file.sync_all()
+fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
 }

@@ -10,21 +10,22 @@ mod script;
 mod tar;
 
 use std::fs::File;
-use std::io::{self, Read, Write as _};
+use std::io::{self, Cursor, Read, Write as _};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use resguardo_model::{CancelToken, FilePath, Sha256Digest, SourceFacts};
+use resguardo_model::{CancelToken, EngineKind, FilePath, Sha256Digest, SourceFacts};
 use sha2::Digest as _;
 
-use self::beside::Beside;
 pub(super) use self::format::{Format, unpacked};
 use self::script::Scanner;
 pub(super) use self::script::Script;
 use super::Surroundings;
+use super::inventory::INVENTORY;
 use super::restore::archive::{command, of_process, said};
 use super::tools::Tools;
 use crate::durable;
+use crate::meta::{Beside, Meta};
 use crate::port::{BackupFile, BackupReader, EngineError, ReadError, Run, SILENCE_TIMEOUT};
 use crate::process::{self, NoLog, StreamError};
 use crate::proven::Proven;
@@ -60,11 +61,12 @@ pub(super) fn open_file(
     compare_hash(path, &files, &beside, run)?;
     let dump = Dump::read(around, path, format, run)?;
     dump.refuse()?;
-    let taken_at = beside.iter().find_map(|one| one.taken_at);
+    let meta = beside.into_iter().find_map(|one| one.meta);
+    let meta = meta.filter(|meta| meta.facts.engine == EngineKind::Postgres);
     Ok(ForeignBackup {
         path: path.to_owned(),
-        facts: beside.into_iter().find_map(|one| one.facts),
-        taken_at: taken_at.or(dump.created),
+        taken_at: meta.as_ref().map(|meta| meta.taken_at).or(dump.created),
+        meta,
         files,
     })
 }
@@ -425,7 +427,8 @@ fn compare_hash(
 /// A dump as a backup.
 pub(super) struct ForeignBackup {
     path: PathBuf,
-    facts: Option<SourceFacts>,
+    /// What an export of ours says of itself.
+    meta: Option<Meta>,
     taken_at: Option<Timestamp>,
     files: Vec<BackupFile>,
 }
@@ -450,7 +453,7 @@ impl BackupReader for ForeignBackup {
     }
 
     fn facts(&self) -> Option<&SourceFacts> {
-        self.facts.as_ref()
+        self.meta.as_ref().map(|meta| &meta.facts)
     }
 
     fn taken_at(&self) -> Option<Timestamp> {
@@ -496,7 +499,11 @@ impl BackupReader for ForeignBackup {
     }
 
     fn open_stream<'a>(&'a self, path: &FilePath) -> Result<Box<dyn Read + Send + 'a>, ReadError> {
-        Ok(Box::new(self.open(path)?))
+        let inventory = self.meta.as_ref().and_then(|meta| meta.inventory.as_ref());
+        match inventory.filter(|_| path.as_str() == INVENTORY) {
+            Some(inventory) => Ok(Box::new(Cursor::new(inventory.to_string()))),
+            None => Ok(Box::new(self.open(path)?)),
+        }
     }
 }
 

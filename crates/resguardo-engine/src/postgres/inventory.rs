@@ -8,7 +8,7 @@ use resguardo_model::FilePath;
 use serde::{Deserialize, Serialize};
 
 use super::name;
-use crate::port::{BackupReader, EngineError};
+use crate::port::{BackupReader, EngineError, ReadError};
 
 /// Path of the inventory in a backup.
 pub(super) const INVENTORY: &str = "inventory.json";
@@ -271,17 +271,23 @@ impl Inventory {
         struct Version {
             format: u32,
         }
-        let files = backup.files();
-        let Some(file) = files.iter().find(|file| file.path.as_str() == INVENTORY) else {
+        let path: FilePath = INVENTORY.parse().expect("the name is a path");
+        let mut files = backup.files().into_iter();
+        // That of an export lies beside it, and is none of its files.
+        if backup.path().is_none() && !files.any(|file| file.path == path) {
             return Ok(None);
-        };
+        }
         let refused = |source: crate::port::BoxError| EngineError::Other {
             operation: "reading the inventory of",
             place: backup.describe(),
             source,
         };
         let mut text = Vec::new();
-        let mut stream = backup.open_stream(&file.path)?;
+        let mut stream = match backup.open_stream(&path) {
+            Ok(stream) => stream,
+            Err(ReadError::NoSuchFile(_)) if backup.path().is_some() => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
         stream
             .read_to_end(&mut text)
             .map_err(super::restore::load::read_error)?;

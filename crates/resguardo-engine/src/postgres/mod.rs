@@ -15,7 +15,6 @@ mod foreign;
 mod identity;
 mod inventory;
 mod maintenance;
-mod meta;
 mod name;
 mod normal;
 mod pooler;

@@ -261,7 +261,11 @@ impl Target for SandboxTarget {
         let restored = self.inner.restore(backup, options, run);
         let mut restored = restored.map_err(|error| self.explained(error))?;
         let mut notes = self.notes.clone();
-        let inventory = Inventory::read(backup)?;
+        // A dump brings back no more than pg_dump puts into it.
+        let inventory = match backup.path() {
+            None => Inventory::read(backup)?,
+            Some(_) => None,
+        };
         notes.extend(self.settle(inventory.as_ref(), run)?);
         notes.append(&mut restored.notes);
         Ok(Restored { notes, ..restored })

@@ -17,12 +17,11 @@ use sha2::Digest as _;
 
 use super::capture;
 use super::failure::place;
-use super::meta::{FORMAT, KNOWN, Meta, Names};
+use super::names::{KNOWN, Names};
 use super::restore::folder_beside;
 use crate::durable;
-use crate::port::{
-    CaptureRequest, CaptureSink, Captured, EngineError, FileDigest, FileSink, Run, SinkError,
-};
+use crate::meta::{Inside, Meta};
+use crate::port::{CaptureRequest, CaptureSink, EngineError, FileDigest, FileSink, Run, SinkError};
 use crate::system::of_system;
 
 /// Exports the database of `request` to `out`; returns the paths written, the database first.
@@ -62,9 +61,16 @@ pub(super) fn export(
             other => other,
         })?;
     let written = outlet.written();
-    let meta = meta_of(&names, &written, &captured);
+    let meta = Meta {
+        database: Some(Inside {
+            sha256: written.database.sha256,
+            bytes: written.database.bytes,
+        }),
+        ..Meta::of(out, written.file, captured)
+    };
     let meta_draft = folder.file("meta");
-    write_meta(&meta_draft, &meta).map_err(|error| of_system("writing", &meta_path, error))?;
+    meta.write(&meta_draft)
+        .map_err(|error| of_system("writing", &meta_path, error))?;
     run.cancel.check()?;
     name(&meta_draft, &meta_path)?;
     if let Err(error) = name(&outlet.path, out) {
@@ -89,39 +95,6 @@ fn name(draft: &Path, path: &Path) -> Result<(), EngineError> {
         io::ErrorKind::AlreadyExists => taken(path),
         _ => of_system("naming", path, error),
     })
-}
-
-fn meta_of(names: &Names, written: &Written, captured: &Captured) -> Meta {
-    let facts = &captured.facts;
-    let detail = |name| {
-        facts
-            .details
-            .get(name)
-            .map_or(0, |v| v.as_u64().unwrap_or(0))
-    };
-    Meta {
-        format: FORMAT,
-        file: names.file.clone(),
-        sha256: written.file.sha256,
-        bytes: written.file.bytes,
-        database_sha256: written.database.sha256,
-        database_bytes: written.database.bytes,
-        page_size: detail("page_size"),
-        page_count: detail("page_count"),
-        tables: facts.tables.clone(),
-        schema_sha256: facts.schema_sha256,
-        taken_at: captured.taken_at,
-        resguardo: env!("CARGO_PKG_VERSION").to_owned(),
-        sqlite: facts.server_version.clone(),
-        details: facts.details.clone(),
-    }
-}
-
-fn write_meta(path: &Path, meta: &Meta) -> io::Result<()> {
-    let mut file = durable::create_private(path)?;
-    serde_json::to_writer_pretty(&mut file, meta)?;
-    file.write_all(b"\n")?;
-    file.sync_all()
 }
 
 /// What was written.

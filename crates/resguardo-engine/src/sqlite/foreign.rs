@@ -13,10 +13,11 @@ use sha2::Digest as _;
 use super::copy::private_folder;
 use super::failure::{self, other, place};
 use super::header::{HEADER_BYTES, Header, HeaderError};
-use super::meta::{self, Beside, KNOWN, Names};
+use super::names::{self, KNOWN, Names};
 use super::open::wal_bytes;
 use crate::durable;
 use crate::folder::PrivateFolder;
+use crate::meta::Beside;
 use crate::port::{BackupFile, BackupReader, EngineError, ReadError, Run};
 use crate::proven::Proven;
 use crate::system::of_system;
@@ -39,7 +40,7 @@ pub(super) fn open_file(
         file: place(file),
         known: KNOWN,
     })?;
-    let beside = meta::beside(file, &names)?;
+    let beside = names::beside(file, &names)?;
     compare_hash(file, &beside, run)?;
     let (path, unpacked) = if names.gzip {
         let folder = private_folder(scratch)?;
@@ -63,19 +64,20 @@ pub(super) fn open_file(
         .into_iter()
         .find_map(|one| one.meta.map(|meta| (one.path, meta)));
     if let Some((beside, meta)) = &meta
-        && meta.database_sha256 != sha256
+        && let Some(database) = meta.database
+        && database.sha256 != sha256
     {
         return Err(EngineError::HashMismatch {
             file: names.database,
             actual: sha256,
             beside: place(beside),
-            expected: meta.database_sha256.to_string(),
+            expected: database.sha256.to_string(),
         });
     }
     Ok(FileBackup {
         description: place(file),
         taken_at: meta.as_ref().map(|(_, meta)| meta.taken_at),
-        facts: meta.map(|(_, meta)| meta.facts()),
+        facts: meta.map(|(_, meta)| meta.facts),
         file: BackupFile {
             path: file_path(&names.database),
             bytes: image.bytes,

@@ -15,7 +15,7 @@ mod foreign;
 mod header;
 mod integrity;
 mod location;
-mod meta;
+mod names;
 mod only;
 mod open;
 mod pages;

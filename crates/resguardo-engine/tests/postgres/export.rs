@@ -4,14 +4,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use resguardo_engine::contract::with_run;
-use resguardo_engine::port::{CaptureRequest, Engine as _, EngineError, Location};
+use resguardo_engine::port::{CaptureRequest, Engine as _, EngineError, Location, RestoreOptions};
 use resguardo_engine::postgres::PostgresEngine;
-use resguardo_model::Sha256Digest;
+use resguardo_model::{CheckOutcome, Sha256Digest};
 use resguardo_testkit::{PgServer, PgVersion};
 
 use crate::capture::{capture, shop};
 use crate::source_errors::spoiled;
-use crate::world::{described, engine, engine_with};
+use crate::world::{Site, described, engine, engine_with, execute, not_passed};
 
 fn export(
     engine: &PostgresEngine,
@@ -57,7 +57,9 @@ fn every_format_comes_back_with_plain_tools() {
             let bytes = std::fs::read(&out).unwrap();
             assert_eq!(meta["sha256"], Sha256Digest::of(&bytes).to_string());
             assert_eq!(meta["bytes"], bytes.len());
-            assert_eq!(meta["database"], "shop");
+            assert_eq!(meta["facts"]["details"]["database"], "shop");
+            let counted = serde_json::to_value(&before.facts.tables).unwrap();
+            assert_eq!(meta["facts"]["tables"], counted, "{version}, {name}");
             let psql = server.command("psql", "back");
             server.create_database("back", "TEMPLATE template0");
             let mut shell = Command::new("sh");
@@ -84,6 +86,85 @@ fn every_format_comes_back_with_plain_tools() {
         let left = std::fs::read_dir(folder.path()).unwrap().count();
         assert_eq!(left, 10, "five dumps and what lies beside each");
     }
+}
+
+#[test]
+fn a_drill_of_an_export_compares_every_row_with_what_lies_beside_it() {
+    for (version, name) in [
+        (PgVersion::V15, "shop.sql.zst"),
+        (PgVersion::V16, "shop.dump"),
+        (PgVersion::V18, "shop.dump"),
+    ] {
+        let server = shop(version);
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join(name);
+        let written = export(&engine(version), &server, &out);
+        written.unwrap_or_else(|error| panic!("{name}: {}", described(&error)));
+        let site = Site::new();
+        let target = with_run(|run| {
+            let backup = engine(version).open_file(&out, run)?;
+            let target = engine(version).open_sandbox(&site, backup.facts(), run)?;
+            target.restore(&*backup, &RestoreOptions::default(), run)?;
+            Ok::<_, EngineError>(target)
+        });
+        let target = target.unwrap_or_else(|error| panic!("{name}: {}", described(&error)));
+        let checked = || {
+            with_run(|run| {
+                let backup = engine(version).open_file(&out, run).unwrap();
+                target.check(&*backup, run)
+            })
+        };
+        let results = checked();
+        let skipped = not_passed(&results);
+        let names: Vec<_> = skipped.iter().map(|one| &*one.name).collect();
+        assert_eq!(
+            names,
+            ["roles", "database settings and grants"],
+            "{version}: {results:#?}"
+        );
+        assert!(
+            skipped
+                .iter()
+                .all(|one| one.outcome == CheckOutcome::Skipped)
+        );
+        execute(&*target, "update shop.orders set note = 'x' where id = 77");
+        execute(&*target, "drop index shop.orders_note_idx");
+        let results = checked();
+        let failed = results
+            .iter()
+            .filter(|one| one.outcome == CheckOutcome::Failed);
+        let failed: Vec<_> = failed.map(|one| &*one.name).collect();
+        assert_eq!(failed, ["row digests", "schema"], "{version}");
+        target.close().unwrap();
+    }
+}
+
+#[test]
+fn who_wants_a_table_for_himself_is_let_through_and_the_export_begins_anew() {
+    let version = PgVersion::V16;
+    let server = shop(version);
+    let tools = tempfile::tempdir().unwrap();
+    let once = tools.path().join("once");
+    // The first dump of the rows starts only when somebody wants a table for himself.
+    let deed = format!(
+        "case \"$*\" in *--file=*) if mkdir {0}; then \
+         ({1}/psql -Xqc 'truncate shop.orders' > /dev/null 2>&1 &); \
+         until [ \"$({1}/psql -XAtc \"select count(*) > 0 from pg_locks where mode = 'AccessExclusiveLock' \
+         and not granted\")\" = t ]; do :; done; fi;; esac\nexec $real \"$@\"",
+        once.display(),
+        version.bin_dir().display()
+    );
+    let engine = engine_with(spoiled(version, tools.path(), &deed));
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("shop.dump");
+    let written = export(&engine, &server, &out);
+    let written = written.unwrap_or_else(|error| panic!("{}", described(&error)));
+    let meta: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(&written[1]).unwrap()).unwrap();
+    let mut tables = meta["facts"]["tables"].as_array().unwrap().iter();
+    let orders = tables.find(|table| table["name"] == "shop.orders").unwrap();
+    assert_eq!(orders["rows"], 0, "he was first");
+    assert!(once.exists());
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use resguardo_engine::contract::with_run;
-use resguardo_engine::port::{Engine as _, EngineError, Location, RestoreOptions};
+use resguardo_engine::port::{CaptureRequest, Engine as _, EngineError, Location, RestoreOptions};
 use resguardo_testkit::{PgServer, PgVersion};
 
 use crate::world::{Site, captured, described, engine, server_user};
@@ -127,5 +127,31 @@ fn no_room_at_the_target() {
         let is_touched = matches!(error, EngineError::TargetTouched { .. });
         let words = described(&error);
         assert!(is_touched && words.contains("no space left"), "{words}");
+    });
+}
+
+#[test]
+fn no_room_for_an_export() {
+    on_small_disk("full_disk::no_room_for_an_export", "4m", |disk| {
+        let server = PgServer::start(PgVersion::V18);
+        server.psql(
+            "postgres",
+            "create table t as select i, md5(i::text) || md5((-i)::text) as word from generate_series(1, 200000) i",
+        );
+        let folder = disk.join("exports");
+        std::fs::create_dir(&folder).unwrap();
+        let request = CaptureRequest::new(Location::new(server.url("postgres")));
+        for name in ["x.dump", "x.tar", "x.sql", "x.sql.gz"] {
+            let error =
+                with_run(|run| engine(PgVersion::V18).export(&request, &folder.join(name), run));
+            let error = error.unwrap_err();
+            assert!(
+                matches!(error, EngineError::Full { .. }),
+                "{name}: {}",
+                described(&error)
+            );
+            let left = std::fs::read_dir(&folder).unwrap().count();
+            assert_eq!(left, 0, "{name}");
+        }
     });
 }

@@ -43,23 +43,25 @@ fn an_export_is_a_pair_that_standard_tools_can_check() {
     let meta: Value = serde_json::from_slice(&std::fs::read(&written[1]).unwrap()).unwrap();
     let file = std::fs::read(&written[0]).unwrap();
     for (field, value) in [
-        ("format", Value::from(1)),
+        ("format", Value::from(2)),
         ("file", "shop-2026.sqlite.gz".into()),
         ("sha256", Sha256Digest::of(&file).to_string().into()),
         ("bytes", file.len().into()),
-        (
-            "database_sha256",
-            Sha256Digest::of(&unpacked).to_string().into(),
-        ),
-        ("database_bytes", unpacked.len().into()),
-        ("page_size", 4096.into()),
-        ("page_count", (unpacked.len() / 4096).into()),
     ] {
         assert_eq!(meta[field], value, "{field}");
     }
+    let inside = &meta["database"];
+    assert_eq!(
+        inside["sha256"],
+        Sha256Digest::of(&unpacked).to_string().as_str()
+    );
+    assert_eq!(inside["bytes"], unpacked.len());
     assert!(meta["taken_at"].is_string());
-    assert_eq!(meta["tables"][3]["name"], "customer");
-    assert_eq!(meta["tables"][3]["rows"], 30);
+    let facts = &meta["facts"];
+    assert_eq!(facts["details"]["page_size"], 4096);
+    assert_eq!(facts["details"]["page_count"], unpacked.len() / 4096);
+    assert_eq!(facts["tables"][3]["name"], "customer");
+    assert_eq!(facts["tables"][3]["rows"], 30);
 }
 
 #[test]

@@ -119,3 +119,33 @@ fn sandbox_is_full() {
     drop(disk);
     world.run(&["drill"]).exits(0);
 }
+
+#[test]
+fn the_disk_of_an_export_is_full() {
+    where_mounting_is_allowed("full_disk::the_disk_of_an_export_is_full", export_is_full);
+}
+
+fn export_is_full() {
+    let world = World::new();
+    shop(&world.path("shop.db"), 40_000);
+    world
+        .run(&[
+            "init",
+            "--vault",
+            "./vault",
+            "--source",
+            "shop=./shop.db",
+            "--yes",
+        ])
+        .exits(0);
+    let _disk = SmallDisk::mount(&world.path("small"), "1m");
+    for name in ["shop.sqlite", "shop.sqlite.gz"] {
+        let out = format!("./small/{name}");
+        world
+            .run(&["backup", "--out", &out])
+            .exits(4)
+            .complains(&["no space left", "hint: make space there"]);
+        let left = std::fs::read_dir(world.path("small")).unwrap().count();
+        assert_eq!(left, 0, "{name}");
+    }
+}

@@ -1,4 +1,4 @@
-//! Waits until `pg_dump` has its locks.
+//! Waits until `pg_dump` has its locks; each of them, where a second one works beside.
 
 use std::time::{Duration, Instant};
 
@@ -21,19 +21,16 @@ pub(super) enum Start {
     LockedOut,
 }
 
-/// The name under which the dump of a capture's structure connects.
-pub(super) fn application_name(snapshot: &str) -> String {
+/// The name under which the dumps connect that need locks.
+pub(in crate::postgres) fn application_name(snapshot: &str) -> String {
     format!("resguardo pg_dump {snapshot}")
 }
 
-/// Waits for it; `is_over` tells that it has ended.
+/// Waits for them; `over` tells how many have ended.
 ///
 /// # Errors
 /// If the server cannot be asked.
-pub(super) fn wait(
-    capture: &Capture<'_>,
-    is_over: &dyn Fn() -> bool,
-) -> Result<Start, EngineError> {
+pub(super) fn wait(capture: &Capture<'_>, over: &dyn Fn() -> usize) -> Result<Start, EngineError> {
     if capture.opened.snapshot.relations.is_empty() {
         return Ok(Start::Ready);
     }
@@ -44,17 +41,22 @@ pub(super) fn wait(
          from pg_stat_activity a where a.application_name = {}",
         name::literal(&application_name(&capture.opened.snapshot.id))
     );
+    let dumps = 1 + usize::from(capture.also.is_some());
     let begun = Instant::now();
     let mut waiting: Option<Instant> = None;
     loop {
-        if is_over() || capture.stop.is_cancelled() || capture.source.run.cancel.is_cancelled() {
+        let over = over();
+        if over == dumps || capture.stop.is_cancelled() || capture.source.run.cancel.is_cancelled()
+        {
             return Ok(Start::Ready);
         }
         let seen = capture.opened.observer.rows(&question)?;
-        if seen.first().is_some_and(|dump| dump.is_true(1)) {
+        // One that has ended since is counted by the next look.
+        let ready = seen.iter().filter(|dump| dump.is_true(1)).count();
+        if over + ready >= dumps {
             return Ok(Start::Ready);
         }
-        if seen.is_empty() && begun.elapsed() >= UNSEEN_MAX {
+        if over + seen.len() < dumps && begun.elapsed() >= UNSEEN_MAX {
             return Ok(Start::Ready);
         }
         if seen.iter().any(|dump| dump.is_true(0)) {

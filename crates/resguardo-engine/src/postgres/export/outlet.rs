@@ -17,6 +17,8 @@ use crate::system::of_system;
 const END: &[u8] = b"-- PostgreSQL database dump complete";
 /// Bytes of the end that are kept to look for it.
 const TAIL_BYTES: usize = 512;
+/// What a disk that is not full has room for.
+const ROOM_BYTES: usize = 1 << 20;
 /// zstd's level: most of its compression at most of its speed.
 const ZSTD_LEVEL: i32 = 3;
 
@@ -109,6 +111,16 @@ impl Write for Outlet {
             Body::Zstd(encoder) => encoder.flush(),
         }
     }
+}
+
+/// Writes a little behind what somebody else could not write to its end.
+///
+/// # Errors
+/// The system's answer, where there is no room for it.
+pub(super) fn refuse_without_room(path: &Path) -> io::Result<()> {
+    let mut file = File::options().append(true).open(path)?;
+    file.write_all(&[0; ROOM_BYTES])?;
+    file.sync_all()
 }
 
 /// Hashes a file that somebody else has written, and flushes it.

@@ -1,73 +1,19 @@
-//! The `.meta.json` that lies beside an exported database, and the names by which such files find each
-//! other. Pure, but for reading the small file itself.
+//! The names by which an exported database and what lies beside it find each other. Pure, but for reading those
+//! small files themselves.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use jiff::Timestamp;
-use resguardo_model::{EngineKind, Sha256Digest, SourceFacts, TableFacts};
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
-
-use super::failure::{other, place};
+use super::failure::place;
 use crate::beside::{hash_of, read_if_there};
+use crate::meta::Beside;
 use crate::port::EngineError;
 
-/// Version of the file's own format.
-pub(super) const FORMAT: u32 = 1;
 /// Endings of a database, without `.gz`.
 const ENDINGS: [&str; 3] = [".sqlite", ".sqlite3", ".db"];
 /// What [`EngineError::UnknownFormat`] lists.
 pub(super) const KNOWN: &str = ".sqlite, .sqlite3, .db, and each of them with .gz";
 /// Largest file that is read as one of those that lie beside a database.
 const BESIDE_BYTES_MAX: u64 = 16 << 20;
-
-/// What an export says of itself.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Meta {
-    /// [`FORMAT`].
-    pub(super) format: u32,
-    /// Name of the file that it describes.
-    pub(super) file: String,
-    /// SHA-256 of that file as it lies there, compressed or not: what `sha256sum` prints.
-    pub(super) sha256: Sha256Digest,
-    /// Its size.
-    pub(super) bytes: u64,
-    /// SHA-256 of the database.
-    pub(super) database_sha256: Sha256Digest,
-    /// Size of the database.
-    pub(super) database_bytes: u64,
-    /// Size of a page.
-    pub(super) page_size: u64,
-    /// Number of pages.
-    pub(super) page_count: u64,
-    /// Every table with its rows.
-    pub(super) tables: Vec<TableFacts>,
-    /// Digest of the schema.
-    pub(super) schema_sha256: Sha256Digest,
-    /// The instant of the snapshot.
-    pub(super) taken_at: Timestamp,
-    /// Version of Resguardo that wrote it.
-    pub(super) resguardo: String,
-    /// Version of SQLite that read the source.
-    pub(super) sqlite: String,
-    /// The other facts of the source.
-    #[serde(default)]
-    pub(super) details: BTreeMap<String, Value>,
-}
-
-impl Meta {
-    /// The facts as a manifest would hold them.
-    pub(super) fn facts(&self) -> SourceFacts {
-        SourceFacts {
-            engine: EngineKind::Sqlite,
-            server_version: self.sqlite.clone(),
-            schema_sha256: self.schema_sha256,
-            tables: self.tables.clone(),
-            details: self.details.clone(),
-        }
-    }
-}
 
 /// The names of a database file and of what may lie beside it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -125,17 +71,6 @@ fn strip_ending<'a>(name: &'a str, ending: &str) -> Option<&'a str> {
     (at > 0 && tail.eq_ignore_ascii_case(ending)).then(|| &name[..at])
 }
 
-/// What lies beside a file and says which hash it must have.
-#[derive(Debug)]
-pub(super) struct Beside {
-    /// Where it was read.
-    pub(super) path: PathBuf,
-    /// The hash, in lower-case hexadecimal digits, if one is named.
-    pub(super) sha256: Option<String>,
-    /// All of it, if an export of ours wrote it.
-    pub(super) meta: Option<Meta>,
-}
-
 /// Reads everything that lies beside `file` and speaks of it.
 ///
 /// # Errors
@@ -145,7 +80,7 @@ pub(super) fn beside(file: &Path, names: &Names) -> Result<Vec<Beside>, EngineEr
     for name in names.metas() {
         let path = file.with_file_name(name);
         if let Some(text) = read_if_there(&path, BESIDE_BYTES_MAX)? {
-            found.push(parse_meta(path, &text)?);
+            found.push(Beside::parse(path, &text)?);
         }
     }
     let path = file.with_file_name(format!("{}.sha256", names.file));
@@ -161,33 +96,6 @@ pub(super) fn beside(file: &Path, names: &Names) -> Result<Vec<Beside>, EngineEr
         });
     }
     Ok(found)
-}
-
-/// Ours are read whole; of a foreign one only the field `sha256` is known.
-fn parse_meta(path: PathBuf, text: &str) -> Result<Beside, EngineError> {
-    let value: Value = serde_json::from_str(text).map_err(|error| EngineError::Corrupt {
-        place: place(&path),
-        why: error.to_string(),
-    })?;
-    let sha256 = value.get("sha256").and_then(Value::as_str);
-    let sha256 = sha256.map(str::to_ascii_lowercase);
-    let mut meta = None;
-    if value.get("resguardo").is_some() {
-        match value.get("format").and_then(Value::as_u64) {
-            Some(format) if format == u64::from(FORMAT) => {}
-            format => {
-                let format = format.map_or("?".to_owned(), |format| format.to_string());
-                let why = format!("it is of format {format}, this Resguardo reads {FORMAT}");
-                return Err(other("reading", &path, why));
-            }
-        }
-        let ours = serde_json::from_value(value).map_err(|error| EngineError::Corrupt {
-            place: place(&path),
-            why: error.to_string(),
-        })?;
-        meta = Some(ours);
-    }
-    Ok(Beside { path, sha256, meta })
 }
 
 #[cfg(test)]
@@ -227,21 +135,5 @@ mod tests {
         for text in ["", "hola", &format!("{hash}  other.db"), &hash[1..]] {
             assert_eq!(hash_of(text, "shop.db"), None, "{text}");
         }
-    }
-
-    #[test]
-    fn a_meta_file_of_a_newer_format_is_refused_by_name() {
-        let text = r#"{"resguardo": "9.0.0", "format": 2, "sha256": "aa"}"#;
-        let error = parse_meta("shop.meta.json".into(), text).expect_err("newer");
-        let cause = std::error::Error::source(&error).expect("a cause");
-        assert!(cause.to_string().contains("format 2"), "{cause}");
-    }
-
-    #[test]
-    fn a_foreign_meta_file_gives_its_hash_alone() {
-        let beside = parse_meta("m".into(), r#"{"sha256": "AB", "size": 3}"#).unwrap();
-        assert_eq!(beside.sha256.as_deref(), Some("ab"));
-        assert!(beside.meta.is_none());
-        assert!(parse_meta("m".into(), "{").is_err());
     }
 }
