@@ -33,6 +33,32 @@ pub enum Verb {
     Drill,
     /// Who may read, write and delete was reviewed.
     Access,
+    /// Backups were let go as the policy says.
+    Prune,
+    /// A backup was pinned, or its pin was taken away.
+    Pin,
+    /// Backups were brought to a further vault, or checked there.
+    Copy,
+    /// Keys were added, retired, changed or rehearsed.
+    Keys,
+}
+
+impl Verb {
+    /// Its word, in receipts and for people.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Backup => "backup",
+            Self::Verify => "verify",
+            Self::Restore => "restore",
+            Self::Drill => "drill",
+            Self::Access => "access",
+            Self::Prune => "prune",
+            Self::Pin => "pin",
+            Self::Copy => "copy",
+            Self::Keys => "keys",
+        }
+    }
 }
 
 /// An in-toto Statement v1.

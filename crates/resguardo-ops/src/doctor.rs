@@ -17,7 +17,7 @@ use crate::error::OpsError;
 use crate::run::described;
 use crate::source::SourceSpec;
 use crate::suspect::{self, Suspicion};
-use crate::{another, history, list, receipt, recover, sandbox};
+use crate::{another, history, list, recover, sandbox};
 
 /// What `doctor` is given beyond the context.
 #[derive(Clone, Debug)]
@@ -379,7 +379,7 @@ fn runs(ctx: &Context, found: &mut Vec<Diagnosis>) {
                 .as_ref()
                 .map(|source| format!(" {source}"))
                 .unwrap_or_default();
-            let verb = receipt::verb_name(row.verb);
+            let verb = row.verb.word();
             let message = format!(
                 "the last {verb}{of} of {:.0} {}: {}",
                 row.started_at,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use resguardo_model::receipt::{Predicate, RUN_TYPE, Subject, TEST_RESULT_TYPE, Verb};
+use resguardo_model::receipt::{Predicate, RUN_TYPE, Subject, TEST_RESULT_TYPE};
 use resguardo_model::{CheckOutcome, Sha256Digest, SourceName, Verdict};
 use resguardo_vault::{ReceiptDraft, StoredHead};
 use serde::Serialize;
@@ -123,7 +123,7 @@ pub(crate) fn store(ctx: &Context, record: Record<'_>) -> Result<Option<String>,
         })
         .map_err(OpsError::vault(format!(
             "storing the receipt of {} {run}",
-            verb_name(record.run.verb())
+            record.run.verb().word()
         )))?;
     history::remember_receipts(ctx, vault.id(), std::iter::once(&stored));
     Ok(Some(stored.key))
@@ -167,17 +167,6 @@ fn vault_subject(ctx: &Context) -> Option<Subject> {
     let parsed = key.parse().ok()?;
     let bytes = ctx.vault.as_ref()?.store().get(&parsed).ok()?;
     Some(Subject::new(key, Sha256Digest::of(&bytes)))
-}
-
-/// The word of a verb.
-pub(crate) fn verb_name(verb: Verb) -> &'static str {
-    match verb {
-        Verb::Backup => "backup",
-        Verb::Verify => "verify",
-        Verb::Restore => "restore",
-        Verb::Drill => "drill",
-        Verb::Access => "access",
-    }
 }
 
 /// A value for `details`.

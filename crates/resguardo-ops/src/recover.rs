@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use crate::catalog::{RunRow, RunState};
 use crate::context::Context;
 use crate::error::OpsError;
-use crate::receipt::verb_name;
 use crate::sandbox;
 
 /// What a sweep found.
@@ -68,7 +67,7 @@ fn mark_dead(ctx: &Context) -> Vec<RunRow> {
         let of = row.source.as_ref().map(|source| format!(" of {source}"));
         ctx.progress.note(&format!(
             "the {}{} that began at {:.0} died: {}",
-            verb_name(row.verb),
+            row.verb.word(),
             of.unwrap_or_default(),
             row.started_at,
             row.message

@@ -95,7 +95,7 @@ fn runs(invocation: &Invocation, limit: u32) -> Result<Exit, Failure> {
         .map(|run| {
             vec![
                 run.run.to_string(),
-                super::receipts::verb(run.verb).to_owned(),
+                run.verb.word().to_owned(),
                 run.source
                     .as_ref()
                     .map(ToString::to_string)

@@ -4,7 +4,6 @@ use std::path::Path;
 
 use clap::Subcommand;
 use resguardo_model::SourceName;
-use resguardo_model::receipt::Verb;
 use resguardo_ops::ErrorKind;
 use resguardo_ops::receipts::{self, FileVerified, ReceiptSummary};
 use serde_json::{Value, json};
@@ -70,17 +69,6 @@ pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
     }
 }
 
-/// The word for a verb.
-pub fn verb(verb: Verb) -> &'static str {
-    match verb {
-        Verb::Backup => "backup",
-        Verb::Verify => "verify",
-        Verb::Restore => "restore",
-        Verb::Drill => "drill",
-        Verb::Access => "access",
-    }
-}
-
 /// The shape of `docs/json.md`.
 pub fn summary_json(receipt: &ReceiptSummary) -> Value {
     json!({
@@ -120,7 +108,7 @@ fn list(invocation: &Invocation, name: Option<&SourceName>) -> Result<Exit, Fail
             vec![
                 receipt.run.to_string(),
                 receipt.source.to_string(),
-                verb(receipt.verb).to_owned(),
+                receipt.verb.word().to_owned(),
                 receipt.outcome.clone(),
                 time::moment(receipt.finished_at, &opened.context.zone),
                 receipt.sequence.to_string(),
@@ -273,7 +261,7 @@ fn verified_line(
             format!(
                 "{} {name}: {} of {} {}, {}, signed by {writer}{trust}",
                 out.good("ok"),
-                verb(predicate.verb),
+                predicate.verb.word(),
                 predicate.source,
                 predicate.outcome,
                 time::moment(predicate.finished_at, &invocation.ambient.zone),

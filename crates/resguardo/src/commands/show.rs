@@ -104,7 +104,7 @@ fn print(invocation: &Invocation, done: &ShowDone, zone: &jiff::tz::TimeZone) {
             .map(|receipt| {
                 vec![
                     receipt.run.to_string(),
-                    super::receipts::verb(receipt.verb).to_owned(),
+                    receipt.verb.word().to_owned(),
                     receipt.outcome.clone(),
                     time::moment(receipt.finished_at, zone),
                 ]
