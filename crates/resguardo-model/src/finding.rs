@@ -16,6 +16,8 @@ pub enum FindingKind {
     HeadForged,
     /// A head signed by a writer that this host does not trust.
     WriterUnknown,
+    /// A head or receipt of a writer that was retired here, and that was not known then.
+    WriterRetired,
     /// A head lies under another backup's name: an old head was put back in a newer one's place.
     HeadReplayed,
     /// The head that a later one names as its predecessor is gone.

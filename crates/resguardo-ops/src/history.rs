@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use jiff::Timestamp;
 use resguardo_model::receipt::{Statement, Verb};
-use resguardo_model::{BackupId, SourceName, VaultId, Verdict, WriterId};
+use resguardo_model::{BackupId, Sha256Digest, SourceName, VaultId, Verdict, WriterId};
 use resguardo_vault::{Heads, Receipts, StoredHead, StoredReceipt};
 
 use serde::{Deserialize, Serialize};
@@ -111,7 +111,8 @@ pub(crate) fn remember_receipts<'a>(
             key: &receipt.key,
             bytes: &receipt.bytes,
             writer: receipt.statement.predicate.writer,
-            drilled: drilled(&receipt.statement),
+            sha256: receipt.sha256,
+            drilled: drilled(receipt),
             told: told(&receipt.statement),
         })
         .collect();
@@ -128,9 +129,12 @@ pub(crate) struct Drilled {
     pub(crate) at: Timestamp,
     pub(crate) verdict: Verdict,
     pub(crate) writer: WriterId,
+    /// Of the receipt.
+    pub(crate) sha256: Sha256Digest,
 }
 
-fn drilled(statement: &Statement) -> Option<Drilled> {
+fn drilled(receipt: &StoredReceipt) -> Option<Drilled> {
+    let statement = &receipt.statement;
     let predicate = &statement.predicate;
     let verdict = match (predicate.verb, predicate.outcome.as_str()) {
         (Verb::Drill, "passed") => Verdict::Passed,
@@ -143,6 +147,7 @@ fn drilled(statement: &Statement) -> Option<Drilled> {
         at: predicate.finished_at,
         verdict,
         writer: predicate.writer,
+        sha256: receipt.sha256,
     })
 }
 
@@ -220,12 +225,12 @@ pub(crate) fn drills(
     let mut drills: BTreeMap<BackupId, Drills> = BTreeMap::new();
     for (key, drilled) in ctx.catalog.drilled(vault.id())? {
         // A receipt that is gone proves nothing any more, nor does a stranger's.
-        if there.contains(&key) && vault.trusts(drilled.writer) {
+        if there.contains(&key) && vault.trusts(drilled.writer, &drilled.sha256) {
             drills.entry(drilled.backup).or_default().add(drilled);
         }
     }
-    for (key, writer, told) in ctx.catalog.told(vault.id())? {
-        if there.contains(&key) && vault.trusts(writer) {
+    for (key, writer, sha256, told) in ctx.catalog.told(vault.id())? {
+        if there.contains(&key) && vault.trusts(writer, &sha256) {
             let backup = told.backup;
             drills.entry(backup).or_default().told = Some(told);
         }

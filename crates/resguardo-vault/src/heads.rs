@@ -64,7 +64,7 @@ impl Vault {
         let read = self.in_parallel(&places, |(info, (source, backup))| {
             match known(info.key.as_str()) {
                 Some(head) => Ok(Some(Ok(StoredHead {
-                    trusted: self.trusts(head.head.writer),
+                    trusted: self.trusts(head.head.writer, &head.sha256),
                     ..head
                 }))),
                 None => match self.read_head(info, source, *backup) {
@@ -113,7 +113,9 @@ impl Vault {
         let bytes = self.store().get(key)?;
         let head = match head::parse(&bytes) {
             Ok(head) => head,
-            Err(HeadError::NewerFormat { format, writer }) if self.trusts(writer) => {
+            Err(HeadError::NewerFormat { format, writer })
+                if self.trusts(writer, &Sha256Digest::of(&bytes)) =>
+            {
                 return Err(VaultError::NewerFormat {
                     object: key.to_string(),
                     format,
@@ -139,10 +141,11 @@ impl Vault {
             );
             return Ok(Err(finding(FindingKind::HeadReplayed, what)));
         }
-        let trusted = self.trusts(head.writer);
+        let sha256 = Sha256Digest::of(&bytes);
+        let trusted = self.trusts(head.writer, &sha256);
         Ok(Ok(StoredHead {
             head,
-            sha256: Sha256Digest::of(&bytes),
+            sha256,
             key: key.to_string(),
             trusted,
         }))
@@ -159,11 +162,9 @@ impl Vault {
                     .or_default()
                     .push(stored);
             } else {
-                let what = format!(
-                    "it is signed by {}, which is not trusted here",
-                    stored.head.writer
-                );
-                findings.push(head_finding(FindingKind::WriterUnknown, stored, &what));
+                let (kind, why) = self.why_not_trusted(stored.head.writer);
+                let what = format!("it is signed by {}, {why}", stored.head.writer);
+                findings.push(head_finding(kind, stored, &what));
             }
         }
         for heads in by_source.values() {

@@ -78,6 +78,16 @@ pub(crate) fn receipt_place(key: &Key) -> Option<SourceName> {
     if fits { source.parse().ok() } else { None }
 }
 
+/// Whether what lies under `key` is signed: heads, receipts, records of prunes, pins.
+pub(crate) fn may_be_signed(key: &Key) -> bool {
+    let parts: Vec<&str> = key.as_str().split('/').collect();
+    match parts[..] {
+        [_, "snapshots", name] => name.ends_with(HEAD_ENDING),
+        [_, "receipts" | "prunes" | "pins", name] => name.ends_with(".json"),
+        _ => false,
+    }
+}
+
 pub(crate) fn lease(source: &SourceName) -> Key {
     key(&format!("{source}/lease.json"))
 }

@@ -29,6 +29,7 @@ mod piece;
 mod reader;
 mod receipt;
 mod seal;
+mod trust;
 mod vault;
 mod verify;
 mod writer;
@@ -36,7 +37,8 @@ mod writer;
 pub use error::VaultError;
 pub use heads::{Heads, StoredHead};
 pub use keys::{
-    Identities, KeyError, WriteKey, check_recipient, generate_identity, protect_identity,
+    Dialogue, Identities, KeyError, NoDialogue, RetiredWriter, WriteKey, canonical_recipient,
+    check_recipient, generate_identity, is_protected, open_identity, protect_identity,
 };
 pub use lease::Lease;
 pub use reader::Snapshot;

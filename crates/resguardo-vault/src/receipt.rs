@@ -285,11 +285,15 @@ impl Vault {
             };
             match verify_envelope(&bytes) {
                 Ok((statement, writer)) if belongs(&statement) => {
+                    let sha256 = Sha256Digest::of(&bytes);
+                    if self.retired(writer).is_some() && !self.trusts(writer, &sha256) {
+                        all.findings.push(of_retired(source, key.as_str(), writer));
+                    }
                     all.receipts.push(StoredReceipt {
                         statement,
-                        sha256: Sha256Digest::of(&bytes),
+                        sha256,
                         key: key.to_string(),
-                        trusted: self.trusts(writer),
+                        trusted: self.trusts(writer, &sha256),
                         bytes,
                     })
                 }
@@ -323,6 +327,16 @@ fn forged(source: &SourceName, key: &str, what: &str) -> Finding {
         object: key.to_owned(),
         message: format!("{key}: {what}"),
         backups_hit: Vec::new(),
+    }
+}
+
+fn of_retired(source: &SourceName, key: &str, writer: WriterId) -> Finding {
+    Finding {
+        kind: FindingKind::WriterRetired,
+        message: format!(
+            "{key}: it is signed by {writer}, which was retired here before it was seen"
+        ),
+        ..forged(source, key, "")
     }
 }
 

@@ -245,15 +245,8 @@ impl Vault {
         self.inner.access.identities.as_ref().ok_or_else(none)
     }
 
-    /// Whether heads and receipts that `writer` signed are believed here. Without any pin every writer is.
-    #[must_use]
-    pub fn trusts(&self, writer: WriterId) -> bool {
-        let access = &self.inner.access;
-        let pinned = access
-            .write_key
-            .as_ref()
-            .is_some_and(|key| key.trusted_writers().contains(&writer));
-        pinned || access.trusted_writers.contains(&writer) || !self.pins_writers()
+    pub(crate) fn access(&self) -> &Access {
+        &self.inner.access
     }
 
     pub(crate) fn cache_of(&self, source: &SourceName) -> PathBuf {
@@ -319,7 +312,7 @@ impl Vault {
     /// [`VaultError::UntrustedWriter`], [`VaultError::NoIdentity`], [`VaultError::WrongIdentity`],
     /// [`VaultError::Damaged`].
     pub fn open_snapshot(&self, head: &StoredHead) -> Result<Snapshot, VaultError> {
-        if !self.trusts(head.head.writer) {
+        if !self.trusts(head.head.writer, &head.sha256) {
             let Head { backup, writer, .. } = head.head;
             return Err(VaultError::UntrustedWriter { backup, writer });
         }

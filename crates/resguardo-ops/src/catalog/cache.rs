@@ -23,6 +23,7 @@ pub(crate) struct CachedReceipt<'a> {
     pub(crate) key: &'a str,
     pub(crate) bytes: &'a [u8],
     pub(crate) writer: WriterId,
+    pub(crate) sha256: Sha256Digest,
     pub(crate) drilled: Option<Drilled>,
     pub(crate) told: Option<Told>,
 }
@@ -123,7 +124,7 @@ impl Catalog {
         let connection = self.lock();
         let mut statement = connection
             .prepare_cached(
-                "select key, drilled, drilled_at, verdict, writer from receipts where vault = ?1 and drilled is not null",
+                "select key, drilled, drilled_at, verdict, writer, sha256 from receipts where vault = ?1 and drilled is not null",
             )
             .map_err(&failed)?;
         let rows = statement
@@ -133,6 +134,7 @@ impl Catalog {
                     at: parsed(row, 2)?,
                     verdict: from_json(row, 3)?,
                     writer: parsed(row, 4)?,
+                    sha256: parsed(row, 5)?,
                 };
                 Ok((row.get(0)?, drilled))
             })
@@ -140,21 +142,26 @@ impl Catalog {
         rows.collect::<Result<_, _>>().map_err(&failed)
     }
 
-    /// What receipts of backups told, with their keys and writers.
+    /// What receipts of backups told, with their keys, writers and digests.
     pub(crate) fn told(
         &self,
         vault: VaultId,
-    ) -> Result<Vec<(String, WriterId, Told)>, CatalogError> {
+    ) -> Result<Vec<(String, WriterId, Sha256Digest, Told)>, CatalogError> {
         let failed = CatalogError::sqlite("reading the receipts of");
         let connection = self.lock();
         let mut statement = connection
             .prepare_cached(
-                "select key, writer, told from receipts where vault = ?1 and told is not null",
+                "select key, writer, sha256, told from receipts where vault = ?1 and told is not null",
             )
             .map_err(&failed)?;
         let rows = statement
             .query_map([vault.to_string()], |row| {
-                Ok((row.get(0)?, parsed(row, 1)?, from_json(row, 2)?))
+                Ok((
+                    row.get(0)?,
+                    parsed(row, 1)?,
+                    parsed(row, 2)?,
+                    from_json(row, 3)?,
+                ))
             })
             .map_err(&failed)?;
         rows.collect::<Result<_, _>>().map_err(&failed)
@@ -168,8 +175,8 @@ impl Catalog {
     ) -> Result<(), CatalogError> {
         self.in_transaction("writing receipts to", |connection| {
             let mut statement = connection.prepare_cached(
-                "insert or replace into receipts (vault, key, bytes, drilled, drilled_at, verdict, writer, told)
-                 values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                "insert or replace into receipts (vault, key, bytes, drilled, drilled_at, verdict, writer, told, sha256)
+                 values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
             )?;
             for receipt in receipts {
                 statement.execute(params![
@@ -181,6 +188,7 @@ impl Catalog {
                     receipt.drilled.map(|drilled| to_json(&drilled.verdict)),
                     receipt.writer.to_string(),
                     receipt.told.as_ref().map(to_json),
+                    receipt.sha256.to_string(),
                 ])?;
             }
             Ok(())

@@ -11,7 +11,7 @@ pub(super) const RUN_COLUMNS: &str = "run, vault, verb, source, backup, state, s
      host, operator, pid, process_started, message, receipt, changes";
 
 /// Each brings the catalog from the version of its position to the next.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     "
     create table runs (
         run text primary key, vault text, verb text not null, source text, backup text,
@@ -39,6 +39,11 @@ const MIGRATIONS: [&str; 3] = [
     // Which source a restore writes into, whatever source its data are of.
     "
     alter table runs add column changes text;
+",
+    // Of a writer that is retired, only receipts that were pinned by their digests are believed.
+    "
+    alter table receipts add column sha256 text not null default '';
+    delete from receipts;
 ",
 ];
 

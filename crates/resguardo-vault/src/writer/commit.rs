@@ -13,6 +13,7 @@ use super::resolve::{self, MapRecords, Resolution, Scope};
 use super::{Committed, Description, SnapshotWriter, map_name};
 use crate::error::VaultError;
 use crate::heads::StoredHead;
+use crate::keys;
 use crate::layout;
 use crate::manifest;
 use crate::map::MapFile;
@@ -154,11 +155,9 @@ impl SnapshotWriter {
         let key = layout::index(self.source(), &name).expect("an id and a number make a key");
         let write_key = self.vault.write_key()?;
         let own = write_key.index_identity().to_public();
-        let recipients = write_key.age_recipients();
-        let all = recipients
-            .iter()
-            .chain(std::iter::once(&own))
-            .map(|one| one as &dyn age::Recipient);
+        let recipients = write_key.age_recipients()?;
+        let own = std::iter::once(&own as &dyn age::Recipient);
+        let all = keys::as_dyn(&recipients).chain(own);
         let sealed = seal::compress_and_seal(INDEX_LEVEL, all, |out| out.write_all(records))
             .map_err(|error| VaultError::Seal {
                 object: key.to_string(),
@@ -194,8 +193,8 @@ impl SnapshotWriter {
         };
         let files = files.iter().map(|file| resolution.entry(file)).collect();
         let manifest = Manifest { header, files };
-        let recipients = self.vault.write_key()?.age_recipients();
-        let recipients = recipients.iter().map(|one| one as &dyn age::Recipient);
+        let recipients = self.vault.write_key()?.age_recipients()?;
+        let recipients = keys::as_dyn(&recipients);
         let key = layout::manifest(self.source(), self.backup);
         let sealed = seal::compress_and_seal(MANIFEST_LEVEL, recipients, |out| {
             manifest::write(&manifest, out)

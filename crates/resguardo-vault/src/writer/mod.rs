@@ -173,7 +173,7 @@ impl SnapshotWriter {
         let packer = Packer::new(
             Arc::clone(vault.store()),
             source,
-            key.age_recipients(),
+            key.age_recipients()?,
             Arc::clone(&failure),
             cancel.clone(),
         );

@@ -16,6 +16,7 @@ use resguardo_store::{Condition, Store};
 use super::failure::Failure;
 use crate::error::VaultError;
 use crate::frame::Frame;
+use crate::keys::{Recipients, as_dyn};
 use crate::layout;
 use crate::pack::{PackBuilder, SealedPack};
 
@@ -32,7 +33,7 @@ pub(super) struct FramePlace {
 }
 
 pub(super) struct Packer {
-    recipients: Vec<age::x25519::Recipient>,
+    recipients: Recipients,
     next_ticket: AtomicU32,
     packing: Mutex<Packing>,
     stored: Arc<Mutex<Vec<Option<ObjectRef>>>>,
@@ -61,7 +62,7 @@ impl Packer {
     pub(super) fn new(
         store: Arc<dyn Store>,
         source: SourceName,
-        recipients: Vec<age::x25519::Recipient>,
+        recipients: Recipients,
         failure: Arc<Failure>,
         cancel: CancelToken,
     ) -> Self {
@@ -140,11 +141,7 @@ impl Packer {
 
     /// Seals a pack; its permit is given back when it is stored.
     fn seal(&self, pack: u32, builder: PackBuilder) {
-        let recipients = self
-            .recipients
-            .iter()
-            .map(|recipient| recipient as &dyn age::Recipient);
-        match builder.seal(recipients) {
+        match builder.seal(as_dyn(&self.recipients)) {
             Ok(sealed) => {
                 let uploads = lock(&self.uploads).clone().expect("open until the end");
                 uploads

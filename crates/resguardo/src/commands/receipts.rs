@@ -195,10 +195,7 @@ fn verify_named(invocation: &Invocation, names: &[String]) -> Result<Exit, Failu
                 Some(opened) => opened,
                 none => none.insert(invocation.open(Reading::Nothing)?),
             };
-            let verified = verify_run(opened, name)?;
-            let vault = opened.context.vault()?;
-            let trusted = verified.writer.map(|writer| vault.trusts(writer));
-            (verified, trusted)
+            verify_run(opened, name)?
         };
         invocation
             .out
@@ -225,10 +222,12 @@ fn verify_named(invocation: &Invocation, names: &[String]) -> Result<Exit, Failu
 }
 
 /// One receipt of the vault, read from it now. A forged one is an answer, not an error.
-fn verify_run(opened: &Opened, run: &str) -> Result<FileVerified, Failure> {
+fn verify_run(opened: &Opened, run: &str) -> Result<(FileVerified, Option<bool>), Failure> {
+    let mut trusted = None;
     let (statement, writer, path) = match receipts::find(&opened.context, run) {
         Ok(found) => {
             let writer = found.statement.predicate.writer;
+            trusted = Some(found.trusted);
             (Ok(found.statement), Some(writer), found.key)
         }
         Err(error) if error.kind() == ErrorKind::Findings => {
@@ -236,11 +235,12 @@ fn verify_run(opened: &Opened, run: &str) -> Result<FileVerified, Failure> {
         }
         Err(error) => return Err(error.into()),
     };
-    Ok(FileVerified {
+    let verified = FileVerified {
         path: path.into(),
         statement,
         writer,
-    })
+    };
+    Ok((verified, trusted))
 }
 
 fn verified_line(
