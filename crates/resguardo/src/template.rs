@@ -33,9 +33,10 @@ url = {vault}                         # a folder, or "s3://bucket/prefix"
 rpo = "24h"
 rto = "4h"
 # timezone = "America/Bogota"
+# What `resguardo prune` keeps. Without it nothing is ever deleted.
+# retention = {{ daily = 14, weekly = 8, monthly = 12, pre_migration = "90d" }}
 # Checked and recorded; used by later versions. Until then: cron, with `resguardo backup`.
 # schedule = "0 2 * * *"
-# retention = {{ daily = 14, weekly = 8, monthly = 12, pre_migration = "90d" }}
 # drill = {{ schedule = "0 4 1 * *" }}
 "#,
         vault = quoted(vault)

@@ -14,8 +14,10 @@ use serde::de::Visitor;
 use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 
+mod retention;
 mod step;
 
+pub use retention::{RetentionFile, RetentionTable};
 pub use step::{JsonScalar, StepFile};
 
 /// A value and where it stands in the file.
@@ -179,6 +181,9 @@ pub struct VaultFile {
     pub copies: Option<Leaf<Vec<String>>>,
     /// zstd level, 1 (fast) to 19 (small). Default: 1.
     pub compression_level: Option<Leaf<i32>>,
+    /// How long objects that no backup needs any more wait before `prune` deletes them, and longest time
+    /// that a backup may take; the same on every machine. At least 1h. Default: 24h.
+    pub prune_grace: Option<Leaf<Length>>,
     /// The identity file that opens backups; only needed to read them. Default: the one in the keys folder.
     pub identity: Option<Leaf<String>>,
     /// S3: URL of a server that is not Amazon's, like http://127.0.0.1:9000.
@@ -201,40 +206,15 @@ pub struct EnvironmentFile {
     pub rpo: Option<Leaf<Length>>,
     /// Longest time a restore and its checks may take. A drill fails if it took longer.
     pub rto: Option<Leaf<Length>>,
-    /// Time zone of the schedules and of times in backup names, like America/Bogota.
+    /// Time zone of the schedules, of the days of the retention, and of times in backup names, like
+    /// America/Bogota.
     pub timezone: Option<Leaf<String>>,
     /// When backups are due, as five cron fields. Checked and recorded; used by a later version.
     pub schedule: Option<Leaf<String>>,
-    /// How long backups are kept. Checked and recorded; used by a later version.
-    pub retention: Option<RetentionFile>,
+    /// Which backups `prune` keeps. Without it nothing is ever deleted.
+    pub retention: Option<Leaf<RetentionFile>>,
     /// Drills.
     pub drill: Option<EnvironmentDrillFile>,
-}
-
-/// How long backups are kept: so many of each, or so long by reason.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct RetentionFile {
-    /// So many of the newest.
-    pub last: Option<Leaf<u32>>,
-    /// The newest of each of so many hours.
-    pub hourly: Option<Leaf<u32>>,
-    /// The newest of each of so many days.
-    pub daily: Option<Leaf<u32>>,
-    /// The newest of each of so many weeks.
-    pub weekly: Option<Leaf<u32>>,
-    /// The newest of each of so many months.
-    pub monthly: Option<Leaf<u32>>,
-    /// The newest of each of so many years.
-    pub yearly: Option<Leaf<u32>>,
-    /// Everything that is younger.
-    pub within: Option<Leaf<Length>>,
-    /// Backups with the reason pre-migration.
-    pub pre_migration: Option<Leaf<Length>>,
-    /// Backups with the reason pre-update.
-    pub pre_update: Option<Leaf<Length>>,
-    /// Backups with the reason safety.
-    pub safety: Option<Leaf<Length>>,
 }
 
 /// Drills of an environment.

@@ -14,15 +14,19 @@ pub mod location;
 pub mod problem;
 pub mod resolve;
 mod resolver;
+mod retention;
 pub mod show;
 mod source;
 mod vault;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
 use jiff::tz::TimeZone;
 use resguardo_engine::port::Location;
+use resguardo_model::duration::Span;
+use resguardo_model::retention::Policy;
 use resguardo_model::{Objectives, SourceName};
 use resguardo_ops::SourceSpec;
 use resguardo_ops::source::SandboxSpec;
@@ -79,6 +83,8 @@ pub struct VaultSettings {
     pub identity: Option<Setting<PathBuf>>,
     /// zstd level.
     pub compression_level: i32,
+    /// How long dead objects wait; `None`: the vault's own default.
+    pub prune_grace: Option<Span>,
     /// S3: endpoint.
     pub endpoint: Option<String>,
     /// S3: region.
@@ -100,6 +106,8 @@ pub struct EnvironmentSettings {
     pub objectives: Objectives,
     /// Its time zone.
     pub zone: Option<TimeZone>,
+    /// What is kept of each of its sources; `None`: everything.
+    pub retention: Option<Policy>,
 }
 
 /// One source as it is configured.
@@ -135,6 +143,8 @@ pub struct Config {
     pub folder: PathBuf,
     /// The vault.
     pub vault: VaultSettings,
+    /// What is promised in each environment that is configured.
+    pub environments: BTreeMap<String, EnvironmentSettings>,
     /// Every source, by name.
     pub sources: Vec<SourceSettings>,
     /// The time zone of backup names: the only one that the environments name, else the machine's.

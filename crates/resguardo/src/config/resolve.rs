@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 use resguardo_engine::port::Location;
+use resguardo_model::duration::Span;
+use resguardo_model::retention::Policy;
 use resguardo_model::{EngineKind, Objectives, Sha256Digest};
 use resguardo_ops::SourceSpec;
 use serde_json::Value;
@@ -50,29 +52,13 @@ impl Resolver<'_> {
         if let Some(drill) = &file.drill {
             self.cron(&key("drill.schedule"), drill.schedule.as_ref());
         }
-        if let Some(kept) = &file.retention {
-            let counts = [
-                ("last", &kept.last),
-                ("hourly", &kept.hourly),
-                ("daily", &kept.daily),
-                ("weekly", &kept.weekly),
-                ("monthly", &kept.monthly),
-                ("yearly", &kept.yearly),
-            ];
-            for (field, leaf) in counts {
-                self.optional(&key(&format!("retention.{field}")), leaf.as_ref());
-            }
-            let lengths = [
-                ("within", &kept.within),
-                ("pre_migration", &kept.pre_migration),
-                ("pre_update", &kept.pre_update),
-                ("safety", &kept.safety),
-            ];
-            for (field, leaf) in lengths {
-                self.optional(&key(&format!("retention.{field}")), leaf.as_ref());
-            }
+        let days = zone.as_ref().unwrap_or(&self.ambient.zone).clone();
+        let retention = self.retention(&key("retention"), file.retention.as_ref(), &days);
+        EnvironmentSettings {
+            objectives,
+            zone,
+            retention,
         }
-        EnvironmentSettings { objectives, zone }
     }
 
     fn cron(&mut self, key: &str, leaf: Option<&Leaf<String>>) {
@@ -136,11 +122,16 @@ pub(super) fn with_file(
         [only] => (*only).clone(),
         _ => ambient.zone.clone(),
     };
+    let environments = environments
+        .into_iter()
+        .map(|(name, environment)| (name.to_owned(), environment))
+        .collect();
     Ok(Config {
         file: Some(shown_path(path, &ambient.folder)),
         text: Arc::clone(text),
         folder: folder.to_path_buf(),
         vault,
+        environments,
         sources,
         zone,
         entries,
@@ -202,29 +193,50 @@ pub fn without_file(ambient: &Ambient, overrides: &Overrides) -> Result<Config, 
             pending: Pending::default(),
         });
     }
-    if let Some(days) = ambient.variable("BACKUP_RETENTION_DAYS") {
-        if days.parse::<u32>().is_err() {
-            return Err(ConfigError::Variable {
-                name: "BACKUP_RETENTION_DAYS",
-                why: format!("{days:?} is not a whole number of days"),
-            });
-        }
-        let origin = Origin::Variable("BACKUP_RETENTION_DAYS".to_owned());
-        resolver.record(
-            "environments.local.retention.within",
-            Value::from(format!("{days}d")),
-            origin,
-        );
-    }
+    let environments = environments_without_file(&mut resolver)?;
     Ok(Config {
         file: None,
         text: "".into(),
         folder: folder.clone(),
         vault,
+        environments,
         sources,
         zone: ambient.zone.clone(),
         entries: resolver.entries,
     })
+}
+
+/// The environment `local` with what `BACKUP_RETENTION_DAYS` says.
+fn environments_without_file(
+    resolver: &mut Resolver<'_>,
+) -> Result<BTreeMap<String, EnvironmentSettings>, ConfigError> {
+    const NAME: &str = "BACKUP_RETENTION_DAYS";
+    let Some(days) = resolver.ambient.variable(NAME) else {
+        return Ok(BTreeMap::new());
+    };
+    let within: Option<Span> = match days.parse::<u32>() {
+        Ok(1..) => format!("{days}d").parse().ok(),
+        _ => None,
+    };
+    let Some(within) = within else {
+        return Err(ConfigError::Variable {
+            name: NAME,
+            why: format!("{days:?} is not a whole number of days, from 1"),
+        });
+    };
+    resolver.record(
+        "environments.local.retention.within",
+        Value::from(format!("{days}d")),
+        Origin::Variable(NAME.to_owned()),
+    );
+    let local = EnvironmentSettings {
+        retention: Some(Policy {
+            within: Some(within),
+            ..Policy::floor(resolver.ambient.zone.clone())
+        }),
+        ..EnvironmentSettings::default()
+    };
+    Ok(BTreeMap::from([("local".to_owned(), local)]))
 }
 
 fn no_url(why: &str) -> Problem {

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use resguardo_model::duration::Span;
 use serde_json::Value;
 
 use super::file::VaultFile;
@@ -13,6 +14,8 @@ use super::{Origin, Setting, VaultSettings};
 
 /// Of databases level 1 makes as little as level 3, in three quarters of the time (docs/decisions/0007).
 const COMPRESSION_LEVEL: i32 = 1;
+/// The shortest grace.
+const PRUNE_GRACE_MIN: Span = Span::from_seconds(3_600);
 
 impl Resolver<'_> {
     pub(super) fn vault(&mut self, file: &VaultFile, overrides: &Overrides) -> VaultSettings {
@@ -39,6 +42,7 @@ impl Resolver<'_> {
             self.problems
                 .push(Problem::at(leaf.span(), message, "1 to 19"));
         }
+        let prune_grace = self.prune_grace(file);
         let identity = self.identity(file, overrides);
         let endpoint = self.text_or(
             "vault.endpoint",
@@ -55,6 +59,7 @@ impl Resolver<'_> {
             url,
             identity,
             compression_level: level,
+            prune_grace,
             endpoint,
             region,
             path_style,
@@ -70,6 +75,19 @@ impl Resolver<'_> {
             ),
             session_token: self.secret_or("vault.session_token", None, &["AWS_SESSION_TOKEN"]),
         }
+    }
+
+    fn prune_grace(&mut self, file: &VaultFile) -> Option<Span> {
+        let leaf = file.prune_grace.as_ref()?;
+        let grace = self.optional("vault.prune_grace", Some(leaf))?;
+        if grace.span < PRUNE_GRACE_MIN {
+            let message = format!("{} is too short a grace", grace.as_str());
+            self.problems.push(
+                Problem::at(leaf.span(), message, "1h or longer")
+                    .with_hint("no backup may take longer than it: 24h is the default"),
+            );
+        }
+        Some(grace.span)
     }
 
     fn vault_place(&mut self, file: &VaultFile, overrides: &Overrides) -> Option<Setting<String>> {
