@@ -148,6 +148,24 @@ pub enum VaultError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The source has outgrown the format; nothing was committed.
+    #[error(
+        "{object} would have {bytes} bytes, the format allows {bytes_max}; nothing was committed"
+    )]
+    TooLarge {
+        /// The object.
+        object: String,
+        /// Its size.
+        bytes: u64,
+        /// What readers accept.
+        bytes_max: u64,
+    },
+    /// No head or receipt can follow the last one.
+    #[error("{object} has the last number that there is: nothing can follow it")]
+    NoNumberLeft {
+        /// The head or receipt.
+        object: String,
+    },
     /// Stopped by the caller.
     #[error(transparent)]
     Cancelled(#[from] Cancelled),

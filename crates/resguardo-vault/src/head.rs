@@ -13,6 +13,13 @@ const DOMAIN: &[u8] = b"resguardo-head-v1\n";
 /// Numbers of heads and receipts: from 1, and never so high that there is no next one.
 pub(crate) const SEQUENCES: std::ops::Range<u64> = 1..u64::MAX;
 
+/// Whether a head or receipt can follow number `sequence`: what is written must not be refused when it is read.
+pub(crate) fn has_next(sequence: u64) -> bool {
+    sequence
+        .checked_add(1)
+        .is_some_and(|next| SEQUENCES.contains(&next))
+}
+
 /// What is wrong with the bytes of a head.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum HeadError {

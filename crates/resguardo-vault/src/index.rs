@@ -7,9 +7,11 @@ use std::io::{self, Read, Write};
 
 use resguardo_model::{FileKind, FilePath, ObjectRef, Sha256Digest};
 
+use crate::frame::FRAME_BYTES_MAX;
 use crate::piece::PieceId;
 
 const MAGIC: &[u8; 8] = b"RSGIDX1\n";
+const PAGE_BYTES_MIN: u64 = 512;
 
 /// A file of the snapshot, as the index names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -225,7 +227,12 @@ impl<R: Read> Reader<R> {
             b'F' => self.file()?,
             b'R' => {
                 let (first_page, count, place) = (self.u64()?, self.u32()?, self.place()?);
-                if count == 0 || first_page.checked_add(u64::from(count)).is_none() {
+                // A run lies in one frame: its count is no number to allocate by before that is sure.
+                let end = u64::from(count) * PAGE_BYTES_MIN + u64::from(place.frame_offset);
+                if count == 0
+                    || end > FRAME_BYTES_MAX as u64
+                    || first_page.checked_add(u64::from(count)).is_none()
+                {
                     return Err(bad("has an empty or overlong run"));
                 }
                 self.ids_left = u64::from(count) * 16;

@@ -16,6 +16,7 @@ use resguardo_model::{Clock, SourceName};
 use resguardo_store::{Condition, Key, ObjectInfo, Store, StoreError};
 use serde::{Deserialize, Serialize};
 
+use crate::bounded;
 use crate::error::VaultError;
 use crate::layout;
 
@@ -105,7 +106,7 @@ impl Lease {
 
     /// That the lease is still ours, now.
     pub(crate) fn confirm(&self) -> Result<(), VaultError> {
-        match self.held.store.get(&self.held.key) {
+        match self.held.get() {
             Ok(body) if body == self.held.body => Ok(()),
             Ok(_) | Err(StoreError::NotFound { .. }) => {
                 Err(VaultError::LeaseLost(self.source.clone()))
@@ -129,6 +130,10 @@ impl Drop for Lease {
 }
 
 impl Held {
+    fn get(&self) -> Result<Bytes, StoreError> {
+        bounded::get(&*self.store, &self.key, bounded::PLAIN_BYTES_MAX)
+    }
+
     fn take(&self, source: &SourceName, ours: &LeaseFile) -> Result<(), VaultError> {
         match self.put(Condition::Absent) {
             Ok(()) => return Ok(()),
@@ -141,7 +146,7 @@ impl Held {
             Err(StoreError::NotFound { .. }) => return Ok(self.put(Condition::Absent)?),
             Err(error) => return Err(error.into()),
         };
-        let theirs: Option<LeaseFile> = serde_json::from_slice(&self.store.get(&self.key)?).ok();
+        let theirs: Option<LeaseFile> = serde_json::from_slice(&self.get()?).ok();
         if !self.has_lapsed(&found, theirs.as_ref(), ours)? {
             return Err(match theirs {
                 Some(theirs) => VaultError::Locked {
@@ -181,7 +186,7 @@ impl Held {
         }
         self.store
             .put(&self.key, self.body.clone(), Condition::Always)?;
-        if self.store.get(&self.key)? == self.body {
+        if self.get()? == self.body {
             Ok(())
         } else {
             Err(StoreError::ConditionFailed {
@@ -192,7 +197,7 @@ impl Held {
 
     fn renew(&self) -> Result<(), StoreError> {
         let found = self.store.stat(&self.key)?;
-        if self.store.get(&self.key)? != self.body {
+        if self.get()? != self.body {
             return Err(StoreError::ConditionFailed {
                 key: self.key.to_string(),
             });

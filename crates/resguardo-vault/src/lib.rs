@@ -12,6 +12,7 @@
 //! INVARIANT: no object but `vault.json` and a lease is ever overwritten with other content
 //! (`tests/crash.rs`).
 
+mod bounded;
 mod cut;
 mod distrust;
 mod error;

@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 /// Extents on one line at most.
 const EXTENTS_PER_LINE: usize = 4096;
 const LINE_BYTES_MAX: u64 = 64 << 20;
+/// Extents of all files: a terabyte in which no two pages of 8 KiB lie side by side.
+const EXTENTS_MAX: u64 = 1 << 27;
+const FILES_MAX: usize = 1 << 24;
 
 /// What is wrong with a manifest.
 #[derive(Debug, thiserror::Error)]
@@ -56,11 +59,17 @@ enum Line {
 
 /// Writes a manifest; its files must be in the order of their paths.
 pub(crate) fn write(manifest: &Manifest, out: &mut dyn Write) -> io::Result<()> {
+    let header = serde_json::to_vec(&manifest.header)?;
+    if header.len() as u64 >= LINE_BYTES_MAX {
+        let what = "so many packs do not fit into one manifest";
+        return Err(io::Error::other(what));
+    }
+    out.write_all(&header)?;
+    out.write_all(b"\n")?;
     let mut line = |value: &dyn erased::Json| -> io::Result<()> {
         value.write_to(out)?;
         out.write_all(b"\n")
     };
-    line(&manifest.header)?;
     let mut extents = 0;
     for file in &manifest.files {
         line(&Line::File(FileLine {
@@ -123,6 +132,9 @@ pub fn parse(mut input: impl BufRead) -> Result<Manifest, ManifestError> {
                 }) {
                     return Err(lines.bad(format!("{} is out of order", file.path)));
                 }
+                if files.len() >= FILES_MAX {
+                    return Err(lines.bad("more files than the format allows"));
+                }
                 let FileLine {
                     path,
                     kind,
@@ -142,6 +154,9 @@ pub fn parse(mut input: impl BufRead) -> Result<Manifest, ManifestError> {
                     return Err(lines.bad("extents before any file"));
                 };
                 extents += tuples.len() as u64;
+                if tuples.len() > EXTENTS_PER_LINE || extents > EXTENTS_MAX {
+                    return Err(lines.bad("more extents than the format allows"));
+                }
                 for tuple in tuples {
                     let extent =
                         checked(tuple, file, header.packs.len()).map_err(|what| lines.bad(what))?;

@@ -11,13 +11,15 @@ use resguardo_model::receipt::{
     Envelope, PAYLOAD_TYPE, Predicate, STATEMENT_TYPE, Signature, Statement, Subject,
 };
 use resguardo_model::{Finding, FindingKind, Sha256Digest, SourceName, WriterId};
-use resguardo_store::{Condition, Key};
+use resguardo_store::{Condition, Key, ObjectInfo};
 
 use crate::error::VaultError;
 use crate::keys::{self, WriteKey};
 use crate::layout;
 use crate::vault::Vault;
 
+/// `docs/format.md`, "Limits".
+const RECEIPT_BYTES_MAX: u64 = 64 << 20;
 /// How many of the newest receipts are looked at for the last one, by name and by time.
 const LAST_LOOKED_AT: usize = 3;
 
@@ -150,6 +152,10 @@ impl Vault {
         let source = predicate.source.clone();
         let _one_at_a_time = self.lock_receipts(&source)?;
         let last = self.last_own_receipt(&source, key.writer())?;
+        if last.is_some_and(|(sequence, _)| !crate::head::has_next(sequence)) {
+            let object = layout::receipts(&source);
+            return Err(VaultError::NoNumberLeft { object });
+        }
         predicate.writer = key.writer();
         predicate.sequence = last.as_ref().map_or(0, |(sequence, _)| *sequence) + 1;
         predicate.previous = last.map(|(_, sha256)| sha256);
@@ -235,7 +241,11 @@ impl Vault {
         key: &Key,
         writer: WriterId,
     ) -> Result<Option<(u64, Sha256Digest)>, VaultError> {
-        let bytes = self.store().get(key)?;
+        let bytes = self.store().stat(key)?.bytes;
+        if bytes > RECEIPT_BYTES_MAX {
+            return Ok(None);
+        }
+        let bytes = self.store().get_range(key, 0..bytes)?;
         Ok(match verify_envelope(&bytes) {
             Ok((statement, by)) if by == writer => {
                 Some((statement.predicate.sequence, Sha256Digest::of(&bytes)))
@@ -266,17 +276,16 @@ impl Vault {
             .list(&source.map(layout::receipts).unwrap_or_default())?;
         let places: Vec<_> = listed
             .into_iter()
-            .filter_map(|info| layout::receipt_place(&info.key).map(|source| (info.key, source)))
+            .filter_map(|info| layout::receipt_place(&info.key).map(|source| (info, source)))
             .collect();
-        let fetched = self.in_parallel(&places, |(key, _)| {
-            let bytes = match known(key.as_str()) {
-                Some(bytes) => bytes,
-                None => self.store().get(key)?.to_vec(),
-            };
-            Ok(bytes)
+        let fetched = self.in_parallel(&places, |(info, _)| match known(info.key.as_str()) {
+            Some(bytes) => Ok(bytes),
+            // What is too large to be a receipt is none: it is not even read.
+            None if info.bytes > RECEIPT_BYTES_MAX => Ok(Vec::new()),
+            None => Ok(self.store().get_range(&info.key, 0..info.bytes)?.to_vec()),
         })?;
         let mut all = Receipts::default();
-        for ((key, source), bytes) in places.iter().zip(fetched) {
+        for ((ObjectInfo { key, .. }, source), bytes) in places.iter().zip(fetched) {
             let belongs = |statement: &Statement| {
                 let predicate = &statement.predicate;
                 predicate.vault == self.id()

@@ -14,6 +14,7 @@ use resguardo_store::{Condition, Key, Store, StoreError};
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
+use crate::bounded;
 use crate::error::VaultError;
 use crate::heads::StoredHead;
 use crate::keys::{self, Identities, KeyError, WriteKey};
@@ -139,7 +140,8 @@ impl Vault {
     /// # Errors
     /// [`VaultError::NotAVault`], [`VaultError::NewerFormat`].
     pub fn read_config(store: &dyn Store) -> Result<VaultConfig, VaultError> {
-        let bytes = match store.get(&layout::key(layout::VAULT)) {
+        let key = layout::key(layout::VAULT);
+        let bytes = match bounded::get(store, &key, bounded::PLAIN_BYTES_MAX) {
             Ok(bytes) => bytes,
             Err(StoreError::NotFound { .. } | StoreError::NoSuchPlace { .. }) => {
                 return Err(VaultError::NotAVault {

@@ -154,6 +154,7 @@ impl Check<'_> {
     fn presence(&mut self, heads: &[&StoredHead]) -> Result<NeededPacks, VaultError> {
         let mut needed = NeededPacks::new();
         let mut sizes: HashMap<&SourceName, HashMap<Key, u64>> = HashMap::new();
+        let mut index_seen = HashSet::new();
         for stored in heads {
             self.cancel.check()?;
             let head = &stored.head;
@@ -179,16 +180,11 @@ impl Check<'_> {
                 };
                 // A lost index costs the next backup its cheapness; no backup is hit by it.
                 let kinds = (FindingKind::IndexMissing, FindingKind::IndexDamaged);
-                let missing = absence(there, &key, part.bytes, kinds, &[]);
-                if let Some(finding) = missing.filter(|new| {
-                    !self
-                        .findings
-                        .findings
-                        .iter()
-                        .any(|old| old.object == new.object)
-                }) {
-                    self.found(finding);
+                if !index_seen.insert(key.clone()) {
+                    continue;
                 }
+                let missing = absence(there, &key, part.bytes, kinds, &[]);
+                missing.into_iter().for_each(|finding| self.found(finding));
             }
             for object in &head.packs {
                 let fresh = NeededPack {

@@ -109,6 +109,12 @@ pub(super) fn vault_hint(error: &VaultError) -> Option<String> {
         VaultError::Damaged(_) | VaultError::DigestMismatch { .. } => {
             "see which backups are whole with `resguardo verify --all`"
         }
+        VaultError::TooLarge { .. } => {
+            "divide the source: each part of it can be a source of its own"
+        }
+        VaultError::NoNumberLeft { .. } => {
+            "no run of yours wrote that: see `resguardo verify --all`, and remove the object once you know who did"
+        }
         VaultError::Store(_) => "see what is wrong with `resguardo doctor`",
         _ => return None,
     })

@@ -139,7 +139,9 @@ impl RebuiltFile {
         let page_bytes = self.page_bytes();
         let first = usize::try_from(first_page).ok()?;
         let end = first.checked_add(ids.len() / 16)?;
-        if page_bytes == 0 || end as u64 > self.size / u64::from(page_bytes) {
+        // Runs come in the order of the file: one that leaves a gap would have room made for all of it.
+        let leaves_a_gap = first > self.pages.len();
+        if page_bytes == 0 || leaves_a_gap || end as u64 > self.size / u64::from(page_bytes) {
             return None;
         }
         if self.pages.len() < end {

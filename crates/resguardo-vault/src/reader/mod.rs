@@ -16,6 +16,7 @@ use resguardo_model::{
     CancelToken, FileEntry, FilePath, FindingKind, Manifest, Progress, Sha256Digest,
 };
 
+use crate::bounded::Decoded;
 use crate::error::VaultError;
 use crate::heads::StoredHead;
 use crate::layout;
@@ -146,6 +147,7 @@ fn read_manifest(vault: &Vault, stored: &StoredHead) -> Result<Manifest, VaultEr
     .map_err(with_backup)?;
     let lines =
         seal::decompress(opened).map_err(|error| damaged(FindingKind::ManifestDamaged, &error))?;
+    let lines = Decoded::new(lines, head.manifest.bytes);
     let manifest = match manifest::parse(BufReader::new(lines)) {
         Ok(manifest) => manifest,
         Err(ManifestError::NewerFormat(format)) => {

@@ -12,11 +12,12 @@ use super::file::WrittenFile;
 use super::resolve::{self, MapRecords, Resolution, Scope};
 use super::{Committed, Description, SnapshotWriter, map_name};
 use crate::error::VaultError;
-use crate::heads::StoredHead;
+use crate::heads::{HEAD_BYTES_MAX, StoredHead};
 use crate::keys;
 use crate::layout;
 use crate::manifest;
 use crate::map::MapFile;
+use crate::reader::SEALED_BYTES_MAX;
 use crate::seal;
 
 /// Backups whose index objects a head names before the next one writes the whole map again.
@@ -163,6 +164,7 @@ impl SnapshotWriter {
                 object: key.to_string(),
                 source: Box::new(error),
             })?;
+        fits(&key, sealed.len(), SEALED_BYTES_MAX)?;
         let ObjectRef { sha256, bytes } = self.put(&key, sealed)?;
         Ok(IndexRef {
             name,
@@ -203,6 +205,7 @@ impl SnapshotWriter {
             object: key.to_string(),
             source: Box::new(error),
         })?;
+        fits(&key, sealed.len(), SEALED_BYTES_MAX)?;
         self.put(&key, sealed)
     }
 
@@ -242,6 +245,7 @@ impl SnapshotWriter {
     fn store_head(&self, head: Head) -> Result<StoredHead, VaultError> {
         let bytes = super::signed(&head, &self.vault)?;
         let key = layout::head(self.source(), self.backup);
+        fits(&key, bytes.len(), HEAD_BYTES_MAX)?;
         let sha256 = Sha256Digest::of(&bytes);
         self.pipeline.check()?;
         self.lease.confirm()?;
@@ -287,6 +291,18 @@ impl SnapshotWriter {
                 .push(format!("the page map could not be kept: {error}")),
         }
     }
+}
+
+/// That readers will accept an object of that size: a backup that nobody can read must not be called one.
+fn fits(key: &Key, bytes: usize, bytes_max: u64) -> Result<(), VaultError> {
+    if bytes as u64 <= bytes_max {
+        return Ok(());
+    }
+    Err(VaultError::TooLarge {
+        object: key.to_string(),
+        bytes: bytes as u64,
+        bytes_max,
+    })
 }
 
 /// Either side's error while index objects are written.

@@ -32,8 +32,9 @@ use self::file::{FreshPieces, WrittenFile};
 use self::gather::Gather;
 use self::packer::Packer;
 use self::pool::Pool;
+use crate::bounded::Decoded;
 use crate::error::VaultError;
-use crate::head;
+use crate::head::{self, has_next};
 use crate::heads::{RememberedHead, StoredHead};
 use crate::layout;
 use crate::lease::Lease;
@@ -154,6 +155,10 @@ impl SnapshotWriter {
             .map(|finding| finding.message.clone())
             .collect();
         let last = listed.heads.iter().rfind(|head| head.trusted).cloned();
+        if let Some(last) = last.as_ref().filter(|last| !has_next(last.head.sequence)) {
+            let object = last.key.clone();
+            return Err(VaultError::NoNumberLeft { object });
+        }
         // A safety backup may be of another file than the source's.
         let own = |stored: &&StoredHead| stored.head.writer == key.writer();
         let regular = |stored: &&StoredHead| own(stored) && stored.head.reason != Reason::safety();
@@ -330,6 +335,7 @@ fn rebuild(
         let own_identity = std::iter::once(key.index_identity() as &dyn age::Identity);
         let opened = seal::open(&at, FindingKind::IndexDamaged, &bytes[..], own_identity)?;
         seal::decompress(opened)
+            .map(|records| Decoded::new(records, part.bytes))
             .and_then(|records| rebuilder.apply(records, part.name.ends_with("-0")))
             .map_err(|error| seal::damaged(&at, FindingKind::IndexDamaged, error))?;
     }
