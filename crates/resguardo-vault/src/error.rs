@@ -31,6 +31,47 @@ pub enum VaultError {
         /// Its id.
         vault: resguardo_model::VaultId,
     },
+    /// A copy has to hold this vault, and holds another.
+    #[error("{place} is no copy of vault {ours}: it holds vault {theirs}")]
+    OtherVault {
+        /// The copy's store.
+        place: String,
+        /// The vault that it holds.
+        theirs: resguardo_model::VaultId,
+        /// The vault that is copied.
+        ours: resguardo_model::VaultId,
+    },
+    /// A copy is begun in an empty place only.
+    #[error("{place} holds no vault and is not empty: there is {object}")]
+    NotEmpty {
+        /// The store.
+        place: String,
+        /// One of the objects in it.
+        object: String,
+    },
+    /// Backups and receipts are signed into the primary alone.
+    #[error("{place} is a copy, and the vault itself is not at hand")]
+    OnlyACopy {
+        /// The copy's store.
+        place: String,
+    },
+    /// A copy's store failed, not the vault's own.
+    #[error("using the copy {place}")]
+    AtCopy {
+        /// The copy's store.
+        place: String,
+        /// Its error.
+        #[source]
+        source: StoreError,
+    },
+    /// A copy acknowledged an object, and does not list it, or with another size.
+    #[error("copy {place} took {object} and does not have it")]
+    NotKept {
+        /// The copy's store.
+        place: String,
+        /// The object.
+        object: String,
+    },
     /// It was written by a newer Resguardo.
     #[error("{object} has format {format}, this version of Resguardo reads format 1")]
     NewerFormat {
@@ -177,6 +218,7 @@ impl VaultError {
     pub fn is_permanent(&self) -> bool {
         match self {
             Self::Store(error) => error.is_permanent(),
+            Self::AtCopy { source, .. } => source.is_permanent(),
             Self::Locked { .. } | Self::LeaseLost(_) => false,
             _ => true,
         }

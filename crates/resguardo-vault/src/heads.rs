@@ -230,8 +230,10 @@ impl Vault {
         if let Some(source) = source {
             return read(self.cache_of(source)).unwrap_or_default();
         }
-        let root = self.settings().cache.join(self.id().to_string());
-        let folders = std::fs::read_dir(root).into_iter().flatten().flatten();
+        let folders = std::fs::read_dir(self.cache_root())
+            .into_iter()
+            .flatten()
+            .flatten();
         folders
             .filter_map(|folder| read(folder.path()))
             .flatten()

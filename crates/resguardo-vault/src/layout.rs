@@ -91,3 +91,7 @@ pub(crate) fn may_be_signed(key: &Key) -> bool {
 pub(crate) fn lease(source: &SourceName) -> Key {
     key(&format!("{source}/lease.json"))
 }
+
+/// Folders of a source whose objects are kept by themselves, not by a head: signed each, and copied as they
+/// are. Receipts are the last, because they speak of the others.
+pub(crate) const SIGNED_FOLDERS: [&str; 4] = ["headers", "pins", "prunes", "receipts"];

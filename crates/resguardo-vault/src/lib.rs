@@ -12,6 +12,7 @@
 //! INVARIANT: no object but `vault.json` and a lease is ever overwritten with other content
 //! (`tests/crash.rs`).
 
+mod copy;
 mod bounded;
 mod cut;
 mod distrust;
@@ -35,6 +36,7 @@ mod vault;
 mod verify;
 mod writer;
 
+pub use copy::{Compared, CopyPlace, Numbered, SentBackup, SyncRequest, Synced};
 pub use error::VaultError;
 pub use heads::{Heads, StoredHead};
 pub use keys::{

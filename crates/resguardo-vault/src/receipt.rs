@@ -16,7 +16,7 @@ use resguardo_store::{Condition, Key, ObjectInfo};
 use crate::error::VaultError;
 use crate::keys::{self, WriteKey};
 use crate::layout;
-use crate::vault::Vault;
+use crate::vault::{Role, Vault};
 
 /// `docs/format.md`, "Limits".
 const RECEIPT_BYTES_MAX: u64 = 64 << 20;
@@ -141,8 +141,16 @@ impl Vault {
     /// which one could be removed unseen.
     ///
     /// # Errors
-    /// [`VaultError::NoWriteKey`]; the store's own.
+    /// [`VaultError::NoWriteKey`]; [`VaultError::OnlyACopy`] if the vault is one and its primary is not at
+    /// hand; the store's own.
     pub fn put_receipt(&self, draft: ReceiptDraft) -> Result<StoredReceipt, VaultError> {
+        if let Role::Copy { primary } = self.role() {
+            // Two places would give one chain two ends.
+            let none = || VaultError::OnlyACopy {
+                place: self.store().describe(),
+            };
+            return primary.as_ref().ok_or_else(none)?.put_receipt(draft);
+        }
         let key = self.write_key()?;
         let ReceiptDraft {
             subject,

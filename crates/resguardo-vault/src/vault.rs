@@ -23,8 +23,8 @@ use crate::lease::Lease;
 use crate::reader::Snapshot;
 use crate::writer::SnapshotWriter;
 
-const README: &str = include_str!("../../../contrib/vault-readme.txt");
-const READER: &str = include_str!("../../../contrib/read_vault.py");
+pub(crate) const README_TEXT: &str = include_str!("../../../contrib/vault-readme.txt");
+pub(crate) const READER_TEXT: &str = include_str!("../../../contrib/read_vault.py");
 /// Threads that fetch many small objects at once.
 const FETCHERS: usize = 8;
 
@@ -74,8 +74,21 @@ pub struct Vault {
 struct Inner {
     store: Arc<dyn Store>,
     config: VaultConfig,
-    access: Access,
+    access: Arc<Access>,
     settings: Settings,
+    role: Role,
+}
+
+/// What the store is to the vault.
+pub(crate) enum Role {
+    /// Where backups are taken.
+    Primary,
+    /// A copy: nothing is signed into it but what prune leaves there. Receipts go to the primary, if it
+    /// is at hand.
+    Copy {
+        /// The primary.
+        primary: Option<Vault>,
+    },
 }
 
 impl Vault {
@@ -117,12 +130,12 @@ impl Vault {
             |name: &str, body: Bytes, condition| store.put(&layout::key(name), body, condition);
         put(
             layout::README,
-            Bytes::from_static(README.as_bytes()),
+            Bytes::from_static(README_TEXT.as_bytes()),
             Condition::Always,
         )?;
         put(
             layout::READER,
-            Bytes::from_static(READER.as_bytes()),
+            Bytes::from_static(READER_TEXT.as_bytes()),
             Condition::Always,
         )?;
         let conditional = store.capabilities().conditional_put;
@@ -178,6 +191,15 @@ impl Vault {
         access: Access,
         settings: Settings,
     ) -> Result<Self, VaultError> {
+        Self::open_as(store, Arc::new(access), settings, Role::Primary)
+    }
+
+    pub(crate) fn open_as(
+        store: Arc<dyn Store>,
+        access: Arc<Access>,
+        settings: Settings,
+        role: Role,
+    ) -> Result<Self, VaultError> {
         let config = Self::read_config(&*store)?;
         if let Some(key) = &access.write_key {
             compare(&config, key)?;
@@ -188,8 +210,17 @@ impl Vault {
                 config,
                 access,
                 settings,
+                role,
             }),
         })
+    }
+
+    pub(crate) fn shared_access(&self) -> &Arc<Access> {
+        &self.inner.access
+    }
+
+    pub(crate) fn role(&self) -> &Role {
+        &self.inner.role
     }
 
     /// The vault's id.
@@ -252,11 +283,20 @@ impl Vault {
     }
 
     pub(crate) fn cache_of(&self, source: &SourceName) -> PathBuf {
-        self.inner
-            .settings
-            .cache
-            .join(self.id().to_string())
-            .join(source.as_str())
+        self.cache_root().join(source.as_str())
+    }
+
+    /// The cache of this store: what was seen of a copy says nothing of the primary.
+    pub(crate) fn cache_root(&self) -> PathBuf {
+        let cache = &self.inner.settings.cache;
+        let vault = self.id().to_string();
+        match self.inner.role {
+            Role::Primary => cache.join(vault),
+            Role::Copy { .. } => {
+                let place = Sha256Digest::of(self.store().describe().as_bytes());
+                cache.join("copies").join(place.short()).join(vault)
+            }
+        }
     }
 
     /// Sizes of the packs of a source by their digests.
@@ -303,6 +343,7 @@ impl Vault {
         backup: BackupId,
         cancel: &CancelToken,
     ) -> Result<SnapshotWriter, VaultError> {
+        self.refuse_copy()?;
         // Again, for a process that lives long: nothing is written to recipients that are not pinned.
         compare(&Self::read_config(&**self.store())?, self.write_key()?)?;
         SnapshotWriter::begin(self.clone(), lease, backup, cancel)

