@@ -50,6 +50,11 @@ pub enum FindingKind {
     ReceiptForged,
     /// A receipt that a later one names as its predecessor is gone.
     ReceiptMissing,
+    /// A prune record's signature does not match its writer, or it is no prune record: it explains
+    /// nothing.
+    PruneRecordForged,
+    /// A pin's signature does not match its writer, or it is no pin. It keeps its backup all the same.
+    PinForged,
 }
 
 /// One thing that is wrong, with the backups that it hits.

@@ -75,6 +75,11 @@ ulid_id!(
     RunId,
     "a run id (26 lower-case characters)"
 );
+ulid_id!(
+    /// One prune record or tombstone of a source.
+    RecordId,
+    "a record id (26 lower-case characters)"
+);
 
 /// The name of a source: 1 to 63 of `a-z 0-9 _ -`, beginning with a letter or a digit.
 /// It is a folder of the vault, so nothing else is allowed in it.

@@ -29,7 +29,7 @@ pub use digest::Sha256Digest;
 pub use facts::{SourceFacts, TableFacts};
 pub use finding::{Finding, FindingKind, Findings};
 pub use head::{Head, ObjectRef};
-pub use id::{BackupId, EngineKind, FilePath, RunId, SourceName, VaultId, WriterId};
+pub use id::{BackupId, EngineKind, FilePath, RecordId, RunId, SourceName, VaultId, WriterId};
 pub use manifest::{Extent, FileEntry, FileKind, Manifest, ManifestHeader};
 pub use objective::{Objectives, Verdict};
 pub use progress::{NoProgress, Progress};

@@ -118,6 +118,25 @@ pub enum VaultError {
     /// The lease lapsed or was taken over; nothing was committed.
     #[error("the lease on {0} was lost; nothing was committed")]
     LeaseLost(SourceName),
+    /// The backup took longer than dead objects wait: what it refers to may be deleted already.
+    #[error(
+        "the backup of {source_name} took longer than {grace:#}, the grace of pruned objects; nothing was committed"
+    )]
+    RanTooLong {
+        /// The source.
+        source_name: SourceName,
+        /// The grace.
+        grace: jiff::SignedDuration,
+    },
+    /// These credentials may not delete.
+    #[error("{place} lets nobody delete with these credentials; nothing was pruned")]
+    MayNotDelete {
+        /// The store.
+        place: String,
+        /// Its own words.
+        #[source]
+        source: StoreError,
+    },
     /// A backup that was signed by nobody who is trusted here.
     #[error("backup {backup} is signed by {writer}, which is not trusted here")]
     UntrustedWriter {

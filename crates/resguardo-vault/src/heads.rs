@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 
 use resguardo_model::{BackupId, Finding, FindingKind, Head, Sha256Digest, SourceName};
-use resguardo_store::{ObjectInfo, StoreError};
+use resguardo_store::{Key, ObjectInfo, StoreError};
 use serde::{Deserialize, Serialize};
 
 use crate::error::VaultError;
 use crate::head::{self, HeadError};
 use crate::layout;
+use crate::prune::Holes;
 use crate::vault::Vault;
 
 /// A head as it lies in the vault.
@@ -57,6 +58,11 @@ impl Vault {
     ) -> Result<Heads, VaultError> {
         let prefix = source.map(layout::snapshots).unwrap_or_default();
         let listed = self.store().list(&prefix)?;
+        let record_keys: Vec<Key> = listed
+            .iter()
+            .filter(|info| layout::prune_place(&info.key).is_some())
+            .map(|info| info.key.clone())
+            .collect();
         let places: Vec<_> = listed
             .into_iter()
             .filter_map(|info| layout::head_place(&info.key).map(|place| (info, place)))
@@ -88,7 +94,7 @@ impl Vault {
                 b.head.backup,
             ))
         });
-        self.check_order(source, &mut all);
+        self.check_order(source, &record_keys, &mut all)?;
         Ok(all)
     }
 
@@ -153,7 +159,12 @@ impl Vault {
     }
 
     /// Checks writers, the chain of each source, and that the newest own head is still there.
-    fn check_order(&self, source: Option<&SourceName>, all: &mut Heads) {
+    fn check_order(
+        &self,
+        source: Option<&SourceName>,
+        record_keys: &[Key],
+        all: &mut Heads,
+    ) -> Result<(), VaultError> {
         let mut by_source: BTreeMap<&SourceName, Vec<&StoredHead>> = BTreeMap::new();
         let mut findings = Vec::new();
         for stored in &all.heads {
@@ -168,28 +179,40 @@ impl Vault {
                 findings.push(head_finding(kind, stored, &what));
             }
         }
-        for heads in by_source.values() {
-            findings.extend(check_chain(heads));
+        let remembered = self.remembered_heads(source);
+        for pinned in &remembered {
+            by_source.entry(&pinned.source).or_default();
         }
-        for pinned in self.remembered_heads(source) {
-            let is_there = all
-                .heads
+        for (of, heads) in &by_source {
+            let gone: Vec<&RememberedHead> = remembered
                 .iter()
-                .any(|stored| stored.sha256 == pinned.sha256);
-            if !is_there {
-                findings.push(Finding {
-                    kind: FindingKind::HeadRolledBack,
-                    source: Some(pinned.source.clone()),
-                    object: layout::head(&pinned.source, pinned.backup).to_string(),
-                    message: format!(
-                        "backup {} of {}, the newest that this host took, is gone: the vault was rolled back",
-                        pinned.backup, pinned.source
-                    ),
-                    backups_hit: vec![pinned.backup],
-                });
+                .filter(|pinned| pinned.source == **of && !pinned.is_among(heads))
+                .collect();
+            if gone.is_empty() && check_chain(heads, &Holes::default()).is_empty() {
+                continue;
             }
+            // Something is missing: perhaps it was pruned.
+            let records = match source {
+                Some(source) => self.prune_records(source),
+                None => self.read_prune_records(of, record_keys),
+            }?;
+            findings.extend(check_chain(heads, &records.holes));
+            let gone = gone
+                .iter()
+                .filter(|pinned| !pinned.is_explained(&records.holes));
+            findings.extend(gone.map(|pinned| Finding {
+                kind: FindingKind::HeadRolledBack,
+                source: Some(pinned.source.clone()),
+                object: layout::head(&pinned.source, pinned.backup).to_string(),
+                message: format!(
+                    "backup {} of {}, the newest that this host took, is gone: the vault was rolled back",
+                    pinned.backup, pinned.source
+                ),
+                backups_hit: vec![pinned.backup],
+            }));
         }
         all.findings.extend(findings);
+        Ok(())
     }
 
     #[expect(
@@ -210,6 +233,7 @@ impl Vault {
             source: head.head.source.clone(),
             backup: head.head.backup,
             sha256: head.sha256,
+            sequence: Some(head.head.sequence),
         });
         let json = serde_json::to_vec(&pins).expect("strings always serialise");
         let write = || -> std::io::Result<()> {
@@ -240,14 +264,17 @@ impl Vault {
             .collect()
     }
 
-    /// Heads that this host wrote, or missed before, and that are not among those of the source now.
+    /// Heads that this host wrote, or missed before, and that are not among those of the source now,
+    /// nor pruned.
     pub(crate) fn gone_heads(
         &self,
         source: &SourceName,
         heads: &[StoredHead],
+        pruned: &Holes,
     ) -> Vec<RememberedHead> {
+        let heads: Vec<&StoredHead> = heads.iter().collect();
         let mut pins = self.remembered_heads(Some(source));
-        pins.retain(|pin| !heads.iter().any(|stored| stored.sha256 == pin.sha256));
+        pins.retain(|pin| !pin.is_among(&heads) && !pin.is_explained(pruned));
         pins
     }
 }
@@ -262,6 +289,22 @@ pub(crate) struct RememberedHead {
     source: SourceName,
     backup: BackupId,
     sha256: Sha256Digest,
+    /// Its number, if it was remembered by a version that knows of prunes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sequence: Option<u64>,
+}
+
+impl RememberedHead {
+    fn is_among(&self, heads: &[&StoredHead]) -> bool {
+        heads.iter().any(|stored| stored.sha256 == self.sha256)
+    }
+
+    fn is_explained(&self, pruned: &Holes) -> bool {
+        match self.sequence {
+            Some(sequence) => pruned.explain(sequence, &self.sha256),
+            None => pruned.iter().any(|hole| hole.sha256 == self.sha256),
+        }
+    }
 }
 
 fn head_finding(kind: FindingKind, stored: &StoredHead, what: &str) -> Finding {
@@ -274,45 +317,29 @@ fn head_finding(kind: FindingKind, stored: &StoredHead, what: &str) -> Finding {
     }
 }
 
-/// Checks that each head's predecessor is there and is what it names; `heads` in their order. Their
-/// numbers begin at 1: others were refused when they were read.
-fn check_chain(heads: &[&StoredHead]) -> Vec<Finding> {
+/// Checks that each head's predecessor is there and is what it names, or was pruned; `heads` in their
+/// order. Their numbers begin at 1: others were refused when they were read.
+fn check_chain(heads: &[&StoredHead], pruned: &Holes) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let mut by_digest: HashMap<Sha256Digest, u64> = HashMap::new();
+    let by_digest: HashMap<Sha256Digest, u64> = heads
+        .iter()
+        .map(|stored| (stored.sha256, stored.head.sequence))
+        .collect();
+    let follows = |sequence: u64, previous: Option<Sha256Digest>| match previous {
+        None => sequence == 1,
+        Some(previous) => {
+            by_digest
+                .get(&previous)
+                .is_some_and(|before| before + 1 == sequence)
+                || (sequence > 1 && pruned.explain(sequence - 1, &previous))
+        }
+    };
     let mut sequences: HashMap<u64, BackupId> = HashMap::new();
     for stored in heads {
         let head = &stored.head;
-        match head.previous {
-            None if head.sequence == 1 => {}
-            Some(previous)
-                if by_digest
-                    .get(&previous)
-                    .is_some_and(|before| before + 1 == head.sequence) => {}
-            Some(_) if sequences.contains_key(&(head.sequence - 1)) => {
-                let before = sequences[&(head.sequence - 1)];
-                let mut finding = head_finding(
-                    FindingKind::HeadChanged,
-                    stored,
-                    &format!("it names a predecessor of other content than {before}"),
-                );
-                finding.backups_hit = vec![before];
-                findings.push(finding);
-            }
-            _ => {
-                let mut finding = head_finding(
-                    FindingKind::HeadMissing,
-                    stored,
-                    &format!(
-                        "its predecessor, number {} of the source, is gone",
-                        head.sequence - 1
-                    ),
-                );
-                // The backup that is gone cannot be named; this one is whole by itself.
-                finding.backups_hit.clear();
-                findings.push(finding);
-            }
+        if !follows(head.sequence, head.previous) {
+            findings.push(broken_link(stored, &sequences));
         }
-        by_digest.insert(stored.sha256, head.sequence);
         if let Some(other) = sequences.insert(head.sequence, head.backup) {
             let what =
                 format!("it has the same number as {other}: two runs held the source at once");
@@ -322,5 +349,47 @@ fn check_chain(heads: &[&StoredHead]) -> Vec<Finding> {
             findings.push(finding);
         }
     }
+    for hole in pruned.iter() {
+        // Where no head is left, nobody can tell by which the first that was pruned followed another.
+        if !heads.is_empty() && !follows(hole.first, hole.previous) {
+            findings.extend(heads.first().map(|any| {
+                let source = &any.head.source;
+                let object = layout::snapshots(source);
+                Finding {
+                    kind: FindingKind::HeadMissing,
+                    source: Some(source.clone()),
+                    message: format!(
+                        "{object}: number {} of the source, which came before one that was pruned, is gone",
+                        hole.first - 1
+                    ),
+                    object,
+                    backups_hit: Vec::new(),
+                }
+            }));
+        }
+    }
     findings
+}
+
+/// What is wrong with a head that does not follow what it names.
+fn broken_link(stored: &StoredHead, sequences: &HashMap<u64, BackupId>) -> Finding {
+    let head = &stored.head;
+    match sequences.get(&(head.sequence - 1)) {
+        Some(before) if head.previous.is_some() => {
+            let what = format!("it names a predecessor of other content than {before}");
+            let mut finding = head_finding(FindingKind::HeadChanged, stored, &what);
+            finding.backups_hit = vec![*before];
+            finding
+        }
+        _ => {
+            let what = format!(
+                "its predecessor, number {} of the source, is gone",
+                head.sequence - 1
+            );
+            let mut finding = head_finding(FindingKind::HeadMissing, stored, &what);
+            // The backup that is gone cannot be named; this one is whole by itself.
+            finding.backups_hit.clear();
+            finding
+        }
+    }
 }

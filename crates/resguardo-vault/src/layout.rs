@@ -1,6 +1,6 @@
 //! Where objects lie in a vault. `docs/format.md`, "Objects".
 
-use resguardo_model::{BackupId, RunId, Sha256Digest, SourceName};
+use resguardo_model::{BackupId, RecordId, RunId, Sha256Digest, SourceName};
 use resguardo_store::Key;
 
 pub(crate) const VAULT: &str = "vault.json";
@@ -95,3 +95,75 @@ pub(crate) fn lease(source: &SourceName) -> Key {
 /// Folders of a source whose objects are kept by themselves, not by a head: signed each, and copied as they
 /// are. Receipts are the last, because they speak of the others.
 pub(crate) const SIGNED_FOLDERS: [&str; 4] = ["headers", "pins", "prunes", "receipts"];
+
+pub(crate) fn prunes(source: &SourceName) -> String {
+    format!("{source}/prunes")
+}
+
+pub(crate) fn prune(source: &SourceName, record: RecordId) -> Key {
+    key(&format!("{source}/prunes/{record}.json"))
+}
+
+/// The source and record that belong under `key`; `None` if it is no prune record's place.
+pub(crate) fn prune_place(key: &Key) -> Option<(SourceName, RecordId)> {
+    named_json(key, "prunes")
+}
+
+pub(crate) fn tombstones(source: &SourceName) -> String {
+    format!("{source}/tombstones")
+}
+
+pub(crate) fn tombstone(source: &SourceName, record: RecordId) -> Key {
+    key(&format!("{source}/tombstones/{record}.json"))
+}
+
+/// As [`prune_place`], for a tombstone.
+pub(crate) fn tombstone_place(key: &Key) -> Option<(SourceName, RecordId)> {
+    named_json(key, "tombstones")
+}
+
+pub(crate) fn pins(source: &SourceName) -> String {
+    format!("{source}/pins")
+}
+
+pub(crate) fn pin(source: &SourceName, backup: BackupId) -> Key {
+    key(&format!("{source}/pins/{backup}.json"))
+}
+
+/// As [`prune_place`], for a pin.
+pub(crate) fn pin_place(key: &Key) -> Option<(SourceName, BackupId)> {
+    named_json(key, "pins")
+}
+
+fn named_json<Id: std::str::FromStr>(key: &Key, wanted: &str) -> Option<(SourceName, Id)> {
+    let mut parts = key.as_str().split('/');
+    let (source, folder, name) = (parts.next()?, parts.next()?, parts.next()?);
+    if folder != wanted || parts.next().is_some() {
+        return None;
+    }
+    Some((
+        source.parse().ok()?,
+        name.strip_suffix(".json")?.parse().ok()?,
+    ))
+}
+
+/// Whether `key` is the place of an object that only heads keep alive: a pack, an index object, a manifest.
+pub(crate) fn is_kept_by_heads(key: &Key) -> bool {
+    let parts: Vec<&str> = key.as_str().split('/').collect();
+    let [_, folder, name] = parts[..] else {
+        return false;
+    };
+    match folder {
+        "packs" => pack_digest(key).is_some(),
+        "index" => name
+            .strip_suffix(".age")
+            .and_then(|name| name.split_once('-'))
+            .is_some_and(|(backup, number)| {
+                backup.parse::<BackupId>().is_ok() && number.parse::<u32>().is_ok()
+            }),
+        "snapshots" => name
+            .strip_suffix(".manifest.age")
+            .is_some_and(|backup| backup.parse::<BackupId>().is_ok()),
+        _ => false,
+    }
+}

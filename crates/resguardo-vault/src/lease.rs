@@ -4,10 +4,10 @@
 //! whose holder is a process of this machine that is gone lapses at once. Whoever lost his lease must
 //! not commit: [`Lease::confirm`] is asked right before the head is written.
 
-use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
@@ -39,6 +39,10 @@ struct LeaseFile {
 pub struct Lease {
     held: Arc<Held>,
     source: SourceName,
+    run: RunId,
+    /// When it was taken, by the store's clock and by this machine's steady one.
+    began_at: Timestamp,
+    began: Instant,
     stop: Option<SyncSender<()>>,
     renewer: Option<JoinHandle<()>>,
 }
@@ -47,6 +51,8 @@ struct Held {
     store: Arc<dyn Store>,
     key: Key,
     body: Bytes,
+    /// One renewal at a time: two would each take the other's for a stranger's.
+    renewing: Mutex<()>,
 }
 
 impl std::fmt::Debug for Lease {
@@ -78,8 +84,18 @@ impl Lease {
             store,
             key: layout::lease(source),
             body: body.into(),
+            renewing: Mutex::default(),
         });
         held.take(source, &file)?;
+        let began = Instant::now();
+        let began_at = match held.store.stat(&held.key) {
+            Ok(info) => info.modified_at,
+            Err(error) => {
+                // Nobody would let go of it.
+                let _ = held.store.delete(&held.key);
+                return Err(error.into());
+            }
+        };
         let (stop, stopped) = sync_channel(1);
         let renewed = Arc::clone(&held);
         let renewer = std::thread::spawn(move || {
@@ -93,6 +109,9 @@ impl Lease {
         Ok(Self {
             held,
             source: source.clone(),
+            run,
+            began_at,
+            began,
             stop: Some(stop),
             renewer: Some(renewer),
         })
@@ -102,6 +121,36 @@ impl Lease {
     #[must_use]
     pub fn source(&self) -> &SourceName {
         &self.source
+    }
+
+    /// The run that holds it.
+    pub(crate) fn run(&self) -> RunId {
+        self.run
+    }
+
+    /// When it was taken, by the store's clock.
+    pub(crate) fn began_at(&self) -> Timestamp {
+        self.began_at
+    }
+
+    /// Renews the lease, and tells the store's time.
+    pub(crate) fn touch(&self) -> Result<Timestamp, VaultError> {
+        if let Err(error) = self.held.renew() {
+            return Err(match error {
+                StoreError::ConditionFailed { .. } | StoreError::NotFound { .. } => {
+                    VaultError::LeaseLost(self.source.clone())
+                }
+                other => other.into(),
+            });
+        }
+        Ok(self.held.store.stat(&self.held.key)?.modified_at)
+    }
+
+    /// How long it has been held, by the store's clock or by this machine's steady one: the longer.
+    pub(crate) fn age(&self) -> Result<SignedDuration, VaultError> {
+        let by_store = self.touch()?.duration_since(self.began_at);
+        let steady = SignedDuration::try_from(self.began.elapsed()).unwrap_or(SignedDuration::MAX);
+        Ok(by_store.max(steady))
     }
 
     /// That the lease is still ours, now.
@@ -196,6 +245,10 @@ impl Held {
     }
 
     fn renew(&self) -> Result<(), StoreError> {
+        let _one_at_a_time = self
+            .renewing
+            .lock()
+            .expect("no renewal panics while it holds the lock");
         let found = self.store.stat(&self.key)?;
         if self.get()? != self.body {
             return Err(StoreError::ConditionFailed {

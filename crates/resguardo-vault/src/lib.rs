@@ -12,8 +12,8 @@
 //! INVARIANT: no object but `vault.json` and a lease is ever overwritten with other content
 //! (`tests/crash.rs`).
 
-mod copy;
 mod bounded;
+mod copy;
 mod cut;
 mod distrust;
 mod error;
@@ -28,9 +28,13 @@ mod manifest;
 mod map;
 mod pack;
 mod piece;
+mod pin;
+mod prune;
 mod reader;
 mod receipt;
 mod seal;
+mod signed;
+mod space;
 mod trust;
 mod vault;
 mod verify;
@@ -44,8 +48,13 @@ pub use keys::{
     check_recipient, generate_identity, is_protected, open_identity, protect_identity,
 };
 pub use lease::Lease;
+pub use pin::{PinDraft, Pins, StoredPin};
+pub use prune::{
+    Amount, DeadObjects, KeptBecause, PRUNE_GRACE, PruneOptions, PruneOutcome, PruneRecords,
+};
 pub use reader::Snapshot;
 pub use receipt::{ReceiptDraft, ReceiptError, Receipts, StoredReceipt, verify_envelope};
+pub use space::{BackupSpace, SourceSpace, Space};
 pub use vault::{Access, Settings, Vault, VaultConfig};
 pub use verify::{Depth, Selection};
 pub use writer::{Committed, Description, FileWriter, SnapshotWriter};

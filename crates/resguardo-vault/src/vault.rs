@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use resguardo_model::id::RunId;
 use resguardo_model::{
     BackupId, CancelToken, Clock, Head, Sha256Digest, SourceName, VaultId, WriterId,
@@ -63,6 +63,9 @@ pub struct Settings {
     pub threads: usize,
     /// zstd level of packs, 1 to 19.
     pub compression_level: i32,
+    /// How long dead objects wait before a prune deletes them; a backup that ran longer does not commit.
+    /// The same on every machine of a vault.
+    pub prune_grace: SignedDuration,
 }
 
 /// An open vault. Clones share it.

@@ -24,6 +24,7 @@ fn open(cache: &Path) -> Vault {
         cache: cache.to_owned(),
         threads: 2,
         compression_level: 3,
+        prune_grace: resguardo_vault::PRUNE_GRACE,
     };
     Vault::open(Arc::new(store), access, settings).expect("format 1 stays readable")
 }

@@ -106,6 +106,12 @@ pub(super) fn vault_hint(error: &VaultError) -> Option<String> {
             "wait for that run; if its machine is gone, the lease lapses by itself 15 minutes after its last renewal"
         }
         VaultError::LeaseLost(_) => "run the same command again",
+        VaultError::RanTooLong { .. } => {
+            "set `prune_grace` longer than this backup takes, on every machine of the vault, and run it again"
+        }
+        VaultError::MayNotDelete { .. } => {
+            "prune with credentials that may delete, from a machine that is not the one that takes the backups if you can"
+        }
         VaultError::Damaged(_) | VaultError::DigestMismatch { .. } => {
             "see which backups are whole with `resguardo verify --all`"
         }

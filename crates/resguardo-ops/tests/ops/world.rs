@@ -87,6 +87,7 @@ impl World {
             cache: self.path("cache"),
             threads: 2,
             compression_level: 1,
+            prune_grace: resguardo_vault::PRUNE_GRACE,
         };
         Vault::open(self.store.clone(), access, settings).unwrap()
     }

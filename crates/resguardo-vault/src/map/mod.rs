@@ -159,9 +159,11 @@ impl PreviousMap {
         });
     }
 
-    /// Forgets what lies in packs that are not in the store with their size, and tells how many
-    /// packs that were.
-    pub(crate) fn forget_missing(&mut self, stored: &HashMap<Sha256Digest, u64>) -> usize {
+    /// Forgets what lies in packs that are not among `stored` with their size, and tells those packs.
+    pub(crate) fn forget_missing(
+        &mut self,
+        stored: &HashMap<Sha256Digest, u64>,
+    ) -> Vec<Sha256Digest> {
         for (number, pack) in self.packs.iter().enumerate() {
             if stored.get(&pack.sha256) != Some(&pack.bytes) {
                 self.missing
@@ -171,7 +173,8 @@ impl PreviousMap {
         let missing = &self.missing;
         self.pieces
             .retain(|_, piece| !missing.contains(&piece.place.pack));
-        self.missing.len()
+        let sha256 = |number: &u32| self.packs[*number as usize].sha256;
+        missing.iter().map(sha256).collect()
     }
 
     /// The packs by their number in this map.

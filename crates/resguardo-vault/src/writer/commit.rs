@@ -2,8 +2,10 @@
 
 use std::collections::HashSet;
 use std::io;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use jiff::SignedDuration;
 use resguardo_model::head::IndexRef;
 use resguardo_model::{Head, Manifest, ManifestHeader, ObjectRef, Reason, Sha256Digest};
 use resguardo_store::{Condition, Key};
@@ -24,6 +26,8 @@ use crate::seal;
 const INDEX_BACKUPS_MAX: usize = 16;
 /// Records of one index object, before compression.
 const INDEX_OBJECT_BYTES: u64 = 16 << 20;
+/// A head that takes longer to write than this is looked at once more.
+const COMMIT_AT_ONCE: Duration = Duration::from_secs(300);
 /// Index records hardly compress: ids are hashes.
 const INDEX_LEVEL: i32 = 1;
 const MANIFEST_LEVEL: i32 = 3;
@@ -69,8 +73,8 @@ impl SnapshotWriter {
             raw_bytes,
             stored_bytes,
             writer: self.vault.write_key()?.writer(),
-            sequence: self.last.as_ref().map_or(0, |last| last.head.sequence) + 1,
-            previous: self.last.as_ref().map(|last| last.sha256),
+            sequence: self.last.map_or(0, |(number, _)| number) + 1,
+            previous: self.last.map(|(_, sha256)| sha256),
             manifest,
             index,
             packs: resolution.packs,
@@ -241,13 +245,18 @@ impl SnapshotWriter {
         write().map_err(|error| VaultError::file("writing the page map in", &self.cache, error))
     }
 
-    /// Commits.
+    /// Commits: only while the lease is ours, and within the grace of pruned objects. What a prune that
+    /// began while this process was frozen took for dead is still there then.
     fn store_head(&self, head: Head) -> Result<StoredHead, VaultError> {
         let bytes = super::signed(&head, &self.vault)?;
         let key = layout::head(self.source(), self.backup);
         fits(&key, bytes.len(), HEAD_BYTES_MAX)?;
         let sha256 = Sha256Digest::of(&bytes);
         self.pipeline.check()?;
+        if self.lease.age()? > self.grace() {
+            return Err(self.ran_too_long());
+        }
+        let steady = Instant::now();
         self.lease.confirm()?;
         let conditional = self.vault.store().capabilities().conditional_put;
         let condition = if conditional {
@@ -267,12 +276,39 @@ impl SnapshotWriter {
                 return Err(error.into());
             }
         }
+        self.refuse_late(&key, steady)?;
         Ok(StoredHead {
             head,
             sha256,
             key: key.to_string(),
             trusted: true,
         })
+    }
+
+    /// Takes a head back that came to stand only after the grace: the process was frozen while it wrote it.
+    fn refuse_late(&self, head: &Key, since: Instant) -> Result<(), VaultError> {
+        let stood_at = match self.vault.store().stat(head) {
+            Ok(info) => info.modified_at,
+            // It was written in a moment, as this machine's clock has it: nothing asks for more.
+            Err(_) if since.elapsed() < COMMIT_AT_ONCE => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        if stood_at.duration_since(self.lease.began_at()) <= self.grace() {
+            return Ok(());
+        }
+        self.vault.store().delete(head)?;
+        Err(self.ran_too_long())
+    }
+
+    fn grace(&self) -> SignedDuration {
+        self.vault.settings().prune_grace
+    }
+
+    fn ran_too_long(&self) -> VaultError {
+        VaultError::RanTooLong {
+            source_name: self.source().clone(),
+            grace: self.grace(),
+        }
     }
 
     /// The backup stands already: a cache that cannot be kept makes the next one slower, no more.

@@ -23,7 +23,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use jiff::Timestamp;
 use resguardo_model::{
-    BackupId, CancelToken, EngineKind, FileKind, FilePath, Reason, SourceFacts, SourceName,
+    BackupId, CancelToken, EngineKind, FileKind, FilePath, Reason, Sha256Digest, SourceFacts,
+    SourceName,
 };
 
 use self::failure::Failure;
@@ -35,7 +36,7 @@ use self::pool::Pool;
 use crate::bounded::Decoded;
 use crate::error::VaultError;
 use crate::head::{self, has_next};
-use crate::heads::{RememberedHead, StoredHead};
+use crate::heads::{Heads, RememberedHead, StoredHead};
 use crate::layout;
 use crate::lease::Lease;
 use crate::map::{MapFile, PreviousMap, Rebuilder};
@@ -129,8 +130,9 @@ pub struct SnapshotWriter {
     common: Mutex<Gather>,
     opened: Mutex<HashSet<FilePath>>,
     written: Mutex<Vec<WrittenFile>>,
-    /// The newest head of the source, which the new one names as its predecessor.
-    last: Option<StoredHead>,
+    /// Number and digest of the newest head of the source, be it pruned or not, which the new one names
+    /// as its predecessor.
+    last: Option<(u64, Sha256Digest)>,
     /// The head whose map is compared with.
     base: Option<StoredHead>,
     /// Heads that this host wrote and that are gone.
@@ -154,9 +156,18 @@ impl SnapshotWriter {
             .iter()
             .map(|finding| finding.message.clone())
             .collect();
-        let last = listed.heads.iter().rfind(|head| head.trusted).cloned();
-        if let Some(last) = last.as_ref().filter(|last| !has_next(last.head.sequence)) {
-            let object = last.key.clone();
+        let pruned = vault.prune_records(&source)?.holes;
+        let trusted = listed.heads.iter().filter(|head| head.trusted);
+        let last = trusted
+            .map(|stored| (stored.head.sequence, stored.sha256))
+            .chain(
+                pruned
+                    .newest()
+                    .filter(|(number, _)| is_newest(*number, &listed)),
+            )
+            .max_by_key(|(number, _)| *number);
+        if let Some((number, _)) = last.filter(|(number, _)| !has_next(*number)) {
+            let object = format!("head number {number} of {source}");
             return Err(VaultError::NoNumberLeft { object });
         }
         // A safety backup may be of another file than the source's.
@@ -168,10 +179,10 @@ impl SnapshotWriter {
             .rfind(regular)
             .or_else(|| heads.iter().rfind(own))
             .cloned();
-        let gone = vault.gone_heads(&source, &listed.heads);
+        let gone = vault.gone_heads(&source, &listed.heads, &pruned);
         let cache = vault.cache_of(&source);
         let (previous, base) = match own {
-            Some(own) => previous_map(&vault, &source, own, &cache, &mut notes)?,
+            Some(own) => previous_map(&vault, &listed.heads, own, &cache, &mut notes)?,
             None => (PreviousMap::default(), None),
         };
         let failure = Arc::new(Failure::default());
@@ -262,11 +273,12 @@ impl Drop for SnapshotWriter {
 /// The map of `own`: from the cache, else rebuilt from index objects; without it the backup is whole.
 fn previous_map(
     vault: &Vault,
-    source: &SourceName,
+    heads: &[StoredHead],
     own: StoredHead,
     cache: &std::path::Path,
     notes: &mut Vec<String>,
 ) -> Result<(PreviousMap, Option<StoredHead>), VaultError> {
+    let source = &own.head.source;
     let path = cache.join(map_name(&own));
     let mut map = match PreviousMap::open(&path) {
         Ok(map) => map,
@@ -286,14 +298,22 @@ fn previous_map(
             }
         },
     };
+    // What no head names may be deleted at any time: it is not referred to again.
+    let alive: HashSet<Sha256Digest> = heads
+        .iter()
+        .filter(|stored| stored.trusted)
+        .flat_map(|stored| stored.head.packs.iter().map(|pack| pack.sha256))
+        .collect();
     let mut stored = vault.packs_of(source)?;
     let distrusted = vault.distrusted_packs(source);
-    stored.retain(|pack, _| !distrusted.contains(pack));
-    let missing = map.forget_missing(&stored);
-    if missing > 0 {
+    stored.retain(|pack, _| alive.contains(pack) && !distrusted.contains(pack));
+    let mut missing = map.forget_missing(&stored);
+    missing.retain(|pack| alive.contains(pack));
+    if !missing.is_empty() {
         notes.push(format!(
-            "{missing} packs of earlier backups are missing or damaged: what they held is stored again \
-             (see `resguardo verify --all`)"
+            "{} packs of earlier backups are missing or damaged: what they held is stored again \
+             (see `resguardo verify --all`)",
+            missing.len()
         ));
     }
     Ok((map, Some(own)))
@@ -325,7 +345,7 @@ fn rebuild(
             ));
         }
         let bytes = vault.store().get_range(&at, 0..part.bytes)?;
-        if resguardo_model::Sha256Digest::of(&bytes) != part.sha256 {
+        if Sha256Digest::of(&bytes) != part.sha256 {
             return Err(seal::damaged(
                 &at,
                 FindingKind::IndexDamaged,
@@ -346,6 +366,14 @@ fn rebuild(
         PreviousMap::open(path)
     };
     finish().map_err(|error| VaultError::file("rebuilding the page map in", cache, error))
+}
+
+/// Whether a pruned head of that number is newer than every head that is there.
+fn is_newest(number: u64, listed: &Heads) -> bool {
+    let heads = listed.heads.iter();
+    heads
+        .filter(|stored| stored.trusted)
+        .all(|stored| stored.head.sequence < number)
 }
 
 /// The name of a head's map in the cache: it is only ever used for that head.

@@ -55,6 +55,7 @@ impl Rig {
             cache: self.cache.path().to_owned(),
             threads: 3,
             compression_level: 1,
+            prune_grace: resguardo_vault::PRUNE_GRACE,
         }
     }
 

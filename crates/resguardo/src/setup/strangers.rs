@@ -62,6 +62,7 @@ pub fn of_vault(
         cache: home.cache().to_path_buf(),
         threads: 1,
         compression_level: 1,
+        prune_grace: resguardo_vault::PRUNE_GRACE,
     };
     let heads = Vault::open(store, access, settings)?.heads(None)?;
     let mut found: BTreeMap<String, Stranger> = BTreeMap::new();

@@ -1,0 +1,407 @@
+//! Pruning: taking whole backups away, and later the objects that no head names any more.
+//!
+//! # Write order
+//!
+//! Under the lease of the source, each durable before the next is begun:
+//!
+//! 1. tombstones that bury something alive are removed (the grace of the rest begins anew);
+//! 2. a signed record of which heads are going, which carries on what the records before it said; then
+//!    those;
+//! 3. **the heads are deleted: the commit** of each deletion is the removal of its head;
+//! 4. the heads are listed again, and a tombstone is written for every object that none of them names;
+//! 5. what lies in tombstones that are older than the grace, by the store's clock, and that no head
+//!    names, is deleted; then those tombstones.
+//!
+//! Stopped anywhere, the vault holds whole backups, a record too many, or dead objects that the next
+//! prune buries and deletes.
+//!
+//! # What it must never do
+//!
+//! It never deletes an object that a head names, be its writer trusted or not; nor any object while
+//! something is wrong with the heads (one unreadable, one gone that no record explains): then it is not
+//! known what is dead. It never deletes a pinned backup or one of an untrusted writer. It overwrites nothing.
+//!
+//! INVARIANT: an object that is deleted was named by no head at any moment from its tombstone's
+//! modification on, for at least the grace (`tests/prune.rs`, `tests/prune_crash.rs`,
+//! `tests/prune_simulation.rs`). A backup that began before its last pack could be buried, and commits
+//! within the grace, therefore finds all of its packs; one that ran longer refuses to commit.
+
+mod dead;
+mod delete;
+mod hole;
+mod record;
+mod tombstone;
+
+use std::collections::HashSet;
+
+use bytes::Bytes;
+use jiff::{SignedDuration, Timestamp};
+use resguardo_model::{
+    BackupId, CancelToken, Finding, FindingKind, Progress, RecordId, SourceName,
+};
+use resguardo_store::{Condition, Key, ObjectInfo};
+
+pub use self::dead::DeadObjects;
+use self::delete::Deletion;
+pub(crate) use self::hole::Holes;
+pub use self::record::PruneRecords;
+use self::record::{PruneRecord, RemovedHead};
+use self::tombstone::Tombstone;
+use crate::error::VaultError;
+use crate::heads::{Heads, StoredHead};
+use crate::layout;
+use crate::lease::Lease;
+use crate::vault::{Vault, new_ulid};
+
+/// How long dead objects wait by default: a day.
+pub const PRUNE_GRACE: SignedDuration = SignedDuration::from_hours(24);
+/// Objects deleted before the lease is looked at again.
+const BATCH: usize = 64;
+
+/// How to prune.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PruneOptions {
+    /// Heads that are missing, and that no record explains, are taken for lost for good: they are
+    /// recorded as such, and no longer keep dead objects from being deleted.
+    pub accept_missing_heads: bool,
+}
+
+/// Why a backup that was to go is still there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeptBecause {
+    /// The store refuses to delete it, until that time if it says so: an object lock, a retention.
+    Refused(Option<Timestamp>),
+    /// It is pinned.
+    Pinned,
+    /// Its writer is not trusted here: it is not ours to judge.
+    UntrustedWriter,
+}
+
+/// Numbers of objects and their bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Amount {
+    /// How many.
+    pub objects: u64,
+    /// Their size.
+    pub bytes: u64,
+}
+
+impl Amount {
+    pub(crate) fn add(&mut self, bytes: u64) {
+        self.objects += 1;
+        self.bytes += bytes;
+    }
+}
+
+/// What a prune did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PruneOutcome {
+    /// Backups that are gone. One that was to go and was not there is not among them.
+    pub removed: Vec<BackupId>,
+    /// Backups that were to go and stay.
+    pub kept: Vec<(BackupId, KeptBecause)>,
+    /// Objects that were found dead by this run, and wait from now on.
+    pub buried: Amount,
+    /// Objects that were deleted: their bytes are free.
+    pub deleted: Amount,
+    /// Dead objects that are still there: their grace is not over, or the store refused.
+    pub waiting: Amount,
+    /// When the grace of the last of them that waits for it ends, by the store's clock.
+    pub waiting_until: Option<Timestamp>,
+    /// Of those that are waiting: objects that the store refused to delete.
+    pub refused: Amount,
+    /// Until when it refuses, as far as it says so: the latest.
+    pub refused_until: Option<Timestamp>,
+    /// Why no objects were deleted or buried, if none were: what is wrong with the heads.
+    pub unswept: Vec<Finding>,
+    /// What a person should know.
+    pub notes: Vec<String>,
+}
+
+impl Vault {
+    /// Takes the backups `doomed` of the lease's source away, then buries and deletes what no head
+    /// names. Which backups are to go is the caller's to decide; with none, dead objects are cleared away.
+    /// How long they wait is [`crate::Settings::prune_grace`].
+    ///
+    /// # Errors
+    /// [`VaultError::MayNotDelete`] before anything is changed; [`VaultError::LeaseLost`];
+    /// cancellation; the store's own. Run again, it goes on where it was stopped.
+    pub fn prune(
+        &self,
+        lease: &Lease,
+        doomed: &[BackupId],
+        options: &PruneOptions,
+        cancel: &CancelToken,
+        progress: &dyn Progress,
+    ) -> Result<PruneOutcome, VaultError> {
+        self.write_key()?;
+        let mut run = Run {
+            vault: self,
+            lease,
+            source: lease.source(),
+            options,
+            cancel,
+            progress,
+            outcome: PruneOutcome::default(),
+        };
+        run.all(doomed)?;
+        Ok(run.outcome)
+    }
+}
+
+struct Run<'a> {
+    vault: &'a Vault,
+    lease: &'a Lease,
+    source: &'a SourceName,
+    options: &'a PruneOptions,
+    cancel: &'a CancelToken,
+    progress: &'a dyn Progress,
+    outcome: PruneOutcome,
+}
+
+impl Run<'_> {
+    fn all(&mut self, doomed: &[BackupId]) -> Result<(), VaultError> {
+        self.go_on()?;
+        self.progress.phase("heads");
+        let before = self.vault.heads(Some(self.source))?;
+        let listed = self.vault.store().list(self.source.as_str())?;
+        let keys: Vec<Key> = listed.iter().map(|info| info.key.clone()).collect();
+        let records = self.vault.read_prune_records(self.source, &keys)?;
+        let doomed = self.choose(&before, doomed)?;
+        let missing = self.missing(&before, &records);
+        let mut buried = Vec::new();
+        if !doomed.is_empty()
+            || keys
+                .iter()
+                .any(|key| layout::tombstone_place(key).is_some())
+        {
+            self.vault.may_delete(self.lease.run())?;
+            let alive = dead::named(&before.heads);
+            buried = self.vault.lift_tombstones(self.source, &alive)?;
+        }
+        if !doomed.is_empty() || !missing.is_empty() {
+            self.record(&records, &before.heads, &doomed, missing)?;
+        }
+        self.remove_heads(&doomed)?;
+        self.sweep(&before, &listed, buried)
+    }
+
+    fn grace(&self) -> SignedDuration {
+        self.vault.settings().prune_grace
+    }
+
+    /// That there is still something to do, and that the source is still ours.
+    fn go_on(&self) -> Result<(), VaultError> {
+        self.cancel.check()?;
+        self.lease.confirm()
+    }
+
+    /// Those of `doomed` that are there and may go.
+    fn choose(
+        &mut self,
+        before: &Heads,
+        doomed: &[BackupId],
+    ) -> Result<Vec<StoredHead>, VaultError> {
+        if doomed.is_empty() {
+            return Ok(Vec::new());
+        }
+        let pins = self.vault.pins(Some(self.source))?;
+        let now = self.vault.settings().clock.now();
+        let mut chosen = Vec::new();
+        for stored in &before.heads {
+            let backup = stored.head.backup;
+            if !doomed.contains(&backup) {
+                continue;
+            }
+            if !stored.trusted {
+                self.outcome
+                    .kept
+                    .push((backup, KeptBecause::UntrustedWriter));
+            } else if pins
+                .pins
+                .iter()
+                .any(|pin| pin.keeps(self.source, backup, now))
+            {
+                self.outcome.kept.push((backup, KeptBecause::Pinned));
+            } else {
+                chosen.push(stored.clone());
+            }
+        }
+        Ok(chosen)
+    }
+
+    /// Holes that nobody explains and that are accepted.
+    fn missing(&self, before: &Heads, records: &PruneRecords) -> Vec<hole::Hole> {
+        if self.options.accept_missing_heads {
+            dead::missing_heads(&before.heads, &records.holes)
+        } else {
+            Vec::new()
+        }
+    }
+
+    /// Writes the record, and removes those that it carries on.
+    fn record(
+        &mut self,
+        records: &PruneRecords,
+        alive: &[StoredHead],
+        doomed: &[StoredHead],
+        missing: Vec<hole::Hole>,
+    ) -> Result<(), VaultError> {
+        let key = self.vault.write_key()?;
+        let now = self.vault.settings().clock.now();
+        let trusted: Vec<StoredHead> = alive.iter().filter(|head| head.trusted).cloned().collect();
+        let mut holes = record::holes_after(records, &trusted, doomed).into_vec();
+        holes.extend(missing);
+        let body = PruneRecord {
+            format: 1,
+            vault: self.vault.id(),
+            source: self.source.clone(),
+            record: RecordId(new_ulid(now)?),
+            run: self.lease.run(),
+            made_at: now,
+            writer: key.writer(),
+            removes: doomed
+                .iter()
+                .map(|stored| RemovedHead {
+                    backup: stored.head.backup,
+                    sequence: stored.head.sequence,
+                    sha256: stored.sha256,
+                })
+                .collect(),
+            holes: Holes::merged(holes).into_vec(),
+        };
+        let at = layout::prune(self.source, body.record);
+        let bytes = record::KIND.sign(&body, key);
+        self.go_on()?;
+        self.vault
+            .store()
+            .put(&at, Bytes::from(bytes), Condition::Always)?;
+        for old in &records.objects {
+            // Refused, it stays: it says nothing that the new one does not.
+            let _: Deletion = self.vault.remove(old)?;
+        }
+        Ok(())
+    }
+
+    fn remove_heads(&mut self, doomed: &[StoredHead]) -> Result<(), VaultError> {
+        for (number, stored) in doomed.iter().enumerate() {
+            self.go_on()?;
+            self.progress
+                .bytes(number as u64, Some(doomed.len() as u64));
+            let backup = stored.head.backup;
+            match self.vault.remove(&layout::head(self.source, backup))? {
+                Deletion::Gone => self.outcome.removed.push(backup),
+                Deletion::Refused(until) => self
+                    .outcome
+                    .kept
+                    .push((backup, KeptBecause::Refused(until))),
+            }
+        }
+        Ok(())
+    }
+
+    /// Buries what died, and deletes what has been dead for long enough. `before` and `listed` were seen
+    /// before heads were removed: whatever came since is not touched.
+    fn sweep(
+        &mut self,
+        before: &Heads,
+        listed: &[ObjectInfo],
+        mut buried: Vec<Tombstone>,
+    ) -> Result<(), VaultError> {
+        self.progress.phase("objects");
+        let after = self.vault.heads(Some(self.source))?;
+        self.outcome.unswept = alarms(&after.findings);
+        if !self.outcome.unswept.is_empty() {
+            return Ok(());
+        }
+        let mut alive = dead::named(&after.heads);
+        // A head that was there and that we did not remove is alive, whatever the second listing says.
+        alive.extend(dead::named(before.heads.iter().filter(|stored| {
+            !self.outcome.removed.contains(&stored.head.backup)
+        })));
+        let dead: Vec<&ObjectInfo> = dead::among(listed, &alive);
+        let fresh: Vec<&ObjectInfo> = dead
+            .iter()
+            .filter(|info| !buried.iter().any(|tombstone| tombstone.buries(info)))
+            .copied()
+            .collect();
+        if !fresh.is_empty() {
+            self.go_on()?;
+            self.vault.bury(self.source, self.lease.run(), &fresh)?;
+            fresh
+                .iter()
+                .for_each(|info| self.outcome.buried.add(info.bytes));
+            (buried, _) = self.vault.tombstones(self.source)?;
+        }
+        self.delete_ripe(&dead, buried)
+    }
+
+    /// Deletes those of `dead` whose grace is over.
+    fn delete_ripe(
+        &mut self,
+        dead: &[&ObjectInfo],
+        tombstones: Vec<Tombstone>,
+    ) -> Result<(), VaultError> {
+        if tombstones.is_empty() {
+            return Ok(());
+        }
+        let now = self.lease.touch()?;
+        let (ripe, waiting): (Vec<_>, Vec<_>) = tombstones
+            .into_iter()
+            .partition(|tombstone| tombstone.ends_at(self.grace()) <= now);
+        let mut done: HashSet<&Key> = HashSet::new();
+        for tombstone in &ripe {
+            let doomed: Vec<&ObjectInfo> = dead
+                .iter()
+                .filter(|info| tombstone.buries(info) && !done.contains(&info.key))
+                .copied()
+                .collect();
+            let mut refused = false;
+            for some in doomed.chunks(BATCH) {
+                self.go_on()?;
+                let ended = self
+                    .vault
+                    .in_parallel(some, |info| self.vault.remove(&info.key))?;
+                for (info, deletion) in some.iter().zip(ended) {
+                    done.insert(&info.key);
+                    match deletion {
+                        Deletion::Gone => self.outcome.deleted.add(info.bytes),
+                        Deletion::Refused(until) => {
+                            refused = true;
+                            self.outcome.refused.add(info.bytes);
+                            self.outcome.waiting.add(info.bytes);
+                            self.outcome.refused_until = self.outcome.refused_until.max(until);
+                        }
+                    }
+                }
+            }
+            if !refused {
+                let _: Deletion = self.vault.remove(&tombstone.key)?;
+            }
+        }
+        for info in dead.iter().filter(|info| !done.contains(&info.key)) {
+            self.outcome.waiting.add(info.bytes);
+        }
+        self.outcome.waiting_until = waiting
+            .iter()
+            .map(|tombstone| tombstone.ends_at(self.grace()))
+            .max();
+        Ok(())
+    }
+}
+
+/// What must be mended before anything may be called dead: a head that cannot be read, or that is gone.
+fn alarms(findings: &[Finding]) -> Vec<Finding> {
+    let is_alarm = |finding: &&Finding| {
+        matches!(
+            finding.kind,
+            FindingKind::HeadMalformed
+                | FindingKind::HeadForged
+                | FindingKind::HeadReplayed
+                | FindingKind::HeadMissing
+                | FindingKind::HeadChanged
+                | FindingKind::HeadRolledBack
+        )
+    };
+    findings.iter().filter(is_alarm).cloned().collect()
+}

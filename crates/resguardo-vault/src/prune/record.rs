@@ -1,0 +1,188 @@
+//! Prune records: signed words of a writer about which heads are missing because they were pruned.
+//! `docs/format.md`, "Prune records".
+//!
+//! A record explains a missing head, and nothing else: a head that is there is alive, whatever records
+//! say. Each record carries on what the records before it said, so that those can be removed.
+
+use jiff::Timestamp;
+use resguardo_model::{
+    BackupId, Finding, FindingKind, Head, RecordId, RunId, Sha256Digest, SourceName, VaultId,
+    WriterId,
+};
+use resguardo_store::{Key, StoreError};
+use serde::{Deserialize, Serialize};
+
+use super::hole::{Hole, Holes};
+use crate::error::VaultError;
+use crate::heads::StoredHead;
+use crate::layout;
+use crate::signed::{Kind, SignedError};
+use crate::vault::Vault;
+
+pub(super) const KIND: Kind = Kind {
+    name: "prune",
+    domain: b"resguardo-prune-v1\n",
+};
+/// `docs/format.md`, "Limits".
+const RECORD_BYTES_MAX: usize = 64 << 20;
+
+/// What a record says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PruneRecord {
+    pub(crate) format: u32,
+    pub(crate) vault: VaultId,
+    pub(crate) source: SourceName,
+    pub(crate) record: RecordId,
+    pub(crate) run: RunId,
+    pub(crate) made_at: Timestamp,
+    pub(crate) writer: WriterId,
+    /// The heads that this run takes away.
+    pub(crate) removes: Vec<RemovedHead>,
+    /// Every head of the source that was ever pruned, these included.
+    pub(crate) holes: Vec<Hole>,
+}
+
+/// A head that a run takes away.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RemovedHead {
+    pub(crate) backup: BackupId,
+    pub(crate) sequence: u64,
+    pub(crate) sha256: Sha256Digest,
+}
+
+/// What the prune records of a source explain.
+#[derive(Clone, Debug, Default)]
+pub struct PruneRecords {
+    pub(crate) holes: Holes,
+    /// The objects of trusted writers.
+    pub(crate) objects: Vec<Key>,
+    /// Records that were forged, or signed by a writer who is not trusted here; they explain nothing.
+    pub findings: Vec<Finding>,
+}
+
+impl PruneRecords {
+    /// Whether a backup was pruned, should its head be missing. It says nothing of a head that is there.
+    #[must_use]
+    pub fn explain(&self, head: &StoredHead) -> bool {
+        self.holes.explain(head.head.sequence, &head.sha256)
+    }
+}
+
+impl Vault {
+    /// What the prune records of a source explain.
+    ///
+    /// # Errors
+    /// The store's own; [`VaultError::NewerFormat`]. What is wrong with a record is a finding.
+    pub fn prune_records(&self, source: &SourceName) -> Result<PruneRecords, VaultError> {
+        let listed = self.store().list(&layout::prunes(source))?;
+        let keys: Vec<Key> = listed.into_iter().map(|info| info.key).collect();
+        self.read_prune_records(source, &keys)
+    }
+
+    /// As [`Vault::prune_records`], of the records among `keys`.
+    pub(crate) fn read_prune_records(
+        &self,
+        source: &SourceName,
+        keys: &[Key],
+    ) -> Result<PruneRecords, VaultError> {
+        let places: Vec<(&Key, RecordId)> = keys
+            .iter()
+            .filter_map(|key| {
+                let (of, record) = layout::prune_place(key)?;
+                (of == *source).then_some((key, record))
+            })
+            .collect();
+        let read = self.in_parallel(&places, |(key, record)| {
+            match self.store().get(key) {
+                // Carried on by a newer one since it was listed.
+                Err(StoreError::NotFound { .. }) => Ok(None),
+                Err(error) => Err(error.into()),
+                Ok(bytes) => self.read_record(source, key, *record, &bytes).map(Some),
+            }
+        })?;
+        let mut records = PruneRecords::default();
+        let mut holes = Vec::new();
+        for (result, (key, _)) in read.into_iter().zip(&places) {
+            match result {
+                Some(Ok(record)) => {
+                    holes.extend(record.holes);
+                    records.objects.push((*key).clone());
+                }
+                Some(Err(finding)) => records.findings.push(finding),
+                None => {}
+            }
+        }
+        records.holes = Holes::merged(holes);
+        Ok(records)
+    }
+
+    fn read_record(
+        &self,
+        source: &SourceName,
+        key: &Key,
+        record: RecordId,
+        bytes: &[u8],
+    ) -> Result<Result<PruneRecord, Finding>, VaultError> {
+        let finding = |kind, what: &str| {
+            Ok(Err(Finding {
+                kind,
+                source: Some(source.clone()),
+                object: key.to_string(),
+                message: format!("{key}: {what}; it explains nothing"),
+                backups_hit: Vec::new(),
+            }))
+        };
+        let forged = |what: &str| finding(FindingKind::PruneRecordForged, what);
+        if bytes.len() > RECORD_BYTES_MAX {
+            return forged("it is too large for a prune record");
+        }
+        let sha256 = Sha256Digest::of(bytes);
+        let body: PruneRecord = match KIND.open(bytes) {
+            Ok(body) => body,
+            Err(SignedError::NewerFormat { format, writer }) if self.trusts(writer, &sha256) => {
+                return Err(VaultError::NewerFormat {
+                    object: key.to_string(),
+                    format,
+                });
+            }
+            Err(error) => return forged(&error.to_string()),
+        };
+        if body.vault != self.id() || body.source != *source || body.record != record {
+            return forged("it belongs elsewhere");
+        }
+        if !body.holes.iter().all(Hole::fits) {
+            return forged("it names heads that cannot be");
+        }
+        if !self.trusts(body.writer, &sha256) {
+            let (kind, why) = self.why_not_trusted(body.writer);
+            return finding(kind, &format!("it is signed by {}, {why}", body.writer));
+        }
+        Ok(Ok(body))
+    }
+}
+
+/// What is to be explained once `doomed` are gone: what the records before said but for heads that are
+/// alive after all, and the doomed.
+pub(super) fn holes_after(
+    records: &PruneRecords,
+    alive: &[StoredHead],
+    doomed: &[StoredHead],
+) -> Holes {
+    let holes = alive.iter().fold(records.holes.clone(), |holes, stored| {
+        let Head { sequence, .. } = stored.head;
+        if holes.reach(sequence) {
+            holes.without(&stored.head, stored.sha256)
+        } else {
+            holes
+        }
+    });
+    let mut all = holes.into_vec();
+    all.extend(
+        doomed
+            .iter()
+            .map(|stored| Hole::of(&stored.head, stored.sha256)),
+    );
+    Holes::merged(all)
+}
