@@ -86,6 +86,22 @@ pub(super) fn system_identifier(session: &Session) -> Result<Option<String>, Eng
     Ok(rows.first().map(|row| row.text(0).to_owned()))
 }
 
+/// Libraries that the server loads as it starts; none where the role may not ask.
+///
+/// # Errors
+/// If they cannot be asked for.
+pub(super) fn preloaded(session: &Session) -> Result<Vec<String>, EngineError> {
+    let rows = session.rows(
+        "select setting from pg_catalog.pg_settings where name = 'shared_preload_libraries'",
+    )?;
+    let setting = rows.first().map_or("", |row| row.text(0));
+    let names = setting.split(',').map(|name| name.trim().trim_matches('"'));
+    Ok(names
+        .filter(|name| !name.is_empty())
+        .map(str::to_owned)
+        .collect())
+}
+
 /// The extensions that somebody installed, in the order of their names.
 ///
 /// # Errors

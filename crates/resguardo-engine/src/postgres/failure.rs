@@ -46,6 +46,13 @@ pub(super) fn of_connecting(settings: &Settings, error: Error) -> EngineError {
             },
         };
     }
+    if error.as_db_error().is_some_and(|told| {
+        is_missing_behind_pooler(told.code(), told.message(), settings.database())
+    }) {
+        return EngineError::Missing {
+            place: place.to_owned(),
+        };
+    }
     let mut error = of("connecting to", place, "", error);
     if let EngineError::Denied {
         operation: "connecting to",
@@ -60,6 +67,13 @@ pub(super) fn of_connecting(settings: &Settings, error: Error) -> EngineError {
         ));
     }
     error
+}
+
+/// Whether a pooler passes on that the server has no such database. PgBouncer gives every refusal of the server's a
+/// SQLSTATE of its own, and the server's words; where those are of another language it is taken for a refusal.
+fn is_missing_behind_pooler(state: &SqlState, message: &str, database: &str) -> bool {
+    *state == SqlState::PROTOCOL_VIOLATION
+        && message.contains(&format!("database \"{database}\" does not exist"))
 }
 
 /// Whether a statement failed because of this.
@@ -142,6 +156,16 @@ pub(super) fn shortened(statement: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pooler_tells_of_a_database_that_is_not_there_in_words() {
+        let told = "server login failed: FATAL database \"shop\" does not exist";
+        let is_missing =
+            |state: &SqlState, database| is_missing_behind_pooler(state, told, database);
+        assert!(is_missing(&SqlState::PROTOCOL_VIOLATION, "shop"));
+        assert!(!is_missing(&SqlState::PROTOCOL_VIOLATION, "sho"));
+        assert!(!is_missing(&SqlState::CONNECTION_FAILURE, "shop"));
+    }
 
     #[test]
     fn statements_are_shown_on_one_line() {

@@ -1,14 +1,14 @@
 //! Brings a backup into a database.
 //!
 //! Order: everything is checked that can be (the inventory reads, the server is new enough, tools, extensions,
-//! roles, and every byte of the backup, if what is there is to make room for it) → the database is made, or
-//! emptied in one transaction → what comes before the rows, in order → rows, several tables at once, and each
+//! roles, and every byte of the backup, if what is there is to make room for it) → missing roles are made → the
+//! database is made, or emptied in one transaction → what comes before the rows, in order → rows, several tables at once, and each
 //! index and key as soon as its table's rows are in → foreign keys, triggers and the like when all rows are →
 //! sequences, large objects → grants → materialized views → event triggers → if it is to last, a commit that
 //! flushes all before it.
 //!
 //! What it never does: touch a target before all checks are through; call fewer rows than were backed up a
-//! success; leave a database behind that it made itself and could not fill.
+//! success; leave a database or roles behind that it made itself and could not fill.
 
 pub(super) mod archive;
 mod create;
@@ -20,12 +20,14 @@ mod objects;
 mod only;
 mod plan;
 mod ready;
+mod roles;
 mod schedule;
 mod some;
 mod verify;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use resguardo_model::{CancelToken, FilePath};
@@ -90,6 +92,7 @@ pub(super) fn restore(
         backup,
         inventory: &inventory,
         folder: site.folder()?,
+        made: OnceLock::new(),
     };
     if options.part == RestorePart::Data || !options.only.is_empty() {
         return work.some(&state);
@@ -213,6 +216,8 @@ struct Restore<'a> {
     backup: &'a dyn BackupReader,
     inventory: &'a Inventory,
     folder: PrivateFolder,
+    /// The roles that it has made, by name.
+    made: OnceLock<Vec<String>>,
 }
 
 impl Restore<'_> {
@@ -232,7 +237,10 @@ impl Restore<'_> {
         let fill = |notes: Vec<String>| self.fill(&tools, &entries, notes);
         match state {
             TargetState::Missing => self.fill_new_database(&session, notes, fill),
-            TargetState::Empty => fill(notes).map_err(|error| self.site.touched(error)),
+            TargetState::Empty => {
+                self.make_roles(&session, &mut notes)?;
+                fill(notes).map_err(|error| self.touched(error))
+            }
             TargetState::Occupied { .. } => {
                 empty::refuse(&session)?;
                 drop(session);
@@ -241,8 +249,11 @@ impl Restore<'_> {
                     verify::all(self.backup, self.inventory, jobs, run)?;
                 }
                 // Reading may take hours, after which not every connection is still there.
-                empty::empty(&self.site.connect(self.site.run.cancel)?)?;
-                fill(notes).map_err(|error| self.site.touched(error))
+                let session = self.site.connect(self.site.run.cancel)?;
+                self.make_roles(&session, &mut notes)?;
+                empty::empty(&session).map_err(|error| self.without_roles(error))?;
+                drop(session);
+                fill(notes).map_err(|error| self.touched(error))
             }
         }
     }
@@ -254,8 +265,11 @@ impl Restore<'_> {
         mut notes: Vec<String>,
         fill: impl Fn(Vec<String>) -> Result<Restored, EngineError>,
     ) -> Result<Restored, EngineError> {
+        self.make_roles(beside, &mut notes)?;
         let owner = self.inventory.owner.as_str();
-        let keeps_owner = !self.site.options.no_owner && ready::has_role(beside, owner)?;
+        let has_owner =
+            ready::has_role(beside, owner).map_err(|error| self.without_roles(error))?;
+        let keeps_owner = !self.site.options.no_owner && has_owner;
         if !keeps_owner && !self.site.options.no_owner {
             notes.push(format!(
                 "the database belongs to {}: its owner {owner} is not there",
@@ -264,9 +278,10 @@ impl Restore<'_> {
         }
         let owner = keeps_owner.then_some(owner);
         let database = self.site.settings().database();
-        create::create(beside, database, Some(self.inventory), owner)?;
+        create::create(beside, database, Some(self.inventory), owner)
+            .map_err(|error| self.without_roles(error))?;
         let filled = fill(notes).and_then(|restored| self.like_the_source(restored));
-        filled.map_err(|error| self.site.undo(error))
+        filled.map_err(|error| self.undone(error))
     }
 
     /// Gives a database that this restore made what the source's has beside its objects: last, since it holds
@@ -334,12 +349,7 @@ impl Restore<'_> {
         }
         if ready::needs_roles(self.site.options) {
             let missing = ready::missing_roles(session, &self.inventory.roles)?;
-            ready::make_roles(self.site.target, session, &missing)?;
-            ready::set_up(session, &missing, notes)?;
-            // Nobody logs in to a throwaway server.
-            if !self.site.target.sandbox {
-                notes.extend(ready::notes_of(&missing));
-            }
+            ready::try_roles(self.site.target, session, &missing)?;
         }
         Ok(())
     }

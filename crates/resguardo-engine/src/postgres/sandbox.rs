@@ -7,6 +7,7 @@
 
 mod cluster;
 mod likeness;
+mod preload;
 mod socket;
 mod temporary;
 mod tuning;
@@ -27,8 +28,8 @@ use crate::port::{
     BackupReader, EngineError, Location, RestoreOptions, Restored, Rows, Run, SILENCE_TIMEOUT,
     SandboxSite, Target, TargetState,
 };
-use cluster::Cluster;
 pub(super) use cluster::SUPERUSER;
+use cluster::{Cluster, Wanted as Server};
 use likeness::Likeness;
 use temporary::Temporary;
 
@@ -62,10 +63,14 @@ pub(super) fn open(
         }
         None => {
             let tools = server_tools(facts, around, &mut notes)?;
-            let tables = facts.map_or(0, |facts| facts.tables.len());
-            let cluster = Cluster::start(&tools, tables, around, site, run)?;
-            let session = Session::connect(&cluster.settings(MAINTENANCE), LIMITS, run.cancel)?;
             let database = likeness.database();
+            let wanted = Server {
+                tables: facts.map_or(0, |facts| facts.tables.len()),
+                preload: preload::needed(facts),
+                database: &database,
+            };
+            let cluster = Cluster::start(&tools, &wanted, around, site, &mut notes, run)?;
+            let session = Session::connect(&cluster.settings(MAINTENANCE), LIMITS, run.cancel)?;
             if database == "postgres" {
                 // The one that a new server has is not like the source's.
                 session.batch("drop database postgres")?;

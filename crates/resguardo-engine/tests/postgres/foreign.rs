@@ -96,78 +96,81 @@ fn each_format_comes_back_on_every_major() {
 
 #[test]
 fn what_is_cut_short_is_refused_before_anything_is_touched() {
-    let (server, folder) = shop(PgVersion::V16);
-    server.psql("postgres", "create database other");
-    for (name, words) in FORMATS {
-        let file = dump(&server, folder.path(), name, words);
-        let mut victim = file.clone();
-        if file.is_dir() {
-            let packed = |path: &PathBuf| path.extension().is_some_and(|end| end == "gz");
-            let files = std::fs::read_dir(&file)
-                .unwrap()
-                .map(|one| one.unwrap().path());
-            victim = files
-                .filter(packed)
-                .max_by_key(|path| path.metadata().unwrap().len())
-                .unwrap();
+    for version in PgVersion::all() {
+        let (server, folder) = shop(version);
+        server.psql("postgres", "create database other");
+        for (name, words) in FORMATS {
+            let file = dump(&server, folder.path(), name, words);
+            let mut victim = file.clone();
+            if file.is_dir() {
+                let packed = |path: &PathBuf| path.extension().is_some_and(|end| end == "gz");
+                let files = std::fs::read_dir(&file)
+                    .unwrap()
+                    .map(|one| one.unwrap().path());
+                victim = files
+                    .filter(packed)
+                    .max_by_key(|path| path.metadata().unwrap().len())
+                    .unwrap();
+            }
+            let bytes = std::fs::read(&victim).unwrap();
+            for length in [bytes.len() / 2, bytes.len() - bytes.len() / 20 - 1] {
+                std::fs::write(&victim, &bytes[..length]).unwrap();
+                let options = RestoreOptions {
+                    clean: true,
+                    ..RestoreOptions::default()
+                };
+                let error = restore(&server, "shop", &file, &options).unwrap_err();
+                assert!(
+                    matches!(error, EngineError::Corrupt { .. }),
+                    "{name} at {length}: {}",
+                    described(&error)
+                );
+            }
         }
-        let bytes = std::fs::read(&victim).unwrap();
-        for length in [bytes.len() / 2, bytes.len() - bytes.len() / 20 - 1] {
-            std::fs::write(&victim, &bytes[..length]).unwrap();
-            let options = RestoreOptions {
-                clean: true,
-                ..RestoreOptions::default()
-            };
-            let error = restore(&server, "shop", &file, &options).unwrap_err();
-            assert!(
-                matches!(error, EngineError::Corrupt { .. }),
-                "{name} at {length}: {}",
-                described(&error)
-            );
-        }
+        assert!(matches!(
+            state(&server, "shop"),
+            TargetState::Occupied { .. }
+        ));
+        assert_eq!(
+            server.psql("shop", "select count(*) from shop.orders"),
+            "5000"
+        );
     }
-    assert!(matches!(
-        state(&server, "shop"),
-        TargetState::Occupied { .. }
-    ));
-    assert_eq!(
-        server.psql("shop", "select count(*) from shop.orders"),
-        "5000"
-    );
 }
 
 #[test]
 fn what_is_no_dump_is_refused() {
-    let folder = tempfile::tempdir().unwrap();
-    let write = |name: &str, bytes: &[u8]| {
-        let path = folder.path().join(name);
-        std::fs::write(&path, bytes).unwrap();
-        path
-    };
-    let version = PgVersion::V15;
-    for (name, bytes) in [
-        ("picture.dump", b"\x89PNG\r\n\x1a\n\0\0\0".as_slice()),
-        ("empty.sql", b""),
-        ("mine.sql", b"create table t (a int);\n"),
-    ] {
-        let error = opened(version, &write(name, bytes)).unwrap_err();
+    for version in PgVersion::all() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, bytes: &[u8]| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, bytes).unwrap();
+            path
+        };
+        for (name, bytes) in [
+            ("picture.dump", b"\x89PNG\r\n\x1a\n\0\0\0".as_slice()),
+            ("empty.sql", b""),
+            ("mine.sql", b"create table t (a int);\n"),
+        ] {
+            let error = opened(version, &write(name, bytes)).unwrap_err();
+            assert!(
+                matches!(error, EngineError::NotThatKind { .. }),
+                "{name}: {error}"
+            );
+        }
+        let error = opened(version, &write("broken.dump", b"PGDMP\x01\x0e\0")).unwrap_err();
+        assert!(matches!(error, EngineError::Corrupt { .. }), "{error}");
+        let error = opened(version, &write("shop.sqlite", b"SQLite format 3\0")).unwrap_err();
         assert!(
-            matches!(error, EngineError::NotThatKind { .. }),
-            "{name}: {error}"
+            matches!(error, EngineError::UnknownFormat { .. }),
+            "{error}"
         );
+        let error = opened(version, &folder.path().join("missing.dump")).unwrap_err();
+        assert!(matches!(error, EngineError::Missing { .. }), "{error}");
+        let cluster = b"--\n-- PostgreSQL database cluster dump\n--\n\\connect a\n";
+        let error = opened(version, &write("all.sql", cluster)).unwrap_err();
+        assert!(matches!(error, EngineError::Unsupported { .. }), "{error}");
     }
-    let error = opened(version, &write("broken.dump", b"PGDMP\x01\x0e\0")).unwrap_err();
-    assert!(matches!(error, EngineError::Corrupt { .. }), "{error}");
-    let error = opened(version, &write("shop.sqlite", b"SQLite format 3\0")).unwrap_err();
-    assert!(
-        matches!(error, EngineError::UnknownFormat { .. }),
-        "{error}"
-    );
-    let error = opened(version, &folder.path().join("missing.dump")).unwrap_err();
-    assert!(matches!(error, EngineError::Missing { .. }), "{error}");
-    let cluster = b"--\n-- PostgreSQL database cluster dump\n--\n\\connect a\n";
-    let error = opened(version, &write("all.sql", cluster)).unwrap_err();
-    assert!(matches!(error, EngineError::Unsupported { .. }), "{error}");
 }
 
 #[test]

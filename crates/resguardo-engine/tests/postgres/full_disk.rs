@@ -61,72 +61,83 @@ fn on_small_disk(name: &str, size: &str, test: impl FnOnce(&Path)) {
 #[test]
 fn no_room_for_the_server() {
     on_small_disk("full_disk::no_room_for_the_server", "8m", |disk| {
-        let site = Site::below(disk);
-        let error = with_run(|run| {
-            engine(PgVersion::V15)
-                .open_sandbox(&site, None, run)
-                .err()
-                .unwrap()
-        });
-        assert!(
-            matches!(error, EngineError::Full { .. }),
-            "{}",
-            described(&error)
-        );
-        assert!(!site.is_alive());
+        for version in PgVersion::all() {
+            let site = Site::below(disk);
+            let error = with_run(|run| {
+                engine(version)
+                    .open_sandbox(&site, None, run)
+                    .err()
+                    .unwrap()
+            });
+            assert!(
+                matches!(error, EngineError::Full { .. }),
+                "{}",
+                described(&error)
+            );
+            assert!(!site.is_alive());
+        }
     });
 }
 
 #[test]
 fn no_room_for_the_data() {
     on_small_disk("full_disk::no_room_for_the_data", "64m", |disk| {
-        let server = PgServer::start(PgVersion::V15);
-        server.psql(
+        for version in PgVersion::all() {
+            let server = PgServer::start(version);
+            server.psql(
             "postgres",
             "create table t as select i, md5(i::text) || md5((-i)::text) as word from generate_series(1, 500000) i",
         );
-        let backup = captured(&server, "postgres");
-        drop(server);
-        let site = Site::below(disk);
-        let target =
-            with_run(|run| engine(PgVersion::V15).open_sandbox(&site, backup.facts.as_ref(), run));
-        let target = target.unwrap_or_else(|error| panic!("{}", described(&error)));
-        let error =
-            with_run(|run| target.restore(&backup, &RestoreOptions::default(), run)).unwrap_err();
-        assert!(
-            described(&error).contains("no space left"),
-            "{}",
-            described(&error)
-        );
-        target.close().unwrap();
-        assert!(!site.is_alive());
+            let backup = captured(&server, "postgres");
+            drop(server);
+            let site = Site::below(disk);
+            let target =
+                with_run(|run| engine(version).open_sandbox(&site, backup.facts.as_ref(), run));
+            let target = target.unwrap_or_else(|error| panic!("{}", described(&error)));
+            let error = with_run(|run| target.restore(&backup, &RestoreOptions::default(), run))
+                .unwrap_err();
+            assert!(
+                described(&error).contains("no space left"),
+                "{}",
+                described(&error)
+            );
+            target.close().unwrap();
+            assert!(!site.is_alive());
+        }
     });
 }
 
 #[test]
 fn no_room_at_the_target() {
     on_small_disk("full_disk::no_room_at_the_target", "24m", |disk| {
-        let server = PgServer::start(PgVersion::V16);
-        server.psql(
+        for version in PgVersion::all() {
+            let server = PgServer::start(version);
+            server.psql(
             "postgres",
             "create table t as select i, md5(i::text) || md5((-i)::text) as word from generate_series(1, 500000) i",
         );
-        let backup = captured(&server, "postgres");
-        let folder = disk.join("tablespace");
-        std::fs::create_dir(&folder).unwrap();
-        if let Some(user) = server_user() {
-            std::os::unix::fs::chown(&folder, Some(user.uid), Some(user.gid)).unwrap();
+            let backup = captured(&server, "postgres");
+            let folder = disk.join("tablespace");
+            std::fs::create_dir(&folder).unwrap();
+            if let Some(user) = server_user() {
+                std::os::unix::fs::chown(&folder, Some(user.uid), Some(user.gid)).unwrap();
+            }
+            let tablespace = format!("create tablespace small location '{}'", folder.display());
+            server.psql("postgres", &tablespace);
+            server.create_database("again", "tablespace small");
+            let location = Location::new(server.url("again"));
+            let target = engine(version).open_target(&location).unwrap();
+            let error = with_run(|run| target.restore(&backup, &RestoreOptions::default(), run))
+                .unwrap_err();
+            let is_touched = matches!(error, EngineError::TargetTouched { .. });
+            let words = described(&error);
+            assert!(
+                is_touched && words.contains("no space left"),
+                "{version}: {words}"
+            );
+            drop(server);
+            std::fs::remove_dir_all(&folder).unwrap();
         }
-        let tablespace = format!("create tablespace small location '{}'", folder.display());
-        server.psql("postgres", &tablespace);
-        server.create_database("again", "tablespace small");
-        let location = Location::new(server.url("again"));
-        let target = engine(PgVersion::V16).open_target(&location).unwrap();
-        let error =
-            with_run(|run| target.restore(&backup, &RestoreOptions::default(), run)).unwrap_err();
-        let is_touched = matches!(error, EngineError::TargetTouched { .. });
-        let words = described(&error);
-        assert!(is_touched && words.contains("no space left"), "{words}");
     });
 }
 

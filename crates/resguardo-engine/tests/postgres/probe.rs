@@ -148,18 +148,20 @@ fn large_objects_are_named_once_with_what_lasts() {
 
 #[test]
 fn a_role_that_may_not_connect_is_told_what_lets_it_in() {
-    let server = shop(PgVersion::V16);
-    server.psql(
-        "shop",
-        "create role reader login; revoke connect on database shop from public",
-    );
-    let found = probe(PgVersion::V16, &server.url_of("reader", None, "shop"));
-    let named = problems(&found);
-    assert_eq!(named.len(), 1, "{found:?}");
-    assert_eq!(
-        named[0].next,
-        "GRANT CONNECT ON DATABASE \"shop\" TO \"reader\";"
-    );
+    for version in PgVersion::all() {
+        let server = shop(version);
+        server.psql(
+            "shop",
+            "create role reader login; revoke connect on database shop from public",
+        );
+        let found = probe(version, &server.url_of("reader", None, "shop"));
+        let named = problems(&found);
+        assert_eq!(named.len(), 1, "{found:?}");
+        assert_eq!(
+            named[0].next,
+            "GRANT CONNECT ON DATABASE \"shop\" TO \"reader\";"
+        );
+    }
 }
 
 #[test]
@@ -188,6 +190,9 @@ fn a_pooler_in_transaction_mode_is_refused_and_left_as_it_was() {
         assert_eq!(path.trim(), "\"$user\", public");
     }
     let pooler = PgBouncer::start(&server, PoolMode::Session);
+    let found = probe(version, &pooler.url("nowhere"));
+    let named = problems(&found);
+    assert!(named[0].message.contains("does not exist"), "{found:?}");
     let found = probe(version, &pooler.url("shop"));
     assert!(problems(&found).is_empty(), "{found:?}");
     let error = capture_error(version, &pooler.url("shop"));
@@ -229,45 +234,61 @@ fn a_standby_is_named() {
 
 #[test]
 fn whatever_keeps_a_backup_from_beginning_is_named() {
-    let server = PgServer::start_with(PgServerOptions {
-        password: Some("right".to_owned()),
-        ..PgServerOptions::new(PgVersion::V16)
-    });
-    let told = |url: &str, tools: PgVersion| {
-        let found = engine(tools).probe("source shop", &Location::new(url));
+    for version in PgVersion::all() {
+        let server = PgServer::start_with(PgServerOptions {
+            password: Some("right".to_owned()),
+            ..PgServerOptions::new(version)
+        });
+        let told = |url: &str, tools: PgVersion| {
+            let found = engine(tools).probe("source shop", &Location::new(url));
+            let named = problems(&found);
+            assert_eq!(named.len(), 1, "{found:?}");
+            assert!(!named[0].next.is_empty(), "{found:?}");
+            (named[0].message.clone(), named[0].next.clone())
+        };
+        let nobody = resguardo_testkit::servers::free_port();
+        let (message, _) = told(
+            &format!("postgresql://postgres@127.0.0.1:{nobody}/x"),
+            version,
+        );
+        assert!(message.contains("cannot be reached"), "{message}");
+        let wrong = server.url("postgres").replace("right", "wrong");
+        let (message, _) = told(&wrong, version);
+        assert!(
+            message.contains("password authentication failed"),
+            "{message}"
+        );
+        assert!(!message.contains("wrong"), "{message}");
+        let (message, _) = told(&server.url("nowhere"), version);
+        assert!(message.contains("does not exist"), "{message}");
+    }
+}
+
+#[test]
+fn a_server_that_is_newer_than_the_tools_is_named_with_the_package() {
+    for (version, tools) in [
+        (PgVersion::V16, PgVersion::V15),
+        (PgVersion::V18, PgVersion::V16),
+    ] {
+        let newer = PgServer::start(version);
+        let found = engine_with(vec![tools.bin_dir()])
+            .probe("source shop", &Location::new(newer.url("postgres")));
         let named = problems(&found);
         assert_eq!(named.len(), 1, "{found:?}");
-        assert!(!named[0].next.is_empty(), "{found:?}");
-        (named[0].message.clone(), named[0].next.clone())
-    };
-    let nobody = resguardo_testkit::servers::free_port();
-    let (message, _) = told(
-        &format!("postgresql://postgres@127.0.0.1:{nobody}/x"),
-        PgVersion::V16,
-    );
-    assert!(message.contains("cannot be reached"), "{message}");
-    let wrong = server.url("postgres").replace("right", "wrong");
-    let (message, _) = told(&wrong, PgVersion::V16);
-    assert!(
-        message.contains("password authentication failed"),
-        "{message}"
-    );
-    assert!(!message.contains("wrong"), "{message}");
-    let (message, _) = told(&server.url("nowhere"), PgVersion::V16);
-    assert!(message.contains("does not exist"), "{message}");
-    let newer = PgServer::start(PgVersion::V18);
-    let found = engine_with(vec![PgVersion::V15.bin_dir()])
-        .probe("source shop", &Location::new(newer.url("postgres")));
-    let named = problems(&found);
-    assert_eq!(named.len(), 1, "{found:?}");
-    assert!(named[0].next.contains("postgresql-client-18"), "{found:?}");
-    let sink = MemorySink::new();
-    let request = CaptureRequest::new(Location::new(newer.url("postgres")));
-    let old = engine_with(vec![PgVersion::V15.bin_dir()]);
-    let error = with_run(|run| old.capture(&request, &sink, run)).unwrap_err();
-    assert!(
-        matches!(error, EngineError::ToolMissing { .. }),
-        "{}",
-        described(&error)
-    );
+        assert!(
+            named[0]
+                .next
+                .contains(&format!("postgresql-client-{}", version.major())),
+            "{found:?}"
+        );
+        let sink = MemorySink::new();
+        let request = CaptureRequest::new(Location::new(newer.url("postgres")));
+        let old = engine_with(vec![tools.bin_dir()]);
+        let error = with_run(|run| old.capture(&request, &sink, run)).unwrap_err();
+        assert!(
+            matches!(error, EngineError::ToolMissing { .. }),
+            "{}",
+            described(&error)
+        );
+    }
 }

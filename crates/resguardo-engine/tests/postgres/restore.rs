@@ -198,18 +198,23 @@ fn a_newer_major_takes_it_too() {
 
 #[test]
 fn an_older_major_is_refused_and_nothing_is_made() {
-    let server = shop(PgVersion::V16);
-    let backup = captured(&server, "shop");
-    let older = PgServer::start(PgVersion::V15);
-    let options = RestoreOptions {
-        create: true,
-        ..RestoreOptions::default()
-    };
-    let error = restore(&older, "shop", &backup, &options).unwrap_err();
-    assert!(matches!(error, EngineError::Unsupported { .. }), "{error}");
-    assert_eq!(state(&older, "shop"), TargetState::Missing);
-    let roles = older.psql("postgres", "select rolname from pg_roles");
-    assert!(!roles.contains("shop_owner"), "{roles}");
+    for (newer, older) in [
+        (PgVersion::V16, PgVersion::V15),
+        (PgVersion::V18, PgVersion::V16),
+    ] {
+        let server = shop(newer);
+        let backup = captured(&server, "shop");
+        let older = PgServer::start(older);
+        let options = RestoreOptions {
+            create: true,
+            ..RestoreOptions::default()
+        };
+        let error = restore(&older, "shop", &backup, &options).unwrap_err();
+        assert!(matches!(error, EngineError::Unsupported { .. }), "{error}");
+        assert_eq!(state(&older, "shop"), TargetState::Missing);
+        let roles = older.psql("postgres", "select rolname from pg_roles");
+        assert!(!roles.contains("shop_owner"), "{roles}");
+    }
 }
 
 #[test]

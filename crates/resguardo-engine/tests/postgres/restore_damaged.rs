@@ -28,30 +28,32 @@ fn cut_orders(backup: &mut MemoryBackup) {
 
 #[test]
 fn what_is_there_does_not_make_way_for_a_damaged_backup() {
-    let server = shop(PgVersion::V16);
-    let backup = captured(&server, "shop");
-    server.create_database("there", "template shop");
-    server.psql("there", "create table mine as select 1 as a");
-    server.create_database("as it was", "template there");
-    let mut without_rows = backup.clone();
-    cut_orders(&mut without_rows);
-    let mut without_objects = backup.clone();
-    let objects: FilePath = "large-objects.dump".parse().unwrap();
-    without_objects.files.remove(&objects).unwrap();
-    for damaged in [&without_rows, &without_objects] {
-        let error = restore(&server, "there", damaged, &clean()).unwrap_err();
-        let is_touched = matches!(error, EngineError::TargetTouched { .. });
-        assert!(!is_touched, "{}", described(&error));
+    for version in PgVersion::all() {
+        let server = shop(version);
+        let backup = captured(&server, "shop");
+        server.create_database("there", "template shop");
+        server.psql("there", "create table mine as select 1 as a");
+        server.create_database("as it was", "template there");
+        let mut without_rows = backup.clone();
+        cut_orders(&mut without_rows);
+        let mut without_objects = backup.clone();
+        let objects: FilePath = "large-objects.dump".parse().unwrap();
+        without_objects.files.remove(&objects).unwrap();
+        for damaged in [&without_rows, &without_objects] {
+            let error = restore(&server, "there", damaged, &clean()).unwrap_err();
+            let is_touched = matches!(error, EngineError::TargetTouched { .. });
+            assert!(!is_touched, "{}", described(&error));
+            assert_same((&server, "as it was"), (&server, "there"), &[]);
+        }
+        let rows = RestoreOptions {
+            part: RestorePart::Data,
+            ..clean()
+        };
+        restore(&server, "there", &without_objects, &rows).unwrap_err();
         assert_same((&server, "as it was"), (&server, "there"), &[]);
+        restored(&server, "there", &backup, &clean());
+        assert_same((&server, "shop"), (&server, "there"), &[]);
     }
-    let rows = RestoreOptions {
-        part: RestorePart::Data,
-        ..clean()
-    };
-    restore(&server, "there", &without_objects, &rows).unwrap_err();
-    assert_same((&server, "as it was"), (&server, "there"), &[]);
-    restored(&server, "there", &backup, &clean());
-    assert_same((&server, "shop"), (&server, "there"), &[]);
 }
 
 /// An archive of as many large objects with other bytes in them.

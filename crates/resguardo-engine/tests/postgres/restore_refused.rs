@@ -20,34 +20,36 @@ fn create() -> RestoreOptions {
 
 #[test]
 fn roles_are_made_where_we_may_and_named_where_we_may_not() {
-    let server = shop(PgVersion::V16);
-    let backup = captured(&server, "shop");
-    let other = PgServer::start(PgVersion::V16);
-    other.psql(
-        "postgres",
-        "create role maker login createdb; create role superless login createdb createrole",
-    );
-    let open = |role: &str, database: &str| {
-        let location = Location::new(other.url_of(role, None, database));
-        engine(PgVersion::V16).open_target(&location).unwrap()
-    };
-    let target = open("maker", "shop");
-    let error = with_run(|run| target.restore(&backup, &create(), run)).unwrap_err();
-    let words = described(&error);
-    assert!(
-        words.contains("clerk's") && words.contains("shop_owner"),
-        "{words}"
-    );
-    assert_eq!(state(&other, "shop"), TargetState::Missing);
-    let done = restored(&other, "shop", &backup, &create());
-    let told = done.notes.join("; ");
-    assert!(
-        told.contains("role shop_owner was created without a password"),
-        "{told}"
-    );
-    assert_same((&server, "shop"), (&other, "shop"), &[]);
-    let member = "select pg_has_role('clerk''s', 'shop_owner', 'member')";
-    assert_eq!(other.psql("shop", member), "t");
+    for version in PgVersion::all() {
+        let server = shop(version);
+        let backup = captured(&server, "shop");
+        let other = PgServer::start(version);
+        other.psql(
+            "postgres",
+            "create role maker login createdb; create role superless login createdb createrole",
+        );
+        let open = |role: &str, database: &str| {
+            let location = Location::new(other.url_of(role, None, database));
+            engine(version).open_target(&location).unwrap()
+        };
+        let target = open("maker", "shop");
+        let error = with_run(|run| target.restore(&backup, &create(), run)).unwrap_err();
+        let words = described(&error);
+        assert!(
+            words.contains("clerk's") && words.contains("shop_owner"),
+            "{words}"
+        );
+        assert_eq!(state(&other, "shop"), TargetState::Missing);
+        let done = restored(&other, "shop", &backup, &create());
+        let told = done.notes.join("; ");
+        assert!(
+            told.contains("role shop_owner was created without a password"),
+            "{told}"
+        );
+        assert_same((&server, "shop"), (&other, "shop"), &[]);
+        let member = "select pg_has_role('clerk''s', 'shop_owner', 'member')";
+        assert_eq!(other.psql("shop", member), "t");
+    }
 }
 
 #[test]
@@ -79,21 +81,23 @@ fn without_owners_and_grants_no_role_is_needed() {
 
 #[test]
 fn an_extension_that_is_not_there_is_named_before_anything_is_touched() {
-    let server = shop(PgVersion::V15);
-    let mut backup = captured(&server, "shop");
-    let path = "inventory.json".parse().unwrap();
-    let (_, text) = backup.files.get_mut(&path).unwrap();
-    let words = String::from_utf8(text.clone()).unwrap();
-    *text = words
-        .replace("\"resguardo_fixture\"", "\"no_such_thing\"")
-        .into_bytes();
-    let error = restore(&server, "again", &backup, &create()).unwrap_err();
-    assert!(
-        described(&error).contains("no_such_thing"),
-        "{}",
-        described(&error)
-    );
-    assert_eq!(state(&server, "again"), TargetState::Missing);
+    for version in PgVersion::all() {
+        let server = shop(version);
+        let mut backup = captured(&server, "shop");
+        let path = "inventory.json".parse().unwrap();
+        let (_, text) = backup.files.get_mut(&path).unwrap();
+        let words = String::from_utf8(text.clone()).unwrap();
+        *text = words
+            .replace("\"resguardo_fixture\"", "\"no_such_thing\"")
+            .into_bytes();
+        let error = restore(&server, "again", &backup, &create()).unwrap_err();
+        assert!(
+            described(&error).contains("no_such_thing"),
+            "{}",
+            described(&error)
+        );
+        assert_eq!(state(&server, "again"), TargetState::Missing);
+    }
 }
 
 #[test]
@@ -137,61 +141,70 @@ fn rows_that_belong_into_other_partitions_find_them() {
 
 #[test]
 fn a_connection_that_is_cut_leaves_no_half_database_behind() {
-    let server = shop(PgVersion::V18);
-    let backup = captured(&server, "shop");
-    let proxy = Proxy::before(([127, 0, 0, 1], server.port()).into());
-    let url = |database: &str| {
-        Location::new(format!(
-            "postgresql://postgres@{}/{database}",
-            proxy.address()
-        ))
-    };
-    // Each connection dies after so much: schema, rows and indexes are hit.
-    for bytes in [5_000, 60_000, 400_000] {
-        proxy.always(ProxyFault::CutUpload(bytes));
-        let target = engine(PgVersion::V18).open_target(&url("made")).unwrap();
-        let error = with_run(|run| target.restore(&backup, &create(), run)).unwrap_err();
-        let words = described(&error);
-        assert!(words.contains("cannot be reached"), "{bytes}: {words}");
-        let is_touched = matches!(error, EngineError::TargetTouched { .. });
-        let made = state(&server, "made");
-        assert!(
-            is_touched || made == TargetState::Missing,
-            "{bytes}: {words}: {made:?}"
-        );
-        server.psql("postgres", "drop database if exists made with (force)");
+    for version in PgVersion::all() {
+        let server = shop(version);
+        let backup = captured(&server, "shop");
+        let proxy = Proxy::before(([127, 0, 0, 1], server.port()).into());
+        let url = |database: &str| {
+            Location::new(format!(
+                "postgresql://postgres@{}/{database}",
+                proxy.address()
+            ))
+        };
+        // Each connection dies after so much: schema, rows and indexes are hit.
+        for bytes in [5_000, 60_000, 400_000] {
+            proxy.always(ProxyFault::CutUpload(bytes));
+            let target = engine(version).open_target(&url("made")).unwrap();
+            let error = with_run(|run| target.restore(&backup, &create(), run)).unwrap_err();
+            let words = described(&error);
+            assert!(words.contains("cannot be reached"), "{bytes}: {words}");
+            let is_touched = matches!(error, EngineError::TargetTouched { .. });
+            let made = state(&server, "made");
+            assert!(
+                is_touched || made == TargetState::Missing,
+                "{bytes}: {words}: {made:?}"
+            );
+            server.psql("postgres", "drop database if exists made with (force)");
+        }
     }
+}
+
+/// Stops a restore when its first row is in.
+struct Stop(CancelToken);
+
+impl resguardo_model::Progress for Stop {
+    fn phase(&self, _: &str) {}
+
+    fn bytes(&self, _: u64, _: Option<u64>) {
+        self.0.cancel();
+    }
+
+    fn note(&self, _: &str) {}
 }
 
 #[test]
 fn whoever_stops_a_restore_gets_rid_of_what_it_made() {
-    let server = shop(PgVersion::V15);
-    let backup = captured(&server, "shop");
-    let cancel = CancelToken::new();
-    struct Stop(CancelToken);
-    impl resguardo_model::Progress for Stop {
-        fn phase(&self, _: &str) {}
-        fn bytes(&self, _: u64, _: Option<u64>) {
-            self.0.cancel();
-        }
-        fn note(&self, _: &str) {}
+    for version in PgVersion::all() {
+        let server = shop(version);
+        let backup = captured(&server, "shop");
+        let cancel = CancelToken::new();
+        let stop = Stop(cancel.clone());
+        let run = resguardo_engine::port::Run {
+            cancel: &cancel,
+            progress: &stop,
+            clock: &SystemClock,
+        };
+        let target = engine(version)
+            .open_target(&Location::new(server.url("again")))
+            .unwrap();
+        let error = target.restore(&backup, &create(), run).unwrap_err();
+        assert!(
+            matches!(error, EngineError::Cancelled(_)),
+            "{}",
+            described(&error)
+        );
+        assert_eq!(state(&server, "again"), TargetState::Missing);
     }
-    let stop = Stop(cancel.clone());
-    let run = resguardo_engine::port::Run {
-        cancel: &cancel,
-        progress: &stop,
-        clock: &SystemClock,
-    };
-    let target = engine(PgVersion::V15)
-        .open_target(&Location::new(server.url("again")))
-        .unwrap();
-    let error = target.restore(&backup, &create(), run).unwrap_err();
-    assert!(
-        matches!(error, EngineError::Cancelled(_)),
-        "{}",
-        described(&error)
-    );
-    assert_eq!(state(&server, "again"), TargetState::Missing);
 }
 
 #[test]
@@ -215,8 +228,7 @@ fn a_pooler_in_transaction_mode_is_refused_and_left_as_it_was() {
         with_run(|run| open(database).restore(&backup, options, run)).map(drop)
     };
     is_refused(restore("there", &RestoreOptions::default()), "restore");
-    // This pooler tells of a database that is not there otherwise than the server does.
-    restore("new", &create()).unwrap_err();
+    is_refused(restore("new", &create()), "a database that is not there");
     let closed = with_run(|run| open("there").begin_maintenance(run));
     is_refused(closed.map(drop), "maintenance");
     let site = Site::on(&pooler.url("postgres"));
@@ -284,5 +296,69 @@ fn what_the_server_cannot_lock_at_once_stays_and_the_way_round_is_told() {
             "{next}"
         );
         assert_eq!(server.psql(database, &there), before, "{database}");
+    }
+}
+
+#[test]
+fn a_standby_takes_no_restore() {
+    for version in PgVersion::all() {
+        let primary = PgServer::start(version);
+        primary.psql("postgres", "create table t as select 1 as a");
+        let backup = captured(&primary, "postgres");
+        primary.create_database("empty", "");
+        let standby = primary.standby();
+        standby.catch_up_with(&primary);
+        for database in ["empty", "new"] {
+            let error = restore(&standby, database, &backup, &create()).unwrap_err();
+            let words = described(&error);
+            assert!(
+                matches!(error, EngineError::Unsupported { .. }),
+                "{version}: {words}"
+            );
+            assert!(words.contains("is a standby"), "{version}: {words}");
+        }
+    }
+}
+
+#[test]
+fn roles_go_with_what_could_not_be_restored_or_are_named() {
+    for version in PgVersion::all() {
+        let server = shop(version);
+        let mut backup = captured(&server, "shop");
+        let other = PgServer::start(version);
+        other.create_database("mine", "");
+        other.psql("mine", "create table precious as select 1 as a");
+        other.create_database("empty", "");
+        let roles = || {
+            other.psql(
+                "postgres",
+                "select rolname from pg_roles where rolname !~ '^pg_' order by 1",
+            )
+        };
+        // Whole lines, but too few of them.
+        let mut paths = backup.files.keys();
+        let path = paths.find(|path| path.as_str().starts_with("rows/shop.orders"));
+        let path = path.unwrap().clone();
+        let (_, rows) = backup.files.get_mut(&path).unwrap();
+        let line = rows[..rows.len() - 1]
+            .iter()
+            .rposition(|byte| *byte == b'\n');
+        rows.truncate(line.unwrap() + 1);
+        let clean = RestoreOptions {
+            clean: true,
+            ..RestoreOptions::default()
+        };
+        for (database, options) in [("new", create()), ("mine", clean)] {
+            let error = restore(&other, database, &backup, &options).unwrap_err();
+            assert_eq!(roles(), "postgres", "{version}: {}", described(&error));
+        }
+        assert_eq!(other.psql("mine", "select count(*) from precious"), "1");
+        let error = restore(&other, "empty", &backup, &RestoreOptions::default()).unwrap_err();
+        let words = described(&error);
+        assert!(
+            words.contains("the roles clerk's, shop_owner made by this restore stayed"),
+            "{version}: {words}"
+        );
+        assert_eq!(roles(), "clerk's\npostgres\nshop_owner");
     }
 }

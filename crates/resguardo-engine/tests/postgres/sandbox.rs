@@ -5,11 +5,13 @@ use std::os::unix::fs::MetadataExt as _;
 use std::time::{Duration, Instant};
 
 use resguardo_engine::contract::with_run;
-use resguardo_engine::port::{Engine as _, EngineError, Target, TargetState};
+use resguardo_engine::port::{Engine as _, EngineError, RestoreOptions, Target, TargetState};
 use resguardo_model::{EngineKind, Sha256Digest, SourceFacts};
 use resguardo_testkit::{PgServer, PgServerOptions, PgVersion};
 
-use crate::world::{Site, ask, described, engine, engine_with, server_user};
+use crate::world::{
+    Site, ask, assert_all_pass, captured, described, engine, engine_with, server_user,
+};
 
 fn facts(version: &str, details: &[(&str, &str)]) -> SourceFacts {
     let detail = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).into());
@@ -256,4 +258,41 @@ fn what_a_dead_drill_left_on_a_named_server_is_dropped_by_the_next_and_nothing_e
     other.close().unwrap();
     let left = server.psql("postgres", "select datname from pg_database");
     assert!(!left.contains("rgsite"), "{left}");
+}
+
+#[test]
+fn libraries_that_extensions_need_are_loaded_where_they_are_here() {
+    for version in PgVersion::all().into_iter().filter(|one| one.has_contrib()) {
+        let library = "pg_stat_statements";
+        let options =
+            PgServerOptions::new(version).setting("shared_preload_libraries", "pg_stat_statements");
+        let server = PgServer::start_with(options);
+        server.create_database("shop", "");
+        server.psql("shop", "create extension pg_stat_statements");
+        let mut backup = captured(&server, "shop");
+        drop(server);
+        let details = &mut backup.facts.as_mut().unwrap().details;
+        assert_eq!(
+            details["shared_preload_libraries"],
+            serde_json::json!([library])
+        );
+        details.insert(
+            "shared_preload_libraries".to_owned(),
+            serde_json::json!([library, "no_such", "auto_explain"]),
+        );
+        details.get_mut("extensions").unwrap()["no_such"] = "1".into();
+        let site = Site::new();
+        let target = open(version, &site, backup.facts.as_ref());
+        let restored = with_run(|run| target.restore(&backup, &RestoreOptions::default(), run));
+        let restored = restored.unwrap_or_else(|error| panic!("{version}: {}", described(&error)));
+        let notes = restored.notes.join("\n");
+        assert!(notes.contains("the source loads no_such"), "{notes}");
+        let loaded = ask(&*target, "show shared_preload_libraries");
+        assert_eq!(loaded.trim_matches('"'), library);
+        // Without the library there is no answer.
+        ask(&*target, "select count(*) from pg_stat_statements");
+        assert_all_pass(&*target, &backup, &version.to_string());
+        target.close().unwrap();
+        assert!(!site.is_alive());
+    }
 }

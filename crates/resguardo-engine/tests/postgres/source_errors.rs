@@ -225,39 +225,41 @@ fn a_server_that_is_stopped_or_killed_midway_fails_the_backup() {
 
 #[test]
 fn a_connection_that_is_cut_midway_fails_the_backup() {
-    let version = PgVersion::V16;
-    let server = large(version);
-    let proxy = Proxy::before(([127, 0, 0, 1], server.port()).into());
-    let url = format!("postgresql://postgres@{}/shop", proxy.address());
-    let error = fail(&engine(version), &request(&url), || {
-        proxy.always(ProxyFault::Close)
-    });
-    assert_unreachable(&error);
-    // Whatever was cut, it is never a success: after ever more bytes of each connection.
-    for bytes in [1, 100, 1000, 3000, 10_000, 100_000, 1_000_000] {
-        proxy.always(ProxyFault::CutDownload(bytes));
-        let error = fail(&engine(version), &request(&url), || ());
-        assert!(
-            !matches!(error, EngineError::Cancelled(_)),
-            "{bytes}: {}",
-            described(&error)
-        );
+    for version in PgVersion::all() {
+        let server = large(version);
+        let proxy = Proxy::before(([127, 0, 0, 1], server.port()).into());
+        let url = format!("postgresql://postgres@{}/shop", proxy.address());
+        let error = fail(&engine(version), &request(&url), || {
+            proxy.always(ProxyFault::Close)
+        });
+        assert_unreachable(&error);
+        // Whatever was cut, it is never a success: after ever more bytes of each connection.
+        for bytes in [1, 100, 1000, 3000, 10_000, 100_000, 1_000_000] {
+            proxy.always(ProxyFault::CutDownload(bytes));
+            let error = fail(&engine(version), &request(&url), || ());
+            assert!(
+                !matches!(error, EngineError::Cancelled(_)),
+                "{bytes}: {}",
+                described(&error)
+            );
+        }
     }
 }
 
 #[test]
 fn a_server_that_falls_silent_midway_is_given_up() {
-    let version = PgVersion::V18;
-    let server = large(version);
-    let error = fail(&engine(version), &request(&server.url("shop")), || {
-        server.pause()
-    });
-    server.resume();
-    let words = described(&error);
-    assert!(
-        matches!(error, EngineError::Timeout { seconds: 3, .. }),
-        "{words}"
-    );
+    for version in PgVersion::all() {
+        let server = large(version);
+        let error = fail(&engine(version), &request(&server.url("shop")), || {
+            server.pause()
+        });
+        server.resume();
+        let words = described(&error);
+        assert!(
+            matches!(error, EngineError::Timeout { seconds: 3, .. }),
+            "{words}"
+        );
+    }
 }
 
 /// A folder with a `pg_dump` that tells its version and then does something else.
@@ -317,28 +319,30 @@ fn a_sink_that_fails_is_the_sinks_error() {
 
 #[test]
 fn a_backup_that_is_interrupted_ends_at_once() {
-    let server = large(PgVersion::V18);
-    let cancel = CancelToken::new();
-    let sink = Hooked {
-        inner: MemorySink::new(),
-        hook: Mutex::new(Some(Box::new(|| cancel.cancel()))),
-    };
-    let run = Run {
-        cancel: &cancel,
-        progress: &NoProgress,
-        clock: &FakeClock::at("2026-11-22T08:00:00Z"),
-    };
-    let captured = engine(PgVersion::V18).capture(&request(&server.url("shop")), &sink, run);
-    let error = captured.unwrap_err();
-    assert!(
-        matches!(error, EngineError::Cancelled(_)),
-        "{}",
-        described(&error)
-    );
-    assert_eq!(tools_running(), Vec::<String>::new());
-    let left = "select count(*) from pg_stat_activity where application_name = 'resguardo'";
-    while server.psql("shop", left) != "0" {
-        std::thread::sleep(Duration::from_millis(10));
+    for version in PgVersion::all() {
+        let server = large(version);
+        let cancel = CancelToken::new();
+        let sink = Hooked {
+            inner: MemorySink::new(),
+            hook: Mutex::new(Some(Box::new(|| cancel.cancel()))),
+        };
+        let run = Run {
+            cancel: &cancel,
+            progress: &NoProgress,
+            clock: &FakeClock::at("2026-11-22T08:00:00Z"),
+        };
+        let captured = engine(version).capture(&request(&server.url("shop")), &sink, run);
+        let error = captured.unwrap_err();
+        assert!(
+            matches!(error, EngineError::Cancelled(_)),
+            "{}",
+            described(&error)
+        );
+        assert_eq!(tools_running(), Vec::<String>::new());
+        let left = "select count(*) from pg_stat_activity where application_name = 'resguardo'";
+        while server.psql("shop", left) != "0" {
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 }
 

@@ -75,6 +75,7 @@ pub(super) fn facts(
             inventory,
             catalog::database(session)?.bytes,
             catalog::system_identifier(session)?,
+            &catalog::preloaded(session)?,
         ),
     })
 }
@@ -83,6 +84,7 @@ fn details(
     inventory: &Inventory,
     bytes: u64,
     system_identifier: Option<String>,
+    preloaded: &[String],
 ) -> BTreeMap<String, Value> {
     let mut details = BTreeMap::new();
     let mut add = |name: &str, value: Value| details.insert(name.to_owned(), value);
@@ -108,6 +110,9 @@ fn details(
         .map(|extension| (extension.name.clone(), extension.version.clone()))
         .collect();
     add("extensions", json!(extensions));
+    if !preloaded.is_empty() {
+        add("shared_preload_libraries", json!(preloaded));
+    }
     let roles: Vec<_> = inventory.roles.iter().map(|role| &role.name).collect();
     add("roles", json!(roles));
     add("sequences", json!(inventory.sequences.len()));

@@ -90,6 +90,36 @@ pub(super) fn make_roles(
     session: &Session,
     missing: &[&Role],
 ) -> Result<(), EngineError> {
+    make_roles_and(target, session, missing, "commit")
+}
+
+/// Whether we could: makes them in a transaction that leaves nothing.
+///
+/// # Errors
+/// As [`make_roles`].
+pub(super) fn try_roles(
+    target: &DatabaseTarget,
+    session: &Session,
+    missing: &[&Role],
+) -> Result<(), EngineError> {
+    make_roles_and(target, session, missing, "rollback")
+}
+
+/// Drops roles that were made. All or none.
+///
+/// # Errors
+/// If one of them owns or may something.
+pub(super) fn drop_roles(session: &Session, made: &[String]) -> Result<(), EngineError> {
+    let quoted: Vec<_> = made.iter().map(|role| name::identifier(role)).collect();
+    session.batch(&format!("drop role {}", quoted.join(", ")))
+}
+
+fn make_roles_and(
+    target: &DatabaseTarget,
+    session: &Session,
+    missing: &[&Role],
+    end: &str,
+) -> Result<(), EngineError> {
     if missing.is_empty() {
         return Ok(());
     }
@@ -111,7 +141,7 @@ pub(super) fn make_roles(
             script.push_str(&format!("grant {group} to {quoted}{options};\n"));
         }
     }
-    script.push_str("commit");
+    script.push_str(end);
     if let Err(error) = session.batch(&script) {
         let _ = session.batch("rollback");
         let names: Vec<_> = missing.iter().map(|role| role.name.as_str()).collect();

@@ -60,28 +60,32 @@ impl Restore<'_> {
         let mut entries = self.entries(&tools)?;
         let positions = self.asked_for(&entries)?;
         self.check(asked, &mut entries, &mut notes)?;
+        self.make_roles(asked, &mut notes)?;
         if let Some(beside) = beside {
             let database = self.site.settings().database();
-            create::create(&beside, database, Some(self.inventory), None)?;
+            create::create(&beside, database, Some(self.inventory), None)
+                .map_err(|error| self.without_roles(error))?;
         }
         let mut work = || {
             let session = self.endless()?;
             let before = self.objects_before(&session)?;
             self.in_one_transaction(&session, &entries, &positions, &mut notes)?;
-            self.objects_too(&session, &tools, before.as_ref())
-                .map_err(|error| self.site.touched(error))?;
+            let objects = self.objects_too(&session, &tools, before.as_ref());
+            objects.map_err(|error| match is_missing {
+                // It goes as a whole.
+                true => error,
+                false => self.touched(error),
+            })?;
             if self.site.options.durable {
                 flush(&session)?;
             }
             Ok(())
         };
         let bytes = positions.bytes(self);
-        work().map_err(|error| {
-            if is_missing {
-                self.site.undo(error)
-            } else {
-                error
-            }
+        work().map_err(|error| match error {
+            error if is_missing => self.undone(error),
+            touched @ EngineError::TargetTouched { .. } => touched,
+            error => self.without_roles(error),
         })?;
         Ok(Restored {
             tables: positions.tables.len() as u64,

@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::super::Surroundings;
+use super::super::session::Session;
 use super::super::settings::Settings;
 use super::super::tools::Tools;
-use super::{socket, tuning};
+use super::{LIMITS, MAINTENANCE, preload, socket, tuning};
 use crate::port::{EngineError, Run, SandboxSite};
 use crate::process::{self, Command, Output, Process, ProcessError, User};
 
@@ -30,19 +31,32 @@ pub(super) struct Cluster {
     socket: socket::Folder,
     data: PathBuf,
     program: PathBuf,
+    /// Libraries that it has loaded as it started.
+    preloaded: Vec<String>,
+}
+
+/// What a server is for.
+pub(super) struct Wanted<'a> {
+    /// Tables of the database.
+    pub(super) tables: usize,
+    /// Libraries that its extensions need to be loaded as the server starts.
+    pub(super) preload: Vec<String>,
+    /// The database's name.
+    pub(super) database: &'a str,
 }
 
 impl Cluster {
-    /// Makes and starts a server with these programs, for a database with this many tables.
+    /// Makes and starts a server with these programs. `notes` gets what it cannot have as it is wanted.
     ///
     /// # Errors
     /// [`EngineError::Full`], [`EngineError::Unsupported`] if there is nobody to run it, or what the programs
     /// said.
     pub(super) fn start(
         tools: &Tools,
-        tables: usize,
+        wanted: &Wanted<'_>,
         around: &Surroundings,
         site: &dyn SandboxSite,
+        notes: &mut Vec<String>,
         run: Run<'_>,
     ) -> Result<Self, EngineError> {
         let user = user_of(around)?;
@@ -64,14 +78,57 @@ impl Cluster {
         };
         maker.initdb(run)?;
         let socket = socket::Folder::of(&folder, &site.name(), PORT)?;
-        let settings = tuning::settings(&tuning::Machine::look(), tables);
+        let settings = tuning::settings(&tuning::Machine::look(), wanted.tables);
         let process = maker.serve(socket.path(), &settings, run)?;
-        Ok(Self {
+        let mut cluster = Self {
             process,
             socket,
-            data,
+            data: data.clone(),
             program: tools.program("postgres"),
-        })
+            preloaded: Vec::new(),
+        };
+        if !wanted.preload.is_empty() {
+            cluster.preload(&maker, settings, wanted, notes, run)?;
+        }
+        Ok(cluster)
+    }
+
+    /// Starts the server anew with the libraries that are wanted, as far as they are there; as it was, if it does
+    /// not start with them.
+    fn preload(
+        &mut self,
+        maker: &Maker<'_>,
+        settings: Vec<(&'static str, String)>,
+        wanted: &Wanted<'_>,
+        notes: &mut Vec<String>,
+        run: Run<'_>,
+    ) -> Result<(), EngineError> {
+        let session = Session::connect(&self.settings(MAINTENANCE), LIMITS, run.cancel)?;
+        let (there, missing) = preload::parted(&session, &wanted.preload)?;
+        drop(session);
+        if !missing.is_empty() {
+            let why = "they are not installed here, and what is theirs may fail";
+            notes.push(preload::told(&missing, why));
+        }
+        if there.is_empty() {
+            return Ok(());
+        }
+        self.process.end();
+        let mut with = settings.clone();
+        with.extend(preload::settings(&there, wanted.database));
+        match maker.serve(self.socket.path(), &with, run) {
+            Ok(process) => {
+                self.process = process;
+                self.preloaded = there;
+            }
+            Err(error @ EngineError::Cancelled(_)) => return Err(error),
+            Err(error) => {
+                let why = std::error::Error::source(&error).map(ToString::to_string);
+                notes.push(preload::told(&there, &why.unwrap_or_default()));
+                self.process = maker.serve(self.socket.path(), &settings, run)?;
+            }
+        }
+        Ok(())
     }
 
     /// How to reach a database on it.
@@ -90,11 +147,22 @@ impl Cluster {
         let data = self.data.display();
         let folder = self.data.parent().unwrap_or(&self.data).display();
         format!(
-            "the server is kept; its owner starts it by: {} -D {data} -k {folder} -c listen_addresses= \
+            "the server is kept; its owner starts it by: {} -D {data} -k {folder} -c listen_addresses={} \
              and connects by: psql -h {folder} -U {SUPERUSER} -d {}",
             self.program.display(),
+            self.preloading(),
             format_args!("'{}'", database.replace('\'', "'\\''"))
         )
+    }
+
+    fn preloading(&self) -> String {
+        match self.preloaded.is_empty() {
+            true => String::new(),
+            false => format!(
+                " -c shared_preload_libraries={} -c max_worker_processes=0",
+                self.preloaded.join(",")
+            ),
+        }
     }
 
     /// What it has said last, if it ends within `patience`: a lost connection is then explained by it.

@@ -107,27 +107,29 @@ fn a_source_that_fails_leaves_no_row() {
 
 #[test]
 fn who_may_not_come_in_is_told_why() {
-    let server = PgServer::start_with(PgServerOptions {
-        password: Some("super-s3cret".to_owned()),
-        ..PgServerOptions::new(PgVersion::V15)
-    });
-    server.psql("postgres", "create role ana login password 's3cret'");
-    assert!(connect(&server.url_of("ana", Some("s3cret"), "postgres")).is_ok());
-    let error = error_of(&server.url_of("ana", Some("wrong-w0rd"), "postgres"));
-    assert!(matches!(error, EngineError::Denied { .. }), "{error}");
-    assert!(
-        error.to_string().contains("password authentication failed"),
-        "{error}"
-    );
-    assert!(!error.to_string().contains("wrong-w0rd"), "{error}");
-    let error = error_of(&server.url_of("ana", None, "postgres"));
-    assert!(matches!(error, EngineError::Denied { .. }), "{error}");
-    let error = error_of(&server.url_of("ana", Some("s3cret"), "nowhere"));
-    assert!(matches!(error, EngineError::Missing { .. }), "{error}");
-    let error = error_of("postgresql://ana@127.0.0.1:1/shop");
-    assert!(matches!(error, EngineError::Unreachable { .. }), "{error}");
-    let error = error_of("postgresql://ana@no-such-host.invalid/shop");
-    assert!(matches!(error, EngineError::Unreachable { .. }), "{error}");
+    for version in PgVersion::all() {
+        let server = PgServer::start_with(PgServerOptions {
+            password: Some("super-s3cret".to_owned()),
+            ..PgServerOptions::new(version)
+        });
+        server.psql("postgres", "create role ana login password 's3cret'");
+        assert!(connect(&server.url_of("ana", Some("s3cret"), "postgres")).is_ok());
+        let error = error_of(&server.url_of("ana", Some("wrong-w0rd"), "postgres"));
+        assert!(matches!(error, EngineError::Denied { .. }), "{error}");
+        assert!(
+            error.to_string().contains("password authentication failed"),
+            "{error}"
+        );
+        assert!(!error.to_string().contains("wrong-w0rd"), "{error}");
+        let error = error_of(&server.url_of("ana", None, "postgres"));
+        assert!(matches!(error, EngineError::Denied { .. }), "{error}");
+        let error = error_of(&server.url_of("ana", Some("s3cret"), "nowhere"));
+        assert!(matches!(error, EngineError::Missing { .. }), "{error}");
+        let error = error_of("postgresql://ana@127.0.0.1:1/shop");
+        assert!(matches!(error, EngineError::Unreachable { .. }), "{error}");
+        let error = error_of("postgresql://ana@no-such-host.invalid/shop");
+        assert!(matches!(error, EngineError::Unreachable { .. }), "{error}");
+    }
 }
 
 #[test]
@@ -170,9 +172,37 @@ fn tls_is_checked_as_strictly_as_asked() {
     assert!(error.to_string().contains("sslrootcert"), "{error}");
     let error = error_of(&by_name("sslmode=verify-full&sslrootcert=/nowhere.pem"));
     assert!(error.to_string().contains("/nowhere.pem"), "{error}");
-    let plain = PgServer::start(PgVersion::V16);
-    let error = error_of(&format!("{}?sslmode=require", plain.url("postgres")));
-    assert!(matches!(error, EngineError::Unreachable { .. }), "{error}");
+}
+
+#[test]
+fn a_server_without_tls_is_refused_where_that_is_asked_for() {
+    for version in PgVersion::all() {
+        let plain = PgServer::start(version);
+        let error = error_of(&format!("{}?sslmode=require", plain.url("postgres")));
+        assert!(matches!(error, EngineError::Unreachable { .. }), "{error}");
+    }
+}
+
+#[test]
+fn a_server_that_shuts_down_lets_nobody_in() {
+    for version in PgVersion::all() {
+        let server = PgServer::start(version);
+        let session = connect(&server.url("postgres")).unwrap();
+        let pid = std::fs::read_to_string(server.data_dir().join("postmaster.pid")).unwrap();
+        let pid: i32 = pid.lines().next().unwrap().parse().unwrap();
+        let pid = rustix::process::Pid::from_raw(pid).unwrap();
+        // It waits for those who are in.
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        let error = loop {
+            if let Err(error) = connect(&server.url("postgres")) {
+                break error;
+            }
+        };
+        assert!(matches!(error, EngineError::Unreachable { .. }), "{error}");
+        let cause = std::error::Error::source(&error).unwrap().to_string();
+        assert!(cause.contains("shutting down"), "{version}: {cause}");
+        assert!(session.rows("select 1").is_ok());
+    }
 }
 
 #[test]
@@ -265,13 +295,15 @@ fn a_cut_or_silent_connection_is_an_error_of_the_copy() {
 
 #[test]
 fn a_server_that_stops_or_is_a_standby_says_so() {
-    let server = PgServer::start(PgVersion::V16);
-    let session = connect(&server.url("postgres")).unwrap();
-    let standby = server.standby();
-    assert!(connect(&standby.url("postgres")).unwrap().in_recovery());
-    server.stop_fast();
-    let error = session.rows("select 1").err().expect("it is gone");
-    assert!(matches!(error, EngineError::Unreachable { .. }), "{error}");
-    let error = error_of(&server.url("postgres"));
-    assert!(matches!(error, EngineError::Unreachable { .. }), "{error}");
+    for version in PgVersion::all() {
+        let server = PgServer::start(version);
+        let session = connect(&server.url("postgres")).unwrap();
+        let standby = server.standby();
+        assert!(connect(&standby.url("postgres")).unwrap().in_recovery());
+        server.stop_fast();
+        let error = session.rows("select 1").err().expect("it is gone");
+        assert!(matches!(error, EngineError::Unreachable { .. }), "{error}");
+        let error = error_of(&server.url("postgres"));
+        assert!(matches!(error, EngineError::Unreachable { .. }), "{error}");
+    }
 }
