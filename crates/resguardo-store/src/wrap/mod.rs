@@ -3,12 +3,14 @@
 pub mod faulty;
 pub mod record;
 pub mod retry;
+pub mod throttle;
 
 use std::fmt;
 
 pub use faulty::{Fault, Faulty, Rule};
 pub use record::{Call, Journal, Record};
 pub use retry::{Pacing, Retry, RetryPolicy, SystemPacing};
+pub use throttle::{Bandwidth, BandwidthError, Throttle};
 
 /// The calls of a store, by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
