@@ -190,6 +190,7 @@ fn state_for(
 pub fn depth_name(depth: Depth) -> &'static str {
     match depth {
         Depth::Heads => "heads",
+        Depth::Digests => "digests",
         Depth::Structure => "structure",
         Depth::Bytes => "bytes",
     }

@@ -20,6 +20,7 @@
 mod compare;
 mod digests;
 mod place;
+mod primary;
 mod send;
 mod side;
 mod sync;

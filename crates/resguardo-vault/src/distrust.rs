@@ -12,7 +12,7 @@ use crate::error::VaultError;
 use crate::layout;
 use crate::vault::Vault;
 
-const FILE: &str = "damaged-packs";
+pub(crate) const FILE: &str = "damaged-packs";
 
 impl Vault {
     /// Remembers the pack of a finding, if it is about a damaged pack.

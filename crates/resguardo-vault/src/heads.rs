@@ -247,6 +247,14 @@ impl Vault {
         let _ = write();
     }
 
+    /// Forgets which heads of a source were seen, and which of its packs were found damaged.
+    pub(crate) fn forget_remembered(&self, source: &SourceName) {
+        for file in [REMEMBERED, crate::distrust::FILE] {
+            // There may be none; one that stays raises the same alarm again.
+            let _ = std::fs::remove_file(self.cache_of(source).join(file));
+        }
+    }
+
     fn remembered_heads(&self, source: Option<&SourceName>) -> Vec<RememberedHead> {
         let read = |folder: PathBuf| -> Option<Vec<RememberedHead>> {
             serde_json::from_slice(&std::fs::read(folder.join(REMEMBERED)).ok()?).ok()

@@ -20,7 +20,9 @@ use crate::vault::Vault;
 pub enum Depth {
     /// Signatures, chains, and that every object is there with its size. No key is needed.
     Heads,
-    /// Also that manifests and pack tables open and fit together. An identity is needed.
+    /// Also the SHA-256 of every object that a head names. No key is needed.
+    Digests,
+    /// Beyond the heads, that manifests and pack tables open and fit together. An identity is needed.
     Structure,
     /// Also every byte: digest, seal and checksum of every pack.
     Bytes,
@@ -38,7 +40,7 @@ pub enum Selection {
 }
 
 impl Selection {
-    fn includes(&self, source: Option<&SourceName>, backups: &[BackupId]) -> bool {
+    pub(crate) fn includes(&self, source: Option<&SourceName>, backups: &[BackupId]) -> bool {
         match self {
             Self::All => true,
             Self::Source(wanted) => source == Some(wanted),
@@ -59,6 +61,9 @@ impl Vault {
         cancel: &CancelToken,
         progress: &dyn Progress,
     ) -> Result<Findings, VaultError> {
+        if depth == Depth::Digests {
+            return self.verify_digests(selection, cancel, progress);
+        }
         let all = self.heads(match selection {
             Selection::Source(source) => Some(source),
             _ => None,

@@ -19,7 +19,8 @@ use resguardo_store::wrap::faulty::{Fault, Rule};
 use resguardo_store::wrap::{Call, Faulty, Operation, Record};
 use resguardo_store::{Condition, Key, MemoryStore, Store};
 use resguardo_vault::{
-    Access, CopyPlace, ReceiptDraft, SyncRequest, Synced, Vault, VaultError, WriteKey,
+    Access, CopyPlace, Depth, PruneOptions, ReceiptDraft, Selection, Settings, SyncRequest, Synced,
+    Vault, VaultError, WriteKey,
 };
 use rig::{
     Files, Rig, assert_restores, back_up, backup_id, change_page, noise, pages, run_id, source,
@@ -152,7 +153,12 @@ fn opened_alone(rig: &Rig, copy: &MemoryStore) -> Vault {
 fn assert_whole(rig: &Rig, copy: &MemoryStore) {
     let vault = opened_alone(rig, copy);
     let found = vault
-        .verify_digests(None, &CancelToken::new(), &NoProgress)
+        .verify(
+            &Selection::All,
+            Depth::Digests,
+            &CancelToken::new(),
+            &NoProgress,
+        )
         .unwrap();
     assert_eq!(found.findings, []);
     let heads = vault.heads(None).unwrap().heads;
@@ -220,7 +226,12 @@ fn at_every_call(faulty_copy: bool, rule: impl Fn(u64) -> Rule) {
         // Whatever has a head at the copy is whole there.
         if copy.stat(&key("vault.json")).is_ok() {
             let found = opened_alone(&rig, &copy)
-                .verify_digests(None, &CancelToken::new(), &NoProgress)
+                .verify(
+                    &Selection::All,
+                    Depth::Digests,
+                    &CancelToken::new(),
+                    &NoProgress,
+                )
                 .unwrap();
             let broken = found
                 .findings
@@ -343,7 +354,12 @@ fn damage_at_the_copy_is_found_and_mended_and_nothing_else_is_sent() {
     }
     let verify = || {
         opened_alone(&rig, &copy)
-            .verify_digests(None, &CancelToken::new(), &NoProgress)
+            .verify(
+                &Selection::All,
+                Depth::Digests,
+                &CancelToken::new(),
+                &NoProgress,
+            )
             .unwrap()
     };
     let found = verify();
@@ -513,8 +529,12 @@ fn a_strangers_backup_and_a_forged_receipt_stay_where_they_are() {
         write_key: Some(stranger),
         ..Access::default()
     };
-    let theirs = Vault::open(rig.store.clone(), access, rig.settings()).unwrap();
-    rig.lose_cache();
+    let another_machine = tempfile::tempdir().unwrap();
+    let settings = Settings {
+        cache: another_machine.path().to_owned(),
+        ..rig.settings()
+    };
+    let theirs = Vault::open(rig.store.clone(), access, settings).unwrap();
     back_up(&theirs, 50, &content()).unwrap();
     let receipt = rig.store.list("shop/receipts").unwrap()[0].key.clone();
     flip(&rig.store, &receipt);
@@ -558,4 +578,68 @@ fn a_new_recipient_reaches_the_copy() {
         .unwrap();
     sync(&rig.vault(), &place(copy.clone())).unwrap();
     assert_eq!(copy.get(&key("vault.json")).unwrap(), json);
+}
+
+#[test]
+fn what_the_copy_pruned_is_not_sent_again_and_what_the_vault_pruned_stays() {
+    let rig = filled();
+    let copy = MemoryStore::new();
+    let vault = rig.vault();
+    sync(&vault, &place(copy.clone())).unwrap();
+    let cancel = CancelToken::new();
+    let opened = vault.copy_at(&place(copy.clone())).unwrap();
+    let prune = |vault: &Vault, backup| {
+        let lease = vault
+            .acquire_lease(&source(), run_id(20), "host", std::process::id())
+            .unwrap();
+        let options = PruneOptions::default();
+        vault
+            .prune(&lease, &[backup], &options, &cancel, &NoProgress)
+            .unwrap()
+    };
+    assert_eq!(prune(&opened, backup_id(1)).removed, [backup_id(1)]);
+    let again = sync(&vault, &place(copy.clone())).unwrap();
+    assert_eq!(again.sent, []);
+    let pruned: Vec<_> = again.compared.pruned.iter().map(|one| one.backup).collect();
+    assert_eq!(pruned, [backup_id(1)]);
+    assert_eq!(opened.heads(None).unwrap().findings, []);
+    // The other way round: the vault lets the second go, and a third is taken.
+    back_up(&vault, 3, &content()).unwrap();
+    assert_eq!(prune(&vault, backup_id(2)).removed, [backup_id(2)]);
+    let third = sync(&vault, &place(copy.clone())).unwrap();
+    assert_eq!(third.sent.len(), 1);
+    assert_eq!(third.compared.only_there, [backup_id(2)]);
+    let heads = opened.heads(None).unwrap();
+    assert_eq!(heads.findings, []);
+    assert_restores(&opened, &heads.heads[0], &changed());
+    assert_restores(&opened, &heads.heads[1], &content());
+}
+
+#[test]
+fn what_nobody_wants_there_is_not_sent_and_leaves_no_hole() {
+    let rig = filled();
+    let copy = MemoryStore::new();
+    let vault = rig.vault();
+    let source = source();
+    let unwanted = BTreeSet::from([backup_id(1)]);
+    let request = SyncRequest {
+        source: &source,
+        run: run_id(1000),
+        host: "host",
+        pid: std::process::id(),
+        mend: false,
+        unwanted: &unwanted,
+    };
+    let opened = vault.begin_copy(&place(copy.clone())).unwrap();
+    let done = vault
+        .sync(&opened, &request, &CancelToken::new(), &NoProgress)
+        .unwrap();
+    assert_eq!((done.sent.len(), done.unwanted.len()), (1, 1));
+    assert_eq!(done.compared.missing, []);
+    let heads = opened.heads(None).unwrap();
+    assert_eq!(heads.findings, []);
+    assert_restores(&opened, &heads.heads[0], &changed());
+    // From now on it counts as pruned there.
+    let again = sync(&vault, &place(copy)).unwrap();
+    assert_eq!((again.sent.len(), again.compared.pruned.len()), (0, 1));
 }

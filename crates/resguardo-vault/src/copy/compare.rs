@@ -1,6 +1,6 @@
 //! What a copy holds of a source, against what the vault holds.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use resguardo_model::{BackupId, SourceName};
 use resguardo_store::{Key, ObjectInfo};
@@ -8,6 +8,7 @@ use resguardo_store::{Key, ObjectInfo};
 use crate::error::VaultError;
 use crate::heads::StoredHead;
 use crate::layout;
+use crate::prune::PruneRecords;
 use crate::vault::Vault;
 
 /// A backup with its place in its source.
@@ -54,15 +55,6 @@ pub(super) fn listing(vault: &Vault, source: &SourceName) -> Result<Listing, Vau
 }
 
 impl Vault {
-    /// The heads of a source that were pruned here, as records of trusted writers say.
-    pub(super) fn pruned_heads(
-        &self,
-        source: &SourceName,
-    ) -> Result<BTreeSet<BackupId>, VaultError> {
-        let _ = source;
-        Ok(BTreeSet::new())
-    }
-
     /// Compares what this vault and a copy hold of a source, by names and sizes.
     ///
     /// # Errors
@@ -72,7 +64,7 @@ impl Vault {
         let here = listing(self, source)?;
         let at_copy = |error| super::place::at_copy(error, &copy.store().describe());
         let there = listing(copy, source).map_err(at_copy)?;
-        let pruned = copy.pruned_heads(source).map_err(at_copy)?;
+        let pruned = copy.prune_records(source).map_err(at_copy)?;
         Ok(compared(&heads, source, (&here, &there), &pruned))
     }
 }
@@ -82,7 +74,7 @@ pub(super) fn compared(
     heads: &[StoredHead],
     source: &SourceName,
     (here, there): (&Listing, &Listing),
-    pruned: &BTreeSet<BackupId>,
+    pruned: &PruneRecords,
 ) -> Compared {
     let mut all = Compared::default();
     for stored in heads.iter().filter(|stored| stored.trusted) {
@@ -90,7 +82,7 @@ pub(super) fn compared(
         let size = |listing: &Listing| listing.get(&key).map(|info| info.bytes);
         let list = if size(there).is_some() && size(there) == size(here) {
             &mut all.held
-        } else if pruned.contains(&stored.head.backup) {
+        } else if pruned.explain(stored) {
             &mut all.pruned
         } else {
             &mut all.missing

@@ -12,27 +12,28 @@ use crate::vault::Vault;
 use crate::verify::{Depth, Selection};
 
 impl Vault {
-    /// Reads every object that a head of a trusted writer names, of one source or of all, and compares its
-    /// SHA-256; heads, chains and receipts as [`Vault::verify`] does.
-    ///
-    /// # Errors
-    /// Only what keeps it from looking.
-    pub fn verify_digests(
+    /// Reads every object that the chosen heads of trusted writers name, and compares its SHA-256; heads,
+    /// chains and receipts as at the depth of heads.
+    pub(crate) fn verify_digests(
         &self,
-        source: Option<&SourceName>,
+        selection: &Selection,
         cancel: &CancelToken,
         progress: &dyn Progress,
     ) -> Result<Findings, VaultError> {
-        let selection = source.map_or(Selection::All, |one| Selection::Source(one.clone()));
-        let mut found = self.verify(&selection, Depth::Heads, cancel, progress)?;
+        let mut found = self.verify(selection, Depth::Heads, cancel, progress)?;
         let known: BTreeSet<&str> = found
             .findings
             .iter()
             .map(|finding| finding.object.as_str())
             .collect();
         let mut needed: BTreeMap<Named, (SourceName, Vec<BackupId>)> = BTreeMap::new();
+        let source = match selection {
+            Selection::Source(source) => Some(source),
+            _ => None,
+        };
         for stored in self.heads(source)?.heads {
-            if !stored.trusted {
+            let head = &stored.head;
+            if !stored.trusted || !selection.includes(Some(&head.source), &[head.backup]) {
                 continue;
             }
             let (packs, rest) = named_by(&stored);

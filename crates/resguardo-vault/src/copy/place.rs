@@ -46,6 +46,12 @@ impl CopyPlace {
     }
 }
 
+impl CopyPlace {
+    pub(super) fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+}
+
 impl Vault {
     /// Opens a copy where the vault itself is not at hand: for reading only.
     ///
@@ -125,7 +131,9 @@ impl Vault {
         }
     }
 
-    pub(crate) fn is_copy(&self) -> bool {
+    /// Whether it is a copy: receipts of what is done here go into the vault itself.
+    #[must_use]
+    pub fn is_copy(&self) -> bool {
         matches!(self.role(), Role::Copy { .. })
     }
 

@@ -25,10 +25,21 @@ enum Record {
 impl Run<'_> {
     /// Sends the records that the copy lacks.
     pub(super) fn records(&mut self, here: &Listing) -> Result<(), VaultError> {
+        // A record that explains nothing here explains nothing there.
+        let unbelievable = self.from.prune_records(self.request.source)?.findings;
+        let is_believed = |key: &&Key| {
+            let object = key.as_str();
+            !unbelievable.iter().any(|finding| finding.object == object)
+        };
         for folder in SIGNED_FOLDERS {
             let prefix = format!("{}/{folder}/", self.request.source);
             let of_folder = |key: &&Key| key.as_str().starts_with(&prefix);
-            let mut keys: Vec<Key> = here.keys().filter(of_folder).cloned().collect();
+            let mut keys: Vec<Key> = here
+                .keys()
+                .filter(of_folder)
+                .filter(is_believed)
+                .cloned()
+                .collect();
             keys.sort();
             let results = each(
                 &keys,

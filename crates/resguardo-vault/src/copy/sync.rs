@@ -18,6 +18,7 @@ use crate::error::VaultError;
 use crate::heads::StoredHead;
 use crate::layout;
 use crate::lease::Lease;
+use crate::prune::{PruneOptions, PruneRecords};
 use crate::vault::Vault;
 
 /// Heads whose objects are sent together before the first of them is committed.
@@ -102,7 +103,7 @@ impl Vault {
         let heads = self.heads(Some(request.source))?;
         let here = listing(self, request.source)?;
         let there = listing(copy, request.source).map_err(at_copy)?;
-        let pruned = copy.pruned_heads(request.source).map_err(at_copy)?;
+        let pruned = copy.prune_records(request.source).map_err(at_copy)?;
         let before = compared(&heads.heads, request.source, (&here, &there), &pruned);
         let mut run = Run {
             from: self,
@@ -126,6 +127,7 @@ impl Vault {
         run.heads(&heads.heads, &before)?;
         run.records(&here)?;
         run.confirm(&heads.heads, &here, &pruned)?;
+        run.explain_unwanted().map_err(at_copy)?;
         Ok(run.done)
     }
 }
@@ -192,6 +194,21 @@ impl Run<'_> {
             }
         }
         Ok(())
+    }
+
+    /// What was left out on purpose is no hole in the copy's chain. While something else is missing there,
+    /// nothing is said: it is still to be sent.
+    fn explain_unwanted(&mut self) -> Result<(), VaultError> {
+        let all_else_is_there = self.done.compared.missing.is_empty();
+        if self.done.unwanted.is_empty() || !all_else_is_there || self.to.writer().is_none() {
+            return Ok(());
+        }
+        let options = PruneOptions {
+            accept_missing_heads: true,
+        };
+        self.to
+            .prune(self.lease, &[], &options, self.cancel, self.progress)
+            .map(|_| ())
     }
 
     fn missing_bytes(&self, heads: &[&StoredHead]) -> u64 {
@@ -394,7 +411,7 @@ impl Run<'_> {
         &mut self,
         heads: &[StoredHead],
         here: &Listing,
-        pruned: &BTreeSet<BackupId>,
+        pruned: &PruneRecords,
     ) -> Result<(), VaultError> {
         self.there =
             listing(self.to, self.request.source).map_err(|error| at_copy(error, self.place))?;

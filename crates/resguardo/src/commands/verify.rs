@@ -19,6 +19,7 @@ Checks what is stored in the vault, without restoring it.
 Depths:
   heads      signatures, order and chain of the heads; every object is there
              (needs no key)
+  digests    also the SHA-256 of every object (needs no key)
   structure  manifests and pack tables open, and every extent lies where it
              says (needs an identity)
   bytes      every stored byte is read, decrypted, decoded and compared
@@ -52,6 +53,7 @@ pub struct Args {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum DepthArg {
     Heads,
+    Digests,
     Structure,
     Bytes,
 }
@@ -68,6 +70,7 @@ pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
     };
     let (depth, reading) = match args.depth {
         DepthArg::Heads => (Depth::Heads, Reading::Nothing),
+        DepthArg::Digests => (Depth::Digests, Reading::Nothing),
         DepthArg::Structure => (Depth::Structure, Reading::Backups),
         DepthArg::Bytes => (Depth::Bytes, Reading::Backups),
     };
