@@ -191,6 +191,12 @@ pub enum OpsError {
     /// The catalog failed.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
+    /// A pin that makes no sense.
+    #[error("{why}")]
+    BadPin {
+        /// What is wrong with it.
+        why: String,
+    },
     /// There is no such receipt.
     #[error("there is no receipt {name}")]
     NoSuchReceipt {
@@ -272,7 +278,9 @@ impl OpsError {
             | Self::NoSuchReceipt { .. }
             | Self::AmbiguousReceipt { .. }
             | Self::Io { .. } => ErrorKind::User,
-            Self::NotAReference { .. } | Self::OtherEngine { .. } => ErrorKind::Usage,
+            Self::NotAReference { .. } | Self::OtherEngine { .. } | Self::BadPin { .. } => {
+                ErrorKind::Usage
+            }
             Self::NotReady { damaged: true, .. } | Self::BadReceipt { .. } => ErrorKind::Findings,
             Self::NotReady { damaged: false, .. } => ErrorKind::Unreachable,
             Self::Refused { .. } | Self::OnlyUntrusted { .. } => ErrorKind::Refused,
@@ -341,6 +349,9 @@ impl OpsError {
             }
             Self::AmbiguousReceipt { .. } => "see all receipts with `resguardo receipts list`",
             Self::BadReceipt { .. } => "see all that is wrong with `resguardo receipts verify`",
+            Self::BadPin { .. } => {
+                "like `resguardo pin shop@2026-11-20 --reason \"contract 7\" --until 2027-06-30`"
+            }
             Self::Io { .. } | Self::Cancelled(_) => return None,
         };
         some(hint)

@@ -16,6 +16,8 @@
 //! receipts::list(&Context, Option<&SourceName>)   -> Result<ReceiptsListed, OpsError>
 //! receipts::find(&Context, name)                  -> Result<StoredReceipt, OpsError>
 //! receipts::verify_file(path)                     -> Result<FileVerified, OpsError>
+//! prune::prune(&Context, &PruneRequest)           -> Result<PruneDone, OpsError>      (prune_in: a copy)
+//! pin::pin(&Context, &PinRequest), pin::unpin     -> Result<PinDone, OpsError>
 //! receipts::drill_of(&Statement)                  -> Option<DrillDone>      (for report::render)
 //! doctor::doctor(&Context, &DoctorRequest)        -> Vec<Diagnosis>
 //! catalog::Catalog::{open(path), in_memory, notes, runs(limit)}
@@ -41,6 +43,8 @@ mod json_path;
 pub mod list;
 pub mod origin;
 pub mod phase;
+pub mod pin;
+pub mod prune;
 mod reader;
 mod receipt;
 pub mod receipts;

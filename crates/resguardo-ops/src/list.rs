@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use resguardo_model::{BackupId, EngineKind, Finding, Reason, SourceName, Verdict, WriterId};
 
-use resguardo_vault::StoredHead;
+use resguardo_vault::{Pins, SourceSpace, Space, StoredHead, StoredPin};
 
 use crate::context::Context;
 use crate::error::OpsError;
@@ -14,7 +14,9 @@ use crate::history::{self, Drills};
 pub struct Listed {
     /// Sorted by source and time, the newest last.
     pub backups: Vec<ListedBackup>,
-    /// What is wrong with heads; `receipts list` and `verify` tell what is wrong with receipts.
+    /// What the backups of each source take, by name.
+    pub space: Vec<SourceSpace>,
+    /// What is wrong with heads and pins; `receipts list` and `verify` tell what is wrong with receipts.
     pub findings: Vec<Finding>,
 }
 
@@ -55,6 +57,10 @@ pub struct ListedBackup {
     pub database: String,
     /// Where it is stored; the vault is the first.
     pub copies: Vec<String>,
+    /// Somebody asked that it be kept.
+    pub pin: Option<StoredPin>,
+    /// What deleting it alone would free in the vault, in bytes.
+    pub frees_bytes: u64,
 }
 
 /// The last drill of a backup.
@@ -74,17 +80,41 @@ pub fn list(ctx: &Context, source: Option<&SourceName>) -> Result<Listed, OpsErr
     let heads = history::heads(ctx, None)?;
     let drills = history::drills(ctx, &history::sources_of(&heads.heads))?;
     let store = ctx.vault()?.store().describe();
+    let pins = ctx
+        .vault()?
+        .pins(source)
+        .map_err(OpsError::vault("reading the pins of the vault"))?;
+    let space = Space::of(&heads.heads);
     let wanted = |named: Option<&SourceName>| source.is_none_or(|source| named == Some(source));
     let mut backups: Vec<_> = heads
         .heads
         .iter()
         .filter(|stored| wanted(Some(&stored.head.source)))
         .map(|stored| line(stored, drills.get(&stored.head.backup), &store))
+        .map(|backup| with_keeping(backup, &pins, &space))
         .collect();
     backups.sort_by(|a, b| (&a.source, a.taken_at, a.id).cmp(&(&b.source, b.taken_at, b.id)));
     let mut findings = heads.findings;
+    findings.extend(pins.findings);
     findings.retain(|finding| wanted(finding.source.as_ref()));
-    Ok(Listed { backups, findings })
+    let mut space = space.sources;
+    space.retain(|one| wanted(Some(&one.source)));
+    Ok(Listed {
+        backups,
+        space,
+        findings,
+    })
+}
+
+/// With what keeps it, and what it takes.
+pub(crate) fn with_keeping(backup: ListedBackup, pins: &Pins, space: &Space) -> ListedBackup {
+    let pin = pins.pins.iter().find(|pin| pin.backup == backup.id);
+    let frees = space.backups.iter().find(|one| one.backup == backup.id);
+    ListedBackup {
+        pin: pin.cloned(),
+        frees_bytes: frees.map_or(0, |one| one.frees_bytes),
+        ..backup
+    }
 }
 
 /// One backup's line. A head whose writer is not trusted is proven by nothing.
@@ -116,5 +146,7 @@ pub(crate) fn line(stored: &StoredHead, drills: Option<&Drills>, store: &str) ->
         migration,
         database,
         copies: vec![store.to_owned()],
+        pin: None,
+        frees_bytes: 0,
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use resguardo_model::manifest::ManifestHeader;
 use resguardo_model::{FileKind, FilePath, Manifest, Sha256Digest};
-use resguardo_vault::StoredHead;
+use resguardo_vault::{Space, StoredHead};
 
 use crate::context::Context;
 use crate::error::OpsError;
@@ -81,6 +81,11 @@ pub fn show(ctx: &Context, reference: &Reference) -> Result<ShowDone, OpsError> 
         drills.get(&head.head.backup),
         &vault.store().describe(),
     );
+    let pins = vault
+        .pins(Some(&head.head.source))
+        .map_err(OpsError::vault("reading the pins of the vault"))?;
+    let space = Space::of(&history::heads(ctx, Some(&head.head.source))?.heads);
+    let backup = list::with_keeping(backup, &pins, &space);
     Ok(ShowDone {
         backup,
         head,

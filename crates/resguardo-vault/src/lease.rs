@@ -129,7 +129,8 @@ impl Lease {
     }
 
     /// When it was taken, by the store's clock.
-    pub(crate) fn began_at(&self) -> Timestamp {
+    #[must_use]
+    pub fn began_at(&self) -> Timestamp {
         self.began_at
     }
 

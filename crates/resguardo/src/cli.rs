@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    backup, catalog, completions, config, demo, doctor, drill, init, list, man, receipts, restore,
-    show, verify,
+    backup, catalog, completions, config, demo, doctor, drill, init, list, man, pin, prune,
+    receipts, restore, show, verify,
 };
 
 const ABOUT: &str = "\
@@ -109,6 +109,9 @@ pub enum Command {
     Verify(verify::Args),
     Restore(restore::Args),
     Drill(drill::Args),
+    Prune(prune::Args),
+    Pin(pin::Args),
+    Unpin(pin::UnpinArgs),
     Receipts(receipts::Args),
     Catalog(catalog::Args),
     Demo(demo::Args),

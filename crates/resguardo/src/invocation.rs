@@ -220,7 +220,7 @@ impl Invocation {
             cache: home.cache().to_path_buf(),
             threads: std::thread::available_parallelism().map_or(2, usize::from),
             compression_level: config.vault.compression_level,
-            prune_grace: resguardo_vault::PRUNE_GRACE,
+            prune_grace: config.vault.prune_grace(),
         };
         let vault = Vault::open(store, access, settings)?;
         let context = self.context(&config, Some(vault), home.state())?;

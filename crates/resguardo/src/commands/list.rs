@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use resguardo_model::size::ByteSize;
 use resguardo_model::{SourceName, Verdict};
 use resguardo_ops::list::{self, ListedBackup};
+use resguardo_vault::{SourceSpace, StoredPin};
 use serde_json::{Value, json};
 
 use super::sources_known;
@@ -57,6 +58,7 @@ pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
     }
     invocation.out.json(&json!({
         "backups": listed.backups.iter().map(as_json).collect::<Vec<_>>(),
+        "sources": listed.space.iter().map(space_json).collect::<Vec<_>>(),
         "findings": listed.findings,
     }));
     if listed.backups.is_empty() {
@@ -78,6 +80,8 @@ pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
         .backups
         .iter()
         .any(|backup| !backup.database.is_empty());
+    let pinned = listed.backups.iter().any(|backup| backup.pin.is_some());
+    let zone = &opened.context.zone;
     let rows = listed
         .backups
         .iter()
@@ -92,6 +96,12 @@ pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
                 backup.reason.to_string(),
                 proven(backup, &opened.context.zone),
             ];
+            row.extend(pinned.then(|| {
+                backup
+                    .pin
+                    .as_ref()
+                    .map_or_else(String::new, |pin| pin_words(pin, zone))
+            }));
             row.extend(on_servers.then(|| backup.database.clone()));
             row.extend(told.then(|| words(backup)));
             row
@@ -100,12 +110,40 @@ pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
     let mut header = vec![
         "ID", "SOURCE", "TAKEN", "AGE", "SIZE", "ADDED", "REASON", "PROVEN",
     ];
+    header.extend(pinned.then_some("PINNED"));
     header.extend(on_servers.then_some("DATABASE"));
     header.extend(told.then_some("NOTE"));
     invocation
         .out
         .print(&table(&invocation.out, &header, &[3, 4, 5], rows));
+    for space in &listed.space {
+        invocation.out.note(&format!(
+            "{}: {} of {} take {} in the vault",
+            space.source,
+            counted(space.backups, "backup", "backups"),
+            ByteSize(space.raw_bytes),
+            ByteSize(space.stored_bytes)
+        ));
+    }
     Ok(Exit::Done)
+}
+
+/// What a pin says: until when, and why.
+pub fn pin_words(pin: &StoredPin, zone: &jiff::tz::TimeZone) -> String {
+    match pin.until {
+        Some(until) => format!("until {}: {}", time::moment(until, zone), pin.reason),
+        None => pin.reason.clone(),
+    }
+}
+
+fn space_json(space: &SourceSpace) -> Value {
+    json!({
+        "source": space.source,
+        "backups": space.backups,
+        "raw_bytes": space.raw_bytes,
+        "stored_bytes": space.stored_bytes,
+        "shared_bytes": space.shared_bytes,
+    })
 }
 
 /// A source without backups has to be configured at least; else its name is a slip.
@@ -194,5 +232,11 @@ pub fn as_json(backup: &ListedBackup) -> Value {
         "migration": backup.migration,
         "database": (!backup.database.is_empty()).then_some(&backup.database),
         "copies": backup.copies,
+        "frees_bytes": backup.frees_bytes,
+        "pinned": backup.pin.as_ref().map(|pin| json!({
+            "reason": pin.reason,
+            "until": pin.until,
+            "trusted": pin.trusted,
+        })),
     })
 }

@@ -10,6 +10,8 @@ pub mod drill;
 pub mod init;
 pub mod list;
 pub mod man;
+pub mod pin;
+pub mod prune;
 pub mod receipts;
 pub mod restore;
 pub mod show;
@@ -42,6 +44,9 @@ pub fn run(invocation: &Invocation, command: Command) -> Result<Exit, Failure> {
         Command::Verify(args) => verify::run(invocation, &args),
         Command::Restore(args) => restore::run(invocation, &args),
         Command::Drill(args) => drill::run(invocation, &args),
+        Command::Prune(args) => prune::run(invocation, &args),
+        Command::Pin(args) => pin::run(invocation, &args),
+        Command::Unpin(args) => pin::run_unpin(invocation, &args),
         Command::Receipts(args) => receipts::run(invocation, &args),
         Command::Catalog(args) => catalog::run(invocation, &args),
         Command::Demo(args) => demo::run(invocation, &args),

@@ -83,11 +83,18 @@ fn print(invocation: &Invocation, done: &ShowDone, zone: &jiff::tz::TimeZone) {
                 ByteSize(head.packs.iter().map(|pack| pack.bytes).sum()),
             ),
         ),
+        (
+            "deleting it",
+            format!("frees {}", ByteSize(backup.frees_bytes)),
+        ),
         ("head", done.head.sha256.to_string()),
         ("manifest", head.manifest.sha256.to_string()),
         ("writer", format!("{}{trust}", backup.writer)),
         ("proven", proven),
     ];
+    if let Some(pin) = &backup.pin {
+        rows.push(("pinned", list::pin_words(pin, zone)));
+    }
     if let Ok(contents) = &done.contents {
         rows.extend(origin_rows(contents));
     }

@@ -23,6 +23,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
+use jiff::SignedDuration;
 use jiff::tz::TimeZone;
 use resguardo_engine::port::Location;
 use resguardo_model::duration::Span;
@@ -30,6 +31,7 @@ use resguardo_model::retention::Policy;
 use resguardo_model::{Objectives, SourceName};
 use resguardo_ops::SourceSpec;
 use resguardo_ops::source::SandboxSpec;
+use resguardo_vault::PRUNE_GRACE;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use interpolate::SecretRef;
@@ -97,6 +99,16 @@ pub struct VaultSettings {
     pub secret_key: Option<SecretRef>,
     /// S3: token of a temporary key.
     pub session_token: Option<SecretRef>,
+}
+
+impl VaultSettings {
+    /// How long dead objects wait.
+    #[must_use]
+    pub fn prune_grace(&self) -> SignedDuration {
+        let said = self.prune_grace.map(Span::seconds);
+        said.and_then(|seconds| i64::try_from(seconds).ok())
+            .map_or(PRUNE_GRACE, SignedDuration::from_secs)
+    }
 }
 
 /// What is promised in one environment.

@@ -1,0 +1,163 @@
+//! `pin` and `unpin`: a backup is kept whatever the retention says, on every machine.
+//!
+//! The pin lies signed in the vault, durable before its receipt. What keeps a backup is written by
+//! whoever may write to the vault; to take it away needs the right to delete there.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use resguardo_model::receipt::Verb;
+use resguardo_model::{BackupId, RunId, SourceName};
+use resguardo_vault::{PinDraft, StoredHead, VaultError};
+
+use crate::catalog::RunState;
+use crate::context::Context;
+use crate::error::OpsError;
+use crate::receipt::{self, Record, value};
+use crate::refer::{self, Reference};
+use crate::run::OpenRun;
+
+/// Longest reason, in characters.
+const REASON_CHARACTERS_MAX: usize = 500;
+
+/// A pin to be made.
+#[derive(Clone, Debug)]
+pub struct PinRequest<'a> {
+    /// The backup.
+    pub backup: &'a Reference,
+    /// Why it is to stay.
+    pub reason: &'a str,
+    /// The first instant at which it holds no more; `None`: until it is unpinned.
+    pub until: Option<Timestamp>,
+}
+
+/// A pin that was made, or taken away.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PinDone {
+    /// The run.
+    pub run: RunId,
+    /// The backup.
+    pub id: BackupId,
+    /// Its source.
+    pub source: SourceName,
+    /// When it was taken.
+    pub taken_at: Timestamp,
+    /// Whether it is pinned now.
+    pub pinned: bool,
+    /// Whether it was pinned before.
+    pub was_pinned: bool,
+    /// Key of its receipt.
+    pub receipt: Option<String>,
+    /// What a person should know.
+    pub notes: Vec<String>,
+}
+
+/// Pins a backup; a pin that it has is replaced.
+///
+/// # Errors
+/// [`OpsError::BadPin`] if reason or end make no sense; as [`refer::resolve`]; without a write key.
+pub fn pin(ctx: &Context, request: &PinRequest<'_>) -> Result<PinDone, OpsError> {
+    let reason = request.reason.trim();
+    let bad = |why: &str| {
+        Err(OpsError::BadPin {
+            why: why.to_owned(),
+        })
+    };
+    if reason.is_empty() {
+        return bad("a pin needs a reason");
+    }
+    if reason.chars().count() > REASON_CHARACTERS_MAX || reason.chars().any(char::is_control) {
+        return bad("the reason of a pin is one line of at most 500 characters");
+    }
+    if request.until.is_some_and(|until| until <= ctx.clock.now()) {
+        return bad("the pin would be over already");
+    }
+    let details = [("reason", value(reason)), ("until", value(request.until))];
+    change(ctx, request.backup, true, &details, |head| {
+        let vault = ctx.vault()?;
+        let doing = || OpsError::vault(format!("pinning {}", head.head.backup));
+        let before = vault.pins(Some(&head.head.source)).map_err(doing())?;
+        let was_pinned = before.pins.iter().any(|pin| pin.backup == head.head.backup);
+        let draft = PinDraft {
+            source: head.head.source.clone(),
+            backup: head.head.backup,
+            reason: reason.to_owned(),
+            until: request.until,
+            operator: ctx.operator.clone(),
+            host: ctx.host.clone(),
+        };
+        vault.put_pin(&draft).map_err(doing())?;
+        Ok(was_pinned)
+    })
+}
+
+/// Takes the pin of a backup away; that there is none is no error.
+///
+/// # Errors
+/// As [`refer::resolve`]; [`OpsError::Vault`] if the store does not let this host delete.
+pub fn unpin(ctx: &Context, backup: &Reference) -> Result<PinDone, OpsError> {
+    change(ctx, backup, false, &[], |head| {
+        let vault = ctx.vault()?;
+        let doing = OpsError::vault(format!("unpinning {}", head.head.backup));
+        // Whoever cannot say who he is changes nothing.
+        if vault.writer().is_none() {
+            return Err(doing(VaultError::NoWriteKey));
+        }
+        vault
+            .remove_pin(&head.head.source, head.head.backup)
+            .map_err(doing)
+    })
+}
+
+fn change(
+    ctx: &Context,
+    backup: &Reference,
+    pinned: bool,
+    details: &[(&str, serde_json::Value)],
+    work: impl FnOnce(&StoredHead) -> Result<bool, OpsError>,
+) -> Result<PinDone, OpsError> {
+    let head = refer::resolve(ctx, backup)?;
+    let mut run = OpenRun::begin(ctx, Verb::Pin, Some(&head.head.source))?;
+    run.is_about(Some(&head.head.source), Some(head.head.backup));
+    let was_pinned = match work(&head) {
+        Ok(was_pinned) => was_pinned,
+        Err(error) => {
+            run.end_with(&error);
+            return Err(error);
+        }
+    };
+    let mut done = PinDone {
+        run: run.id(),
+        id: head.head.backup,
+        source: head.head.source.clone(),
+        taken_at: head.head.taken_at,
+        pinned,
+        was_pinned,
+        receipt: None,
+        notes: Vec::new(),
+    };
+    if pinned || was_pinned {
+        let common = [
+            ("backup", value(done.id)),
+            ("pinned", value(pinned)),
+            ("was_pinned", value(was_pinned)),
+        ];
+        let record = Record {
+            run: &run,
+            source: &done.source,
+            outcome: "succeeded",
+            subject: receipt::subjects_of(&head),
+            tools: BTreeMap::new(),
+            details: common
+                .iter()
+                .chain(details)
+                .map(|(name, value)| ((*name).to_owned(), value.clone()))
+                .collect(),
+            test: None,
+        };
+        done.receipt = receipt::store_or_note(ctx, record, &mut done.notes);
+    }
+    run.has_receipt(done.receipt.as_deref());
+    run.end(RunState::Succeeded, "");
+    Ok(done)
+}

@@ -1,0 +1,342 @@
+//! `prune`: what the retention lets go of is taken away, and every decision is explained.
+//!
+//! In this order: the source's lease, the clock of the store, the heads as they are under the lease, what
+//! their drills and pins say, the plan, the vault's own prune; then the lease goes, and the receipt is
+//! stored. A dry run takes no lease, writes nothing, and tells the same plan.
+//!
+//! It never decides by the clock of this machine alone: one that is far from the store's is refused.
+
+mod ground;
+mod statement;
+
+use jiff::{SignedDuration, Timestamp};
+use resguardo_model::receipt::Verb;
+use resguardo_model::retention::{self, Decision, Policy};
+use resguardo_model::{BackupId, Finding, Reason, RunId, SourceName};
+use resguardo_vault::{
+    Amount, KeptBecause, PruneOptions, PruneOutcome, SourceSpace, Space, StoredHead, Vault,
+};
+
+use crate::catalog::RunState;
+use crate::context::Context;
+use crate::error::OpsError;
+use crate::recover;
+use crate::run::OpenRun;
+use ground::Ground;
+
+/// Farthest apart that the clocks of this machine and of the store may be.
+const CLOCKS_APART_MAX: SignedDuration = SignedDuration::from_hours(1);
+
+/// What is asked of a prune.
+#[derive(Clone, Copy, Debug)]
+pub struct PruneRequest<'a> {
+    /// The source.
+    pub source: &'a SourceName,
+    /// The environment whose policy holds.
+    pub environment: &'a str,
+    /// What is kept; `None`: nothing is ever deleted.
+    pub policy: Option<&'a Policy>,
+    /// Heads that are missing without a record of a prune are given up for lost.
+    pub accept_missing_heads: bool,
+    /// Only say what would be done.
+    pub dry_run: bool,
+}
+
+/// A source that was pruned, or would be.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PruneDone {
+    /// The run; `None` where nothing was to be done: a dry run, or no policy.
+    pub run: Option<RunId>,
+    /// The source.
+    pub source: SourceName,
+    /// The environment whose policy holds.
+    pub environment: String,
+    /// The policy in words; `None`: nothing is ever deleted.
+    pub policy: Option<String>,
+    /// Every backup, the oldest first.
+    pub backups: Vec<PrunedBackup>,
+    /// Bytes that no backup needs any more without those that are deleted.
+    pub freed_bytes: u64,
+    /// What the backups took before; `None` if there are none.
+    pub space: Option<SourceSpace>,
+    /// What became of objects that no backup needs.
+    pub objects: Objects,
+    /// What is wrong with heads and pins.
+    pub findings: Vec<Finding>,
+    /// Whether no object was deleted because of what is wrong with the heads.
+    pub unswept: bool,
+    /// How long it took, in seconds.
+    pub seconds: f64,
+    /// Key of its receipt.
+    pub receipt: Option<String>,
+    /// What a person should know.
+    pub notes: Vec<String>,
+}
+
+/// What became of one backup, or would.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PrunedBackup {
+    /// Its id.
+    pub id: BackupId,
+    /// The instant whose data it holds.
+    pub taken_at: Timestamp,
+    /// Why it was taken.
+    pub reason: Reason,
+    /// Whether it stays.
+    pub kept: bool,
+    /// Every cause.
+    pub why: Vec<String>,
+    /// What deleting it alone would free, in bytes.
+    pub frees_bytes: u64,
+    /// The policy let it go, and the store keeps it until then, as far as it says so.
+    pub kept_until: Option<Timestamp>,
+}
+
+/// Objects that no backup needs: of backups that are gone, and of runs that were interrupted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Objects {
+    /// Deleted by this run. Of a dry run: dead already, whether their grace is over or not.
+    pub deleted: Amount,
+    /// Still there: their grace is not over, or the store refused.
+    pub waiting: Amount,
+    /// When the grace of the last of them ends, by the store's clock.
+    pub waiting_until: Option<Timestamp>,
+    /// Of those that wait, the ones that the store refused to delete.
+    pub refused: Amount,
+    /// Until when it refuses, as far as it says so.
+    pub refused_until: Option<Timestamp>,
+}
+
+/// Prunes one source of the vault.
+///
+/// # Errors
+/// [`OpsError::Refused`] if the clocks are far apart; the vault's own: locked, no right to delete. What was
+/// taken away before stays away, and another run goes on.
+pub fn prune(ctx: &Context, request: &PruneRequest<'_>) -> Result<PruneDone, OpsError> {
+    let vault = ctx.vault()?;
+    prune_in(ctx, vault, request)
+}
+
+/// As [`prune`], in `vault`, which may be a copy. What was proven is known from the receipts of the
+/// context's vault.
+///
+/// # Errors
+/// As [`prune`].
+pub fn prune_in(
+    ctx: &Context,
+    vault: &Vault,
+    request: &PruneRequest<'_>,
+) -> Result<PruneDone, OpsError> {
+    if request.dry_run || request.policy.is_none() {
+        return foresee(ctx, vault, request);
+    }
+    recover::sweep(ctx)?;
+    let mut run = OpenRun::begin(ctx, Verb::Prune, Some(request.source))?;
+    let mut plan = None;
+    match carry_out(ctx, vault, request, &run, &mut plan) {
+        Ok(mut done) => {
+            done.run = Some(run.id());
+            done.seconds = run.seconds();
+            done.receipt = statement::of_done(ctx, &run, request, plan.as_ref(), &mut done);
+            run.has_receipt(done.receipt.as_deref());
+            run.end(RunState::Succeeded, summary(&done));
+            Ok(done)
+        }
+        Err(error) => {
+            let receipt = plan.as_ref().and_then(|planned| {
+                statement::of_failure(ctx, &run, request, vault, planned, &error)
+            });
+            run.has_receipt(receipt.as_deref());
+            run.end_with(&error);
+            Err(error)
+        }
+    }
+}
+
+/// The plan, and the heads that it is about.
+struct Planned {
+    ground: Ground,
+    plan: retention::Plan,
+}
+
+impl Planned {
+    fn new(ctx: &Context, vault: &Vault, request: &PruneRequest<'_>) -> Result<Self, OpsError> {
+        let ground = Ground::read(ctx, vault, request.source)?;
+        let candidates = ground.candidates();
+        let plan = match request.policy {
+            Some(policy) => retention::plan(policy, &candidates, ctx.clock.now()),
+            None => retention::keep_everything(&candidates),
+        };
+        Ok(Self { ground, plan })
+    }
+
+    fn doomed(&self) -> Vec<BackupId> {
+        self.plan.deleted().map(|decision| decision.id).collect()
+    }
+
+    fn heads(&self) -> &[StoredHead] {
+        &self.ground.heads
+    }
+
+    /// What there is to tell before anything was done.
+    fn told(&self, request: &PruneRequest<'_>) -> PruneDone {
+        let space = Space::of(self.heads());
+        let backups = self.plan.decisions.iter().map(|decision| {
+            let frees = space.backups.iter().find(|one| one.backup == decision.id);
+            self.backup(decision, frees.map_or(0, |one| one.frees_bytes))
+        });
+        PruneDone {
+            run: None,
+            source: request.source.clone(),
+            environment: request.environment.to_owned(),
+            policy: request.policy.map(ToString::to_string),
+            backups: backups.collect(),
+            freed_bytes: Space::freed_by(self.heads(), &self.doomed()),
+            space: space.sources.into_iter().next(),
+            objects: Objects::default(),
+            findings: self.ground.findings.clone(),
+            unswept: false,
+            seconds: 0.0,
+            receipt: None,
+            notes: Vec::new(),
+        }
+    }
+
+    fn backup(&self, decision: &Decision, frees_bytes: u64) -> PrunedBackup {
+        let head = self.heads().iter().map(|stored| &stored.head);
+        let reason = head
+            .filter(|head| head.backup == decision.id)
+            .map(|head| head.reason.clone())
+            .next();
+        PrunedBackup {
+            id: decision.id,
+            taken_at: decision.taken_at,
+            reason: reason.unwrap_or_else(Reason::manual),
+            kept: decision.is_kept(),
+            why: decision.causes(),
+            frees_bytes,
+            kept_until: None,
+        }
+    }
+}
+
+/// What would be done.
+fn foresee(
+    ctx: &Context,
+    vault: &Vault,
+    request: &PruneRequest<'_>,
+) -> Result<PruneDone, OpsError> {
+    ctx.cancel.check()?;
+    let planned = Planned::new(ctx, vault, request)?;
+    let mut done = planned.told(request);
+    if request.policy.is_none() {
+        return Ok(done);
+    }
+    let doing = || format!("looking for dead objects of {}", request.source);
+    let dead = vault
+        .dead_objects(request.source, &[])
+        .map_err(OpsError::vault(doing()))?;
+    done.objects.deleted = dead.dead;
+    Ok(done)
+}
+
+fn carry_out(
+    ctx: &Context,
+    vault: &Vault,
+    request: &PruneRequest<'_>,
+    run: &OpenRun<'_>,
+    plan: &mut Option<Planned>,
+) -> Result<PruneDone, OpsError> {
+    let doing = || format!("pruning {}", request.source);
+    let lease = vault
+        .acquire_lease(request.source, run.id(), &ctx.host, std::process::id())
+        .map_err(OpsError::vault(doing()))?;
+    same_time(ctx, request.source, lease.began_at())?;
+    ctx.progress.phase("plan");
+    let planned = plan.insert(Planned::new(ctx, vault, request)?);
+    ctx.cancel.check()?;
+    let options = PruneOptions {
+        accept_missing_heads: request.accept_missing_heads,
+    };
+    let outcome = vault
+        .prune(
+            &lease,
+            &planned.doomed(),
+            &options,
+            &ctx.cancel,
+            &*ctx.progress,
+        )
+        .map_err(OpsError::vault(doing()))?;
+    drop(lease);
+    let mut done = planned.told(request);
+    done.freed_bytes = Space::freed_by(planned.heads(), &outcome.removed);
+    apply(&mut done, outcome);
+    Ok(done)
+}
+
+/// Refuses where the clocks are so far apart that one of them must be wrong.
+fn same_time(ctx: &Context, source: &SourceName, store: Timestamp) -> Result<(), OpsError> {
+    let ahead = ctx.clock.now().duration_since(store);
+    if ahead.abs() <= CLOCKS_APART_MAX {
+        return Ok(());
+    }
+    let way = if ahead.is_negative() {
+        "behind"
+    } else {
+        "ahead of"
+    };
+    let hours = ahead.abs().as_hours();
+    let apart = match hours {
+        ..48 => format!("{hours} h"),
+        _ => format!("{} d", hours / 24),
+    };
+    Err(OpsError::Refused {
+        place: format!("source {source}"),
+        why: format!(
+            "was not pruned: the clock of this machine is {apart} {way} that of the vault's store"
+        ),
+        next: "put the clock right (`timedatectl`), then run the same command again".to_owned(),
+    })
+}
+
+/// What the vault made of the plan.
+fn apply(done: &mut PruneDone, outcome: PruneOutcome) {
+    for (id, because) in outcome.kept {
+        let Some(backup) = done.backups.iter_mut().find(|one| one.id == id) else {
+            continue;
+        };
+        backup.kept = true;
+        backup.why = vec![match because {
+            KeptBecause::Refused(Some(until)) => {
+                backup.kept_until = Some(until);
+                format!("the store keeps it until {until:.0}")
+            }
+            KeptBecause::Refused(None) => "the store refuses to delete it".to_owned(),
+            KeptBecause::Pinned => "pinned meanwhile".to_owned(),
+            KeptBecause::UntrustedWriter => "its writer is not trusted here".to_owned(),
+        }];
+    }
+    done.objects = Objects {
+        deleted: outcome.deleted,
+        waiting: outcome.waiting,
+        waiting_until: outcome.waiting_until,
+        refused: outcome.refused,
+        refused_until: outcome.refused_until,
+    };
+    done.unswept = !outcome.unswept.is_empty();
+    for finding in outcome.unswept {
+        if !done.findings.contains(&finding) {
+            done.findings.push(finding);
+        }
+    }
+    done.notes.extend(outcome.notes);
+}
+
+fn summary(done: &PruneDone) -> String {
+    let deleted = done.backups.iter().filter(|backup| !backup.kept).count();
+    match deleted {
+        0 => String::new(),
+        1 => "1 backup deleted".to_owned(),
+        count => format!("{count} backups deleted"),
+    }
+}

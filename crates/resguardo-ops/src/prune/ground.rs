@@ -1,0 +1,74 @@
+//! What a plan rests on: the heads that stand, what drills proved of them, and who pinned them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use resguardo_model::retention::{Candidate, Pinned};
+use resguardo_model::{BackupId, Finding, SourceName, Verdict};
+use resguardo_vault::{StoredHead, StoredPin, Vault};
+
+use crate::context::Context;
+use crate::error::OpsError;
+use crate::history::{self, Drills};
+
+/// Everything that is known of the backups of one source.
+pub(super) struct Ground {
+    pub(super) heads: Vec<StoredHead>,
+    /// What is wrong with heads and pins.
+    pub(super) findings: Vec<Finding>,
+    drills: BTreeMap<BackupId, Drills>,
+    pins: Vec<StoredPin>,
+}
+
+impl Ground {
+    /// Read from the vault now, not from what the catalog remembers.
+    pub(super) fn read(
+        ctx: &Context,
+        vault: &Vault,
+        source: &SourceName,
+    ) -> Result<Self, OpsError> {
+        let doing = |what: &str| format!("reading the {what} of {source}");
+        let heads = vault
+            .heads(Some(source))
+            .map_err(OpsError::vault(doing("heads")))?;
+        let pins = vault
+            .pins(Some(source))
+            .map_err(OpsError::vault(doing("pins")))?;
+        let drills = history::drills(ctx, &BTreeSet::from([source.clone()]))?;
+        let mut findings = heads.findings;
+        findings.extend(pins.findings);
+        Ok(Self {
+            heads: heads.heads,
+            findings,
+            drills,
+            pins: pins.pins,
+        })
+    }
+
+    pub(super) fn candidates(&self) -> Vec<Candidate> {
+        self.heads
+            .iter()
+            .map(|stored| self.candidate(stored))
+            .collect()
+    }
+
+    fn candidate(&self, stored: &StoredHead) -> Candidate {
+        let head = &stored.head;
+        // What a drill says of a stranger's backup is not asked: it stays as it is.
+        let drills = self.drills.get(&head.backup).filter(|_| stored.trusted);
+        let last = drills.and_then(|drills| drills.last);
+        let pin = self.pins.iter().find(|pin| pin.backup == head.backup);
+        Candidate {
+            id: head.backup,
+            taken_at: head.taken_at,
+            sequence: head.sequence,
+            reason: head.reason.clone(),
+            trusted: stored.trusted,
+            proven: drills.is_some_and(|drills| drills.proven_at.is_some()),
+            failed_since: last.is_some_and(|last| last.verdict == Verdict::Failed),
+            pin: pin.map(|pin| Pinned {
+                reason: pin.reason.clone(),
+                until: pin.until,
+            }),
+        }
+    }
+}
