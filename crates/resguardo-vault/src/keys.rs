@@ -10,7 +10,7 @@ mod write_key;
 
 pub use dialogue::{Dialogue, NoDialogue};
 pub use identity::{Identities, generate_identity, is_protected, open_identity, protect_identity};
-pub(crate) use recipient::{Recipients, as_dyn};
+pub(crate) use recipient::{Recipients, as_dyn, resolve};
 pub use recipient::{canonical_recipient, check_recipient};
 pub use write_key::{RetiredWriter, WriteKey};
 

@@ -78,6 +78,15 @@ pub(crate) fn receipt_place(key: &Key) -> Option<SourceName> {
     if fits { source.parse().ok() } else { None }
 }
 
+pub(crate) fn headers(source: &SourceName) -> String {
+    format!("{source}/headers")
+}
+
+pub(crate) fn header_bundle(source: &SourceName, ulid: ulid::Ulid) -> Key {
+    let name = ulid.to_string().to_lowercase();
+    key(&format!("{source}/headers/{name}.jsonl"))
+}
+
 /// Whether what lies under `key` is signed: heads, receipts, records of prunes, pins.
 pub(crate) fn may_be_signed(key: &Key) -> bool {
     let parts: Vec<&str> = key.as_str().split('/').collect();

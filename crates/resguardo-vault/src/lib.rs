@@ -19,6 +19,7 @@ mod distrust;
 mod error;
 mod frame;
 mod head;
+mod headers;
 mod heads;
 mod index;
 mod keys;
@@ -32,6 +33,7 @@ mod pin;
 mod prune;
 mod reader;
 mod receipt;
+mod recipients;
 mod seal;
 mod signed;
 mod space;
@@ -42,6 +44,7 @@ mod writer;
 
 pub use copy::{Compared, CopyPlace, Numbered, SentBackup, SyncRequest, Synced};
 pub use error::VaultError;
+pub use headers::Given;
 pub use heads::{Heads, StoredHead};
 pub use keys::{
     Dialogue, Identities, KeyError, NoDialogue, RetiredWriter, WriteKey, canonical_recipient,
@@ -55,6 +58,9 @@ pub use prune::{
 pub use reader::Snapshot;
 pub use receipt::{ReceiptDraft, ReceiptError, Receipts, StoredReceipt, verify_envelope};
 pub use space::{BackupSpace, SourceSpace, Space};
+pub use recipients::{
+    RecipientChange, RecipientEvent, RecipientState, RecipientsChanged, change_recipients, span_of,
+};
 pub use vault::{Access, Settings, Vault, VaultConfig};
 pub use verify::{Depth, Selection};
 pub use writer::{Committed, Description, FileWriter, SnapshotWriter};

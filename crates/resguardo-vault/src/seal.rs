@@ -16,19 +16,30 @@ pub(crate) fn open<'a, R: Read>(
     input: R,
     identities: impl Iterator<Item = &'a dyn Identity>,
 ) -> Result<StreamReader<R>, VaultError> {
-    Decryptor::new(input)
-        .and_then(|decryptor| decryptor.decrypt(identities))
-        .map_err(|error| match error {
-            // A pack is opened after its manifest, with the same identity: there it is the pack's fault.
-            DecryptError::NoMatchingKeys if kind == FindingKind::PackDamaged => {
-                let what = "its header is damaged, or it is sealed to somebody else";
-                damaged(key, kind, what)
-            }
-            DecryptError::NoMatchingKeys => VaultError::WrongIdentity {
-                object: key.to_string(),
-            },
-            other => damaged(key, kind, format!("it is no readable age file: {other}")),
-        })
+    try_open(input, identities).map_err(|error| refused(key, kind, error))
+}
+
+/// As [`open`], with age's own error.
+pub(crate) fn try_open<'a, R: Read>(
+    input: R,
+    identities: impl Iterator<Item = &'a dyn Identity>,
+) -> Result<StreamReader<R>, DecryptError> {
+    Decryptor::new(input).and_then(|decryptor| decryptor.decrypt(identities))
+}
+
+/// What it says of an object that age does not open it.
+pub(crate) fn refused(key: &Key, kind: FindingKind, error: DecryptError) -> VaultError {
+    match error {
+        // A pack is opened after its manifest, with the same identity: there it is the pack's fault.
+        DecryptError::NoMatchingKeys if kind == FindingKind::PackDamaged => {
+            let what = "its header is damaged, or it is sealed to somebody else";
+            damaged(key, kind, what)
+        }
+        DecryptError::NoMatchingKeys => VaultError::WrongIdentity {
+            object: key.to_string(),
+        },
+        other => damaged(key, kind, format!("it is no readable age file: {other}")),
+    }
 }
 
 /// The finding that `key` is damaged, as an error; whoever knows the backups hit fills them in.

@@ -16,11 +16,13 @@ use ulid::Ulid;
 
 use crate::bounded;
 use crate::error::VaultError;
+use crate::headers::ReadBundles;
 use crate::heads::StoredHead;
 use crate::keys::{self, Identities, KeyError, WriteKey};
 use crate::layout;
 use crate::lease::Lease;
 use crate::reader::Snapshot;
+use crate::recipients::{RecipientEvent, set};
 use crate::writer::SnapshotWriter;
 
 pub(crate) const README_TEXT: &str = include_str!("../../../contrib/vault-readme.txt");
@@ -39,6 +41,9 @@ pub struct VaultConfig {
     pub created_at: Timestamp,
     /// The age recipients of every sealed object.
     pub recipients: Vec<String>,
+    /// What became of them since the vault was made, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub recipients_changed: Vec<RecipientEvent>,
 }
 
 /// The keys with which a vault is opened. Without any, heads and receipts can still be checked.
@@ -80,6 +85,7 @@ struct Inner {
     access: Arc<Access>,
     settings: Settings,
     role: Role,
+    read_bundles: ReadBundles,
 }
 
 /// What the store is to the vault.
@@ -126,6 +132,7 @@ impl Vault {
             vault: VaultId(new_ulid(now)?),
             created_at: now,
             recipients,
+            recipients_changed: Vec::new(),
         };
         let mut json = serde_json::to_vec_pretty(&config).expect("strings always serialise");
         json.push(b'\n');
@@ -214,6 +221,7 @@ impl Vault {
                 access,
                 settings,
                 role,
+                read_bundles: ReadBundles::default(),
             }),
         })
     }
@@ -279,6 +287,10 @@ impl Vault {
             object: object.to_string(),
         };
         self.inner.access.identities.as_ref().ok_or_else(none)
+    }
+
+    pub(crate) fn read_bundles(&self) -> &ReadBundles {
+        &self.inner.read_bundles
     }
 
     pub(crate) fn access(&self) -> &Access {
@@ -393,7 +405,7 @@ fn compare(config: &VaultConfig, key: &WriteKey) -> Result<(), VaultError> {
     if config.vault != key.vault() {
         return differs(format!("vault {} instead of {}", config.vault, key.vault()));
     }
-    if config.recipients != key.recipients() {
+    if set(&config.recipients) != set(key.recipients()) {
         let (theirs, ours) = (config.recipients.join(", "), key.recipients().join(", "));
         return differs(format!("recipients {theirs} instead of {ours}"));
     }

@@ -381,7 +381,7 @@ fn check_pack(vault: &Vault, source: &SourceName, object: &ObjectRef) -> Result<
             format!("its SHA-256 is {found}: its bytes are not those that its name promises");
         return Err(crate::seal::damaged(&key, FindingKind::PackDamaged, what));
     }
-    let mut pack = OpenedPack::of_bytes(vault, key, bytes)?;
+    let mut pack = OpenedPack::of_bytes(vault, (source, &key, &object.sha256), bytes)?;
     for number in (0_u32..).take(pack.table().frames().len()) {
         pack.decode(number)?;
     }

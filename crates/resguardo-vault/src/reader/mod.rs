@@ -9,7 +9,7 @@ mod pack_source;
 mod scatter;
 mod stream;
 
-use std::io::{BufReader, Read};
+use std::io::{self, BufReader, Read};
 use std::path::PathBuf;
 
 use resguardo_model::{
@@ -18,6 +18,7 @@ use resguardo_model::{
 
 use crate::bounded::Decoded;
 use crate::error::VaultError;
+use crate::headers;
 use crate::heads::StoredHead;
 use crate::layout;
 use crate::manifest::{self, ManifestError};
@@ -111,7 +112,7 @@ fn read_manifest(vault: &Vault, stored: &StoredHead) -> Result<Manifest, VaultEr
     let key = layout::manifest(&head.source, head.backup);
     let with_backup = |error| scatter::name_backup(error, head.backup);
     let damaged = |kind, what: &dyn std::fmt::Display| with_backup(seal::damaged(&key, kind, what));
-    let identities = vault.identities(&key)?;
+    vault.identities(&key)?;
     if head.manifest.bytes > SEALED_BYTES_MAX {
         return Err(damaged(
             FindingKind::ManifestMalformed,
@@ -138,12 +139,10 @@ fn read_manifest(vault: &Vault, stored: &StoredHead) -> Result<Manifest, VaultEr
             &"its bytes are not those that its head names",
         ));
     }
-    let opened = seal::open(
-        &key,
-        FindingKind::ManifestDamaged,
-        &bytes[..],
-        identities.iter(),
-    )
+    let place = (&head.source, &key, &head.manifest.sha256);
+    let opened = headers::open(vault, place, FindingKind::ManifestDamaged, || {
+        io::Cursor::new(&bytes[..])
+    })
     .map_err(with_backup)?;
     let lines =
         seal::decompress(opened).map_err(|error| damaged(FindingKind::ManifestDamaged, &error))?;

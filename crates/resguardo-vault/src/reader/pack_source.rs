@@ -10,6 +10,7 @@ use resguardo_store::{Key, Store, StoreError};
 
 use crate::error::VaultError;
 use crate::frame;
+use crate::headers::{self, Spliced};
 use crate::layout;
 use crate::pack::{PACK_BYTES_MAX, PackTable};
 use crate::seal;
@@ -113,7 +114,7 @@ impl Seek for Sealed {
 /// An opened pack whose frames can be decoded one by one.
 pub(crate) struct OpenedPack {
     key: Key,
-    reader: StreamReader<Sealed>,
+    reader: StreamReader<Spliced<Sealed>>,
     table: PackTable,
     position: u64,
     buffer: Vec<u8>,
@@ -136,30 +137,37 @@ impl OpenedPack {
             ));
         }
         // What is wanted is uncompressed: a third of it is a fair guess of what has to be fetched.
-        let sealed = if wanted_bytes / 3 < pack.bytes / 4 {
-            Sealed::Ranged(RangedObject::new(
-                Arc::clone(vault.store()),
-                key.clone(),
-                pack.bytes,
-            ))
-        } else {
-            Sealed::Whole(Cursor::new(fetch_whole(vault, &key, pack)?))
-        };
-        Self::open(vault, key, sealed)
+        if wanted_bytes / 3 < pack.bytes / 4 {
+            let sealed = || {
+                let store = Arc::clone(vault.store());
+                Sealed::Ranged(RangedObject::new(store, key.clone(), pack.bytes))
+            };
+            return Self::open(vault, (source, &key, &pack.sha256), sealed);
+        }
+        let bytes = fetch_whole(vault, &key, pack)?;
+        Self::of_bytes(vault, (source, &key, &pack.sha256), bytes)
     }
 
     /// Opens a pack whose bytes are at hand.
-    pub(crate) fn of_bytes(vault: &Vault, key: Key, bytes: Bytes) -> Result<Self, VaultError> {
-        Self::open(vault, key, Sealed::Whole(Cursor::new(bytes)))
+    pub(crate) fn of_bytes(
+        vault: &Vault,
+        place: (&SourceName, &Key, &Sha256Digest),
+        bytes: Bytes,
+    ) -> Result<Self, VaultError> {
+        Self::open(vault, place, || Sealed::Whole(Cursor::new(bytes.clone())))
     }
 
-    fn open(vault: &Vault, key: Key, sealed: Sealed) -> Result<Self, VaultError> {
-        let identities = vault.identities(&key)?;
-        let mut reader = seal::open(&key, FindingKind::PackDamaged, sealed, identities.iter())
-            .map_err(|error| not_found(&key, error))?;
-        let table = PackTable::read(&mut reader).map_err(|error| broken(&key, error))?;
+    fn open(
+        vault: &Vault,
+        place: (&SourceName, &Key, &Sha256Digest),
+        sealed: impl Fn() -> Sealed,
+    ) -> Result<Self, VaultError> {
+        let key = place.1;
+        let mut reader = headers::open(vault, place, FindingKind::PackDamaged, sealed)
+            .map_err(|error| not_found(key, error))?;
+        let table = PackTable::read(&mut reader).map_err(|error| broken(key, error))?;
         Ok(Self {
-            key,
+            key: key.clone(),
             reader,
             table,
             position: u64::MAX,

@@ -181,6 +181,13 @@ impl SnapshotWriter {
             .cloned();
         let gone = vault.gone_heads(&source, &listed.heads, &pruned);
         let cache = vault.cache_of(&source);
+        let own = match own {
+            Some(own) if !vault.all_can_open(key, &own.head)? => {
+                notes.push("a recipient was added since the last backup: this one is a whole one, so that it can be opened by all".to_owned());
+                None
+            }
+            own => own,
+        };
         let (previous, base) = match own {
             Some(own) => previous_map(&vault, &listed.heads, own, &cache, &mut notes)?,
             None => (PreviousMap::default(), None),

@@ -125,6 +125,16 @@ pub(crate) fn description() -> Description {
 
 /// Takes a backup of `files`.
 pub(crate) fn back_up(vault: &Vault, number: u64, files: &Files) -> Result<Committed, VaultError> {
+    back_up_at(vault, number, files, Timestamp::UNIX_EPOCH)
+}
+
+/// As [`back_up`], with the time at which the backup began.
+pub(crate) fn back_up_at(
+    vault: &Vault,
+    number: u64,
+    files: &Files,
+    started_at: Timestamp,
+) -> Result<Committed, VaultError> {
     let lease = vault.acquire_lease(&source(), run_id(number), "host", std::process::id())?;
     let writer = vault.begin_snapshot(lease, backup_id(number), &CancelToken::new())?;
     for (path, content) in files {
@@ -143,7 +153,10 @@ pub(crate) fn back_up(vault: &Vault, number: u64, files: &Files) -> Result<Commi
             (content.len() as u64, Sha256Digest::of(content))
         );
     }
-    writer.commit(description())
+    writer.commit(Description {
+        started_at,
+        ..description()
+    })
 }
 
 /// Restores all files of a backup, page by page and as streams, and compares.

@@ -1,0 +1,116 @@
+//! Further headers for sealed objects: how somebody who becomes a recipient later opens what is there already.
+//!
+//! No object is ever written anew: packs are named by their digests, and heads are signed. A *bundle* holds,
+//! for each object, another age header with the same file key, sealed to the new recipients;
+//! `header || object[header_bytes..]` is a standard age file. `docs/format.md`, "Further headers".
+//!
+//! INVARIANT: a bundle can make an object readable to a recipient, and never unreadable to another: an
+//! object's own header is tried first, and a header that was tampered with opens nothing, because its MAC is
+//! made with the file key (`tests/recipients.rs`).
+
+mod bundle;
+mod give;
+mod splice;
+mod wrap;
+
+pub use give::Given;
+
+use std::collections::HashMap;
+use std::io::{Read, Seek};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use age::DecryptError;
+use age::stream::StreamReader;
+use resguardo_model::{FindingKind, Head, Sha256Digest, SourceName};
+use resguardo_store::Key;
+
+use self::bundle::Bundle;
+pub(crate) use self::splice::Spliced;
+use crate::error::VaultError;
+use crate::layout;
+use crate::seal;
+use crate::vault::Vault;
+
+/// Size beyond which a bundle is not read.
+const BUNDLE_BYTES_MAX: u64 = 64 << 20;
+
+/// The bundles of a source.
+#[derive(Debug, Default)]
+pub(crate) struct Bundles(Vec<Bundle>);
+
+/// Bundles that were read, by source.
+#[derive(Debug, Default)]
+pub(crate) struct ReadBundles(Mutex<HashMap<SourceName, Arc<Bundles>>>);
+
+impl Bundles {
+    /// Whether `recipient` has a further header of the object.
+    fn covers(&self, sha256: &Sha256Digest, recipient: &str) -> bool {
+        self.0.iter().any(|bundle| {
+            bundle.recipients.iter().any(|one| one == recipient)
+                && bundle.headers.contains_key(sha256)
+        })
+    }
+
+    /// Whether `recipient` has further headers of everything that a backup needs.
+    pub(crate) fn cover(&self, head: &Head, recipient: &str) -> bool {
+        let packs = head.packs.iter().map(|pack| &pack.sha256);
+        let mut needed = packs.chain(std::iter::once(&head.manifest.sha256));
+        needed.all(|sha256| self.covers(sha256, recipient))
+    }
+}
+
+impl Vault {
+    /// The bundles of a source, read once. What cannot be parsed is as good as absent.
+    pub(crate) fn bundles(&self, source: &SourceName) -> Result<Arc<Bundles>, VaultError> {
+        let read = &self.read_bundles().0;
+        let known = read.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(bundles) = known.get(source) {
+            return Ok(Arc::clone(bundles));
+        }
+        drop(known);
+        let listed = self.store().list(&layout::headers(source))?;
+        let found = self.in_parallel(&listed, |info| {
+            if info.bytes > BUNDLE_BYTES_MAX {
+                return Ok(None);
+            }
+            let bytes = self.store().get(&info.key)?;
+            Ok(Bundle::parse(&bytes, self.id(), source))
+        })?;
+        let bundles = Arc::new(Bundles(found.into_iter().flatten().collect()));
+        let mut known = read.lock().unwrap_or_else(PoisonError::into_inner);
+        known.insert(source.clone(), Arc::clone(&bundles));
+        Ok(bundles)
+    }
+
+    fn forget_bundles(&self, source: &SourceName) {
+        let read = &self.read_bundles().0;
+        let mut known = read.lock().unwrap_or_else(PoisonError::into_inner);
+        known.remove(source);
+    }
+}
+
+/// Opens a sealed object by its own header, and else by a further one.
+pub(crate) fn open<R: Read + Seek>(
+    vault: &Vault,
+    (source, key, sha256): (&SourceName, &Key, &Sha256Digest),
+    kind: FindingKind,
+    input: impl Fn() -> R,
+) -> Result<StreamReader<Spliced<R>>, VaultError> {
+    let identities = vault.identities(key)?;
+    let own = seal::try_open(Spliced::whole(input()), identities.iter());
+    let error = match own {
+        Ok(opened) => return Ok(opened),
+        Err(error) => error,
+    };
+    if matches!(error, DecryptError::NoMatchingKeys) {
+        let bundles = vault.bundles(source)?;
+        let further = bundles.0.iter().filter_map(|one| one.headers.get(sha256));
+        for one in further {
+            let spliced = Spliced::new(one.header.clone(), one.header_bytes, input());
+            if let Ok(opened) = seal::try_open(spliced, identities.iter()) {
+                return Ok(opened);
+            }
+        }
+    }
+    Err(seal::refused(key, kind, error))
+}

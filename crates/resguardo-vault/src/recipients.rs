@@ -1,0 +1,216 @@
+//! Who a vault is sealed to, changed: `vault.json`, then the write key of each host.
+//!
+//! Write order: `vault.json`, then the pin in the write key (the caller stores that). Stopped in between,
+//! nothing is written to anybody (the two differ, which is an alarm), and the same change made again mends it.
+//! On other hosts the same change finds `vault.json` changed already, and only pins.
+//!
+//! INVARIANT: a host never pins what it was not told: where `vault.json` differs from the pin by anything
+//! but the change itself, nothing is written (`tests/recipients.rs`).
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use resguardo_model::Head;
+use resguardo_store::{Condition, Store};
+use serde::{Deserialize, Serialize};
+
+use crate::error::VaultError;
+use crate::keys::{self, WriteKey};
+use crate::layout;
+use crate::vault::{Vault, VaultConfig};
+
+/// What is done to a vault's recipients.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RecipientChange {
+    /// What is sealed from now on is sealed to this one as well.
+    Add(String),
+    /// What is sealed from now on is not sealed to this one.
+    Retire(String),
+    /// Both at once: the first takes the second's place.
+    Replace(String, String),
+}
+
+impl RecipientChange {
+    /// The recipients after it.
+    fn applied(&self, recipients: &[String]) -> Vec<String> {
+        let add = |mut all: Vec<String>, one: &String| {
+            if !all.contains(one) {
+                all.push(one.clone());
+            }
+            all
+        };
+        let retire = |mut all: Vec<String>, one: &String| {
+            all.retain(|there| there != one);
+            all
+        };
+        let all = recipients.to_vec();
+        match self {
+            Self::Add(one) => add(all, one),
+            Self::Retire(one) => retire(all, one),
+            Self::Replace(new, old) => add(retire(all, old), new),
+        }
+    }
+
+    fn touched(&self) -> Vec<(&String, RecipientState)> {
+        match self {
+            Self::Add(one) => vec![(one, RecipientState::Added)],
+            Self::Retire(one) => vec![(one, RecipientState::Retired)],
+            Self::Replace(new, old) => {
+                vec![(new, RecipientState::Added), (old, RecipientState::Retired)]
+            }
+        }
+    }
+}
+
+/// What became of a recipient.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RecipientState {
+    /// It was added.
+    Added,
+    /// It was retired.
+    Retired,
+}
+
+/// A line of the history of a vault's recipients, in `vault.json`. It informs; nobody relies on it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecipientEvent {
+    /// Who.
+    pub recipient: String,
+    /// What became of it.
+    pub state: RecipientState,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// What a change did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecipientsChanged {
+    /// The recipients now.
+    pub recipients: Vec<String>,
+    /// `vault.json` was written; if not, it was so already.
+    pub stored: bool,
+    /// The write key pins others than before: its caller stores it.
+    pub pinned: bool,
+}
+
+/// Changes the recipients of the vault in `store`, and of `key`, which the caller stores afterwards.
+///
+/// # Errors
+/// [`VaultError::ConfigChanged`] if `vault.json` differs from the pin by more than the change;
+/// [`VaultError::Key`] for what is no recipient, or if none is left; the store's own, among
+/// them a precondition that failed because somebody else changed `vault.json` meanwhile.
+pub fn change_recipients(
+    store: &dyn Store,
+    key: &mut WriteKey,
+    change: &RecipientChange,
+    now: Timestamp,
+) -> Result<RecipientsChanged, VaultError> {
+    let place = layout::key(layout::VAULT);
+    let conditional = store.capabilities().conditional_put;
+    let version = match conditional {
+        true => store.stat(&place).ok().and_then(|info| info.version),
+        false => None,
+    };
+    let config = Vault::read_config(store)?;
+    if config.vault != key.vault() {
+        let what = format!("vault {} instead of {}", config.vault, key.vault());
+        return Err(VaultError::ConfigChanged { what });
+    }
+    let wanted = change.applied(key.recipients());
+    let trial = keys::resolve(&wanted)?;
+    // All kinds of recipients go together, and every plugin answers.
+    crate::seal::begin(Vec::new(), keys::as_dyn(&trial)).map_err(|source| VaultError::Seal {
+        object: "a trial object to the new recipients".to_owned(),
+        source: Box::new(source),
+    })?;
+    let there = set(&config.recipients);
+    let stored = there != set(&wanted);
+    if stored && there != set(key.recipients()) {
+        return Err(VaultError::ConfigChanged {
+            what: format!(
+                "recipients {} instead of {}",
+                config.recipients.join(", "),
+                key.recipients().join(", ")
+            ),
+        });
+    }
+    if stored {
+        let events = change.touched().into_iter();
+        let events = events.map(|(recipient, state)| RecipientEvent {
+            recipient: recipient.clone(),
+            state,
+            at: now,
+        });
+        let mut next = VaultConfig {
+            recipients: wanted.clone(),
+            ..config
+        };
+        next.recipients_changed.extend(events);
+        let mut json = serde_json::to_vec_pretty(&next).expect("strings always serialise");
+        json.push(b'\n');
+        let condition = version.map_or(Condition::Always, Condition::Matches);
+        store.put(&place, Bytes::from(json), condition)?;
+    }
+    let pinned = set(key.recipients()) != set(&wanted);
+    key.pin_recipients(wanted.clone(), now)?;
+    Ok(RecipientsChanged {
+        recipients: wanted,
+        stored,
+        pinned,
+    })
+}
+
+/// Recipients have no order.
+pub(crate) fn set(recipients: &[String]) -> BTreeSet<&String> {
+    recipients.iter().collect()
+}
+
+/// Since when, and until when, what a vault seals was sealed to a recipient, as `vault.json` tells it.
+/// Without a beginning: since the vault was made.
+#[must_use]
+pub fn span_of(config: &VaultConfig, recipient: &str) -> (Option<Timestamp>, Option<Timestamp>) {
+    let (mut since, mut until) = (None, None);
+    for event in &config.recipients_changed {
+        if event.recipient == recipient {
+            match event.state {
+                RecipientState::Added => (since, until) = (Some(event.at), None),
+                RecipientState::Retired => until = Some(event.at),
+            }
+        }
+    }
+    (since, until)
+}
+
+impl Vault {
+    /// Whether a recipient should be able to open a backup: it was one when the backup began, as
+    /// `vault.json` tells, or has further headers of all of it. Only trying proves it (`keys rehearse`).
+    ///
+    /// # Errors
+    /// The store's own.
+    pub fn should_open(&self, recipient: &str, head: &Head) -> Result<bool, VaultError> {
+        let (since, until) = span_of(self.config(), recipient);
+        let was_there = since.is_none_or(|since| since < head.started_at)
+            && until.is_none_or(|until| head.started_at < until);
+        Ok(was_there || self.bundles(&head.source)?.cover(head, recipient))
+    }
+
+    /// Whether every recipient that this host pins can open what a backup of its own holds. A backup that
+    /// is built upon another shares its packs: where the answer is no, the next one has to be a whole one.
+    pub(crate) fn all_can_open(&self, key: &WriteKey, head: &Head) -> Result<bool, VaultError> {
+        let late: Vec<&String> = key
+            .recipients()
+            .iter()
+            .filter(|one| {
+                key.recipient_added_at(one)
+                    .is_some_and(|at| head.started_at <= at)
+            })
+            .collect();
+        if late.is_empty() {
+            return Ok(true);
+        }
+        let bundles = self.bundles(&head.source)?;
+        Ok(late.iter().all(|one| bundles.cover(head, one)))
+    }
+}

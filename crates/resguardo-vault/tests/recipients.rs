@@ -1,0 +1,337 @@
+//! Recipients that come and go: who opens what, and what a crash or a stranger in between can do.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "test: a rig that fails ends the test"
+)]
+
+mod rig;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use resguardo_model::{CancelToken, FindingKind, NoProgress};
+use resguardo_store::wrap::Faulty;
+use resguardo_store::wrap::faulty::{Fault, Rule};
+use resguardo_store::{Condition, Key, Store};
+use resguardo_vault::{
+    Access, Depth, Identities, RecipientChange, RecipientsChanged, Selection, Vault, VaultError,
+    WriteKey, change_recipients, generate_identity,
+};
+use rig::{Files, Rig, assert_restores, back_up, back_up_at, change_page, pages, source};
+
+/// When the backups after the change began.
+const LATER: Timestamp = Timestamp::constant(3600, 0);
+
+/// A vault with two backups, and Bea, who wants to read.
+struct World {
+    rig: Rig,
+    content: Vec<Files>,
+    /// The text of her identity.
+    bea: String,
+    to_bea: String,
+}
+
+impl World {
+    fn new() -> Self {
+        let rig = Rig::new();
+        let mut files = Files::from([("db.pages".to_owned(), pages(1, 300))]);
+        let mut content = Vec::new();
+        for number in 1..=2 {
+            change_page(files.get_mut("db.pages").unwrap(), 7, number);
+            back_up(&rig.vault(), number, &files).unwrap();
+            content.push(files.clone());
+        }
+        let (text, to_bea) = generate_identity(Timestamp::UNIX_EPOCH);
+        Self {
+            rig,
+            content,
+            bea: text.to_string(),
+            to_bea,
+        }
+    }
+
+    fn key(&self) -> WriteKey {
+        WriteKey::from_json(&self.rig.write_key).unwrap()
+    }
+
+    /// Changes the recipients; the key is stored, as the binary does.
+    fn change(&mut self, change: &RecipientChange) -> Result<RecipientsChanged, VaultError> {
+        let mut key = self.key();
+        let done = change_recipients(&*self.rig.store, &mut key, change, Timestamp::UNIX_EPOCH)?;
+        self.rig.write_key = key.to_json().to_string();
+        Ok(done)
+    }
+
+    fn add_bea(&mut self) -> RecipientsChanged {
+        self.change(&RecipientChange::Add(self.to_bea.clone()))
+            .unwrap()
+    }
+
+    fn next_backup(&mut self) -> resguardo_vault::Committed {
+        let number = self.content.len() as u64 + 1;
+        let mut files = self.content.last().unwrap().clone();
+        change_page(files.get_mut("db.pages").unwrap(), 9, number);
+        let done = back_up_at(&self.rig.vault(), number, &files, LATER).unwrap();
+        self.content.push(files);
+        done
+    }
+
+    /// The vault with the identity of Bea alone.
+    fn as_bea(&self) -> Vault {
+        let access = Access {
+            identities: Some(Identities::parse(self.bea.as_bytes(), None).unwrap()),
+            ..self.rig.access(false, false)
+        };
+        Vault::open(self.rig.store.clone(), access, self.rig.settings()).unwrap()
+    }
+
+    fn give(&self, vault: &Vault) -> Result<resguardo_vault::Given, VaultError> {
+        let to = [self.to_bea.clone()];
+        vault.give_old_backups(&source(), &to, &CancelToken::new(), &NoProgress)
+    }
+
+    /// Which of the backups a vault's identities open and restore, in their order.
+    fn opened(&self, vault: &Vault) -> Vec<bool> {
+        let heads = vault.heads(None).unwrap().heads;
+        assert_eq!(heads.len(), self.content.len());
+        let each = heads.iter().zip(&self.content);
+        each.map(|(head, files)| match vault.open_snapshot(head) {
+            Ok(_) => {
+                assert_restores(vault, head, files);
+                true
+            }
+            Err(VaultError::WrongIdentity { .. }) => false,
+            Err(other) => panic!("{other}"),
+        })
+        .collect()
+    }
+
+    fn bundles(&self) -> Vec<Key> {
+        let listed = self.rig.store.list("shop/headers").unwrap();
+        listed.into_iter().map(|info| info.key).collect()
+    }
+}
+
+#[test]
+fn a_new_recipient_opens_the_next_backup_with_all_that_it_shares() {
+    let mut world = World::new();
+    let done = world.add_bea();
+    assert!(done.stored && done.pinned);
+    let whole = world.next_backup();
+    assert!(
+        whole.notes.iter().any(|note| note.contains("whole one")),
+        "{:?}",
+        whole.notes
+    );
+    let shared = world.next_backup();
+    assert!(shared.head.head.stored_bytes < whole.head.head.stored_bytes / 4);
+    assert_eq!(world.opened(&world.as_bea()), [false, false, true, true]);
+    assert_eq!(world.opened(&world.rig.vault()), [true; 4]);
+    let vault = world.rig.vault();
+    let heads = vault.heads(None).unwrap().heads;
+    let should: Vec<bool> = heads
+        .iter()
+        .map(|stored| vault.should_open(&world.to_bea, &stored.head).unwrap())
+        .collect();
+    assert_eq!(should, [false, false, true, true]);
+}
+
+#[test]
+fn old_backups_are_given_without_writing_any_object_anew() {
+    let mut world = World::new();
+    world.add_bea();
+    let before = world.rig.store.list("shop").unwrap();
+    let given = world.give(&world.rig.vault()).unwrap();
+    assert!(given.objects >= 3 && given.findings.is_empty(), "{given:?}");
+    let after = world.rig.store.list("shop").unwrap();
+    let kept: Vec<_> = after
+        .iter()
+        .filter(|info| !info.key.as_str().contains("/headers/"))
+        .collect();
+    assert_eq!(kept, before.iter().collect::<Vec<_>>());
+    assert_eq!(world.opened(&world.as_bea()), [true, true]);
+    assert_eq!(world.opened(&world.rig.vault()), [true, true]);
+
+    let again = world.give(&world.rig.vault()).unwrap();
+    assert_eq!((again.objects, again.already), (0, given.objects));
+    assert_eq!(world.bundles().len(), 1);
+
+    let next = world.next_backup();
+    assert!(
+        next.head.head.stored_bytes < 100_000,
+        "it shares what was given"
+    );
+    assert_eq!(world.opened(&world.as_bea()), [true; 3]);
+    let all = Selection::All;
+    let found = world
+        .as_bea()
+        .verify(&all, Depth::Bytes, &CancelToken::new(), &NoProgress)
+        .unwrap();
+    assert_eq!(found.findings, []);
+    let vault = world.rig.vault();
+    for stored in &vault.heads(None).unwrap().heads[..2] {
+        assert!(vault.should_open(&world.to_bea, &stored.head).unwrap());
+    }
+}
+
+#[test]
+fn a_bundle_that_was_tampered_with_opens_nothing_and_closes_nothing() {
+    let mut world = World::new();
+    world.add_bea();
+    world.give(&world.rig.vault()).unwrap();
+    let key = world.bundles().remove(0);
+    let text = String::from_utf8(world.rig.store.get(&key).unwrap().to_vec()).unwrap();
+    for forged in [
+        text.replace("\"header_bytes\":", "\"header_bytes\":1"),
+        text.replacen("\"header\":\"YWdl", "\"header\":\"YWdm", 99),
+        text[..text.len() / 2].to_owned(),
+        String::new(),
+    ] {
+        world
+            .rig
+            .store
+            .put(&key, Bytes::from(forged), Condition::Always)
+            .unwrap();
+        assert_eq!(world.opened(&world.rig.vault()), [true, true]);
+        let bea = world.as_bea();
+        for head in bea.heads(None).unwrap().heads {
+            assert!(bea.open_snapshot(&head).is_err());
+        }
+    }
+}
+
+#[test]
+fn giving_needs_an_identity_that_opens() {
+    let mut world = World::new();
+    world.add_bea();
+    let access = world.rig.access(true, false);
+    let blind = Vault::open(world.rig.store.clone(), access, world.rig.settings()).unwrap();
+    assert!(matches!(
+        world.give(&blind),
+        Err(VaultError::NoIdentity { .. })
+    ));
+    assert!(matches!(
+        world.give(&world.as_bea()),
+        Err(VaultError::WrongIdentity { .. })
+    ));
+    assert!(world.bundles().is_empty());
+}
+
+#[test]
+fn a_damaged_pack_is_a_finding_and_the_rest_is_given() {
+    let mut world = World::new();
+    world.add_bea();
+    let head = &world.rig.vault().heads(None).unwrap().heads[1];
+    let lost = head.head.packs.last().unwrap().sha256;
+    world
+        .rig
+        .store
+        .delete(&format!("shop/packs/{lost}.age").parse().unwrap())
+        .unwrap();
+    let given = world.give(&world.rig.vault()).unwrap();
+    assert_eq!(given.findings.len(), 1);
+    assert_eq!(given.findings[0].kind, FindingKind::PackDamaged);
+    assert!(given.objects >= 2);
+}
+
+#[test]
+fn giving_stopped_at_every_store_call_is_mended_by_the_next() {
+    for n in 1.. {
+        let mut world = World::new();
+        world.add_bea();
+        let rule = Rule::from(n, Fault::Dead);
+        let inner = world.rig.store.clone() as std::sync::Arc<dyn Store>;
+        let store = std::sync::Arc::new(Faulty::new(inner).with(rule));
+        let access = world.rig.access(true, true);
+        let stopped = Vault::open(store.clone(), access, world.rig.settings())
+            .and_then(|vault| world.give(&vault).map(|_| ()));
+        assert_eq!(world.opened(&world.rig.vault()), [true, true], "call {n}");
+        world.give(&world.rig.vault()).unwrap();
+        assert_eq!(world.opened(&world.as_bea()), [true, true], "call {n}");
+        if stopped.is_ok() {
+            assert!(n > 5, "{n}");
+            return;
+        }
+    }
+}
+
+#[test]
+fn a_crash_between_vault_json_and_the_pin_is_mended_by_the_same_change() {
+    let mut world = World::new();
+    let pinned_before = world.rig.write_key.clone();
+    world.add_bea();
+    world.rig.write_key = pinned_before;
+    let access = world.rig.access(true, false);
+    let opened = Vault::open(world.rig.store.clone(), access, world.rig.settings());
+    assert!(matches!(opened, Err(VaultError::ConfigChanged { .. })));
+    // So it is on every other host.
+    let done = world.add_bea();
+    assert!(!done.stored && done.pinned);
+    assert!(!world.add_bea().pinned);
+    world.next_backup();
+    assert_eq!(world.opened(&world.as_bea()), [false, false, true]);
+}
+
+#[test]
+fn whoever_changed_vault_json_by_himself_is_not_confirmed() {
+    let mut world = World::new();
+    let at: Key = "vault.json".parse().unwrap();
+    let text = String::from_utf8(world.rig.store.get(&at).unwrap().to_vec()).unwrap();
+    let (_, to_eve) = generate_identity(Timestamp::UNIX_EPOCH);
+    let ours = world.key().recipients()[0].clone();
+    let both = text.replace(&format!("\"{ours}\""), &format!("\"{ours}\", \"{to_eve}\""));
+    world
+        .rig
+        .store
+        .put(&at, Bytes::from(both.clone()), Condition::Always)
+        .unwrap();
+    let before = world.rig.write_key.clone();
+    let error = world
+        .change(&RecipientChange::Add(world.to_bea.clone()))
+        .unwrap_err();
+    assert!(error.to_string().contains(&to_eve), "{error}");
+    assert_eq!(world.rig.write_key, before);
+    assert_eq!(world.rig.store.get(&at).unwrap(), both.as_bytes());
+    // Retiring her takes her out, whoever put her there.
+    world
+        .change(&RecipientChange::Retire(to_eve.clone()))
+        .unwrap_err();
+}
+
+#[test]
+fn the_last_recipient_stays_and_what_is_no_key_is_refused() {
+    let mut world = World::new();
+    let ours = world.key().recipients()[0].clone();
+    for change in [
+        RecipientChange::Retire(ours),
+        RecipientChange::Add("age1nope".to_owned()),
+        RecipientChange::Add("AGE-SECRET-KEY-1QQQQ".to_owned()),
+    ] {
+        let before = world.rig.store.get(&"vault.json".parse().unwrap()).unwrap();
+        assert!(
+            matches!(world.change(&change), Err(VaultError::Key(_))),
+            "{change:?}"
+        );
+        let after = world.rig.store.get(&"vault.json".parse().unwrap()).unwrap();
+        assert_eq!(before, after);
+    }
+}
+
+#[test]
+fn a_retired_identity_opens_what_was_sealed_to_it_and_nothing_later() {
+    let mut world = World::new();
+    let ours = world.key().recipients()[0].clone();
+    let retired = RecipientChange::Replace(world.to_bea.clone(), ours.clone());
+    world.change(&retired).unwrap();
+    let key = world.key();
+    assert_eq!(key.recipients(), [world.to_bea.clone()]);
+    world.next_backup();
+    assert_eq!(world.opened(&world.rig.vault()), [true, true, false]);
+    assert_eq!(world.opened(&world.as_bea()), [false, false, true]);
+    let config = Vault::read_config(&*world.rig.store).unwrap();
+    assert_eq!(
+        resguardo_vault::span_of(&config, &ours),
+        (None, Some(Timestamp::UNIX_EPOCH))
+    );
+}
