@@ -57,10 +57,10 @@ pub use prune::{
 };
 pub use reader::Snapshot;
 pub use receipt::{ReceiptDraft, ReceiptError, Receipts, StoredReceipt, verify_envelope};
-pub use space::{BackupSpace, SourceSpace, Space};
 pub use recipients::{
     RecipientChange, RecipientEvent, RecipientState, RecipientsChanged, change_recipients, span_of,
 };
+pub use space::{BackupSpace, SourceSpace, Space};
 pub use vault::{Access, Settings, Vault, VaultConfig};
 pub use verify::{Depth, Selection};
 pub use writer::{Committed, Description, FileWriter, SnapshotWriter};
