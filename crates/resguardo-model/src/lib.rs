@@ -19,6 +19,7 @@ pub mod progress;
 pub mod reason;
 pub mod receipt;
 pub mod retention;
+pub mod schedule;
 pub mod size;
 
 pub use cancel::{CancelToken, Cancelled};
@@ -34,3 +35,4 @@ pub use manifest::{Extent, FileEntry, FileKind, Manifest, ManifestHeader};
 pub use objective::{Objectives, Verdict};
 pub use progress::{NoProgress, Progress};
 pub use reason::Reason;
+pub use schedule::Schedule;
