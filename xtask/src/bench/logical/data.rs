@@ -95,7 +95,7 @@ pub(super) fn states(scratch: &Scratch, size: Size) -> Result<States, Failure> {
     let changes = [random(), newest(&rows, 100), newest(&rows, 10)];
     let script = script(&rows);
     let recipe = format!(
-        "pgbench -s {}\n{script}\n{}\n{SETTINGS}",
+        "pgbench -s {}\n{script}\neach from the first:\n{}\n{SETTINGS}",
         rows.scale,
         changes.join("\n")
     );
