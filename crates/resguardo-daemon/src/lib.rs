@@ -1,0 +1,10 @@
+//! What Resguardo does by itself on a machine that nobody looks at.
+//!
+//! It decides when something is due, and never how it is done: that is `resguardo-ops`, the same as for
+//! the command line.
+
+pub mod agenda;
+pub mod window;
+
+pub use agenda::{Due, Job, Plan, Task};
+pub use window::{NotAWindow, Window};
