@@ -136,6 +136,12 @@ pub fn first_free(windows: &[Window], at: Timestamp, zone: &TimeZone) -> Option<
     }
 }
 
+/// Whether the windows take all of the week, so that nothing could ever begin.
+#[must_use]
+pub fn leave_no_room(windows: &[Window]) -> bool {
+    first_free(windows, Timestamp::UNIX_EPOCH, &TimeZone::UTC).is_none()
+}
+
 impl fmt::Display for Window {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
@@ -192,6 +198,17 @@ mod tests {
             "Sat 28 06:00"
         );
         assert_eq!(free(&["00:00-24:00"], "2026-11-27T21:00", "UTC"), None);
+        let windows = |texts: &[&str]| -> Vec<Window> {
+            texts.iter().map(|text| text.parse().unwrap()).collect()
+        };
+        assert!(!leave_no_room(&windows(&[
+            "mon-fri 00:00-24:00",
+            "sat,sun 12:00-11:59"
+        ])));
+        assert!(leave_no_room(&windows(&[
+            "mon-fri 00:00-24:00",
+            "sat-sun 00:00-24:00"
+        ])));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    backup, catalog, completions, config, demo, doctor, drill, init, list, man, pin, prune,
+    backup, catalog, completions, config, demo, doctor, drill, init, list, man, pin, plan, prune,
     receipts, restore, show, verify,
 };
 
@@ -114,6 +114,7 @@ pub enum Command {
     Unpin(pin::UnpinArgs),
     Receipts(receipts::Args),
     Catalog(catalog::Args),
+    Plan(plan::Args),
     Demo(demo::Args),
     Completions(completions::Args),
     Man(man::Args),

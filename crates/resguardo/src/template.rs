@@ -35,9 +35,9 @@ rto = "4h"
 # timezone = "America/Bogota"
 # What `resguardo prune` keeps. Without it nothing is ever deleted.
 # retention = {{ daily = 14, weekly = 8, monthly = 12, pre_migration = "90d" }}
-# Checked and recorded; used by later versions. Until then: cron, with `resguardo backup`.
-# schedule = "0 2 * * *"
-# drill = {{ schedule = "0 4 1 * *" }}
+# `resguardo plan` shows when it is due. Nothing runs by itself yet: cron, with `resguardo backup`.
+# schedule = "daily 02:00"            # or five fields of cron: "0 2 * * *"
+# drill = {{ schedule = "monthly first sunday 04:00" }}
 "#,
         vault = quoted(vault)
     );

@@ -1,3 +1,5 @@
+//! Schedules in odd zones, against somebody who goes through them minute by minute.
+
 #![allow(clippy::unwrap_used, reason = "test")]
 
 use proptest::prelude::*;

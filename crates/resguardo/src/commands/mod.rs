@@ -11,6 +11,7 @@ pub mod init;
 pub mod list;
 pub mod man;
 pub mod pin;
+pub mod plan;
 pub mod prune;
 pub mod receipts;
 pub mod restore;
@@ -49,6 +50,7 @@ pub fn run(invocation: &Invocation, command: Command) -> Result<Exit, Failure> {
         Command::Unpin(args) => pin::run_unpin(invocation, &args),
         Command::Receipts(args) => receipts::run(invocation, &args),
         Command::Catalog(args) => catalog::run(invocation, &args),
+        Command::Plan(args) => plan::run(invocation, &args),
         Command::Demo(args) => demo::run(invocation, &args),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(invocation, &args),

@@ -209,8 +209,13 @@ pub struct EnvironmentFile {
     /// Time zone of the schedules, of the days of the retention, and of times in backup names, like
     /// America/Bogota.
     pub timezone: Option<Leaf<String>>,
-    /// When backups are due, as five cron fields. Checked and recorded; used by a later version.
+    /// When backups are due: five cron fields, or words like "daily 02:00", "weekly sunday 04:00", "monthly
+    /// first sunday 04:00", "every 6h". `resguardo plan` shows what comes; nothing is run by itself yet.
     pub schedule: Option<Leaf<String>>,
+    /// Hours in which nothing begins, like "08:00-20:00" or "mon-fri 08:00-20:00"; it waits for their end.
+    pub quiet: Option<Leaf<Vec<String>>>,
+    /// Runs begin up to so much later than scheduled, each source differently, always the same.
+    pub jitter: Option<Leaf<Length>>,
     /// Which backups `prune` keeps. Without it nothing is ever deleted.
     pub retention: Option<Leaf<RetentionFile>>,
     /// Drills.
@@ -221,7 +226,7 @@ pub struct EnvironmentFile {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EnvironmentDrillFile {
-    /// When drills are due, as five cron fields. Checked and recorded; used by a later version.
+    /// When drills are due, as `schedule` of the environment.
     pub schedule: Option<Leaf<String>>,
 }
 

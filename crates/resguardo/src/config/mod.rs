@@ -15,6 +15,7 @@ pub mod problem;
 pub mod resolve;
 mod resolver;
 mod retention;
+pub mod schedule;
 pub mod show;
 mod source;
 mod vault;
@@ -37,6 +38,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use interpolate::SecretRef;
 use location::{POSTGRES_HINT, engine_of};
 use problem::{InvalidConfig, Problem};
+use schedule::Plans;
 
 /// Where a value comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -118,6 +120,8 @@ pub struct EnvironmentSettings {
     pub objectives: Objectives,
     /// Its time zone.
     pub zone: Option<TimeZone>,
+    /// When something is done to its sources.
+    pub plans: Plans,
     /// What is kept of each of its sources; `None`: everything.
     pub retention: Option<Policy>,
 }

@@ -13,7 +13,7 @@ use resguardo_model::{EngineKind, Objectives, Sha256Digest};
 use resguardo_ops::SourceSpec;
 use serde_json::Value;
 
-use super::file::{ConfigFile, EnvironmentFile, Leaf, VaultFile};
+use super::file::{ConfigFile, EnvironmentFile, VaultFile};
 use super::load::{ConfigError, Overrides};
 use super::location::{
     POSTGRES_HINT, engine_of, is_url, locate, name_for, names_database, vault_url,
@@ -48,30 +48,14 @@ impl Resolver<'_> {
                 }
                 known.ok()
             });
-        self.cron(&key("schedule"), file.schedule.as_ref());
-        if let Some(drill) = &file.drill {
-            self.cron(&key("drill.schedule"), drill.schedule.as_ref());
-        }
         let days = zone.as_ref().unwrap_or(&self.ambient.zone).clone();
+        let plans = self.plans(name, file, &days);
         let retention = self.retention(&key("retention"), file.retention.as_ref(), &days);
         EnvironmentSettings {
             objectives,
             zone,
+            plans,
             retention,
-        }
-    }
-
-    fn cron(&mut self, key: &str, leaf: Option<&Leaf<String>>) {
-        let (Some(leaf), Some(text)) = (leaf, self.optional(key, leaf)) else {
-            return;
-        };
-        let fields = text.split_whitespace().count();
-        if fields != 5 || text.parse::<croner::Cron>().is_err() {
-            let message = format!("{text:?} is not a schedule");
-            self.problems.push(
-                Problem::at(leaf.span(), message, "minute hour day month weekday")
-                    .with_hint("every day at 2:00 is \"0 2 * * *\"; the first of each month at 4:00 is \"0 4 1 * *\""),
-            );
         }
     }
 }

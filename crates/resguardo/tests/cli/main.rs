@@ -25,6 +25,7 @@ mod init;
 mod list;
 mod mistyped;
 mod orphans;
+mod plan;
 mod postgres;
 mod receipts;
 mod restore;

@@ -1,0 +1,157 @@
+//! `plan`: what comes next by schedule.
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use resguardo_daemon::{Due, Job, Task};
+use resguardo_model::SourceName;
+use serde_json::{Value, json};
+
+use super::no_such_source;
+use crate::config::Config;
+use crate::error::Failure;
+use crate::exit::Exit;
+use crate::invocation::Invocation;
+use crate::render::table::table;
+use crate::render::time;
+
+const AFTER_HELP: &str = "\
+Shows when backups and drills are due, by the schedules of the config. Runs nothing.
+
+A time of day that the clock skips in spring comes once, when the gap ends; one
+that it shows twice in autumn comes once, the first time.
+
+Examples:
+  resguardo plan              the next time of everything
+  resguardo plan shop -n 10   ten times of one source";
+
+/// Show what is due next
+#[derive(Debug, clap::Args)]
+#[command(after_help = AFTER_HELP)]
+pub struct Args {
+    /// Only of these sources
+    names: Vec<SourceName>,
+    /// So many times of each
+    #[arg(long, short = 'n', value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    count: u16,
+}
+
+/// A time of a job.
+struct Coming<'a> {
+    job: &'a Job,
+    due: Due,
+}
+
+/// Runs `plan`.
+///
+/// # Errors
+/// If the config makes no sense, or has no such source.
+pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
+    let config = invocation.config()?;
+    let names: Vec<&SourceName> = config.sources.iter().map(|source| &source.name).collect();
+    if let Some(unknown) = args.names.iter().find(|name| !names.contains(name)) {
+        return Err(no_such_source(&config, unknown));
+    }
+    let wanted = |name: &SourceName| args.names.is_empty() || args.names.contains(name);
+    let jobs: Vec<Job> = jobs(&config)
+        .into_iter()
+        .filter(|job| wanted(&job.source))
+        .collect();
+    let now = invocation.clock.now();
+    let coming = coming(&jobs, now, args.count);
+    invocation.out.json(&json!({
+        "runs": coming.iter().map(as_json).collect::<Vec<_>>(),
+    }));
+    let rows: Vec<Vec<String>> = coming.iter().map(|coming| row(coming, now)).collect();
+    if !rows.is_empty() {
+        let header = ["BEGINS", "ZONE", "IN", "SOURCE", "WHAT", "SCHEDULE"];
+        invocation
+            .out
+            .print(&table(&invocation.out, &header, &[2], rows));
+    }
+    for name in names.into_iter().filter(|name| wanted(name)) {
+        if !jobs.iter().any(|job| job.source == *name) {
+            invocation.out.print(&format!(
+                "{name} has no schedule: its environment, {}, says none",
+                environment_of(&config, name)
+            ));
+        }
+    }
+    if config.sources.is_empty() {
+        return Err(super::no_source(&config));
+    }
+    Ok(Exit::Done)
+}
+
+/// Everything that is done by schedule, in the order of the sources.
+fn jobs(config: &Config) -> Vec<Job> {
+    let mut jobs = Vec::new();
+    for source in &config.sources {
+        let Some(environment) = config.environments.get(&source.elsewhere.environment) else {
+            continue;
+        };
+        let plans = &environment.plans;
+        for (task, plan) in [(Task::Backup, &plans.backup), (Task::Drill, &plans.drill)] {
+            jobs.extend(plan.iter().map(|plan| Job {
+                source: source.name.clone(),
+                task,
+                plan: plan.clone(),
+            }));
+        }
+    }
+    jobs
+}
+
+fn environment_of(config: &Config, name: &SourceName) -> String {
+    let source = config.sources.iter().find(|source| source.name == *name);
+    source.map_or_else(String::new, |source| source.elsewhere.environment.clone())
+}
+
+/// The next times of every job, the first one first.
+fn coming(jobs: &[Job], now: Timestamp, count: u16) -> Vec<Coming<'_>> {
+    let mut all = Vec::new();
+    for job in jobs {
+        let mut after = now;
+        for _ in 0..count {
+            let Some(due) = job.next(after) else { break };
+            after = due.scheduled;
+            all.push(Coming { job, due });
+        }
+    }
+    all.sort_by(|a, b| {
+        let key = |coming: &Coming<'_>| (coming.due, coming.job.source.clone(), coming.job.task);
+        key(a).cmp(&key(b))
+    });
+    all
+}
+
+fn row(coming: &Coming<'_>, now: Timestamp) -> Vec<String> {
+    let plan = &coming.job.plan;
+    vec![
+        time::moment(coming.due.begins, &plan.zone),
+        zone_name(&plan.zone, coming.due.begins),
+        time::ahead(coming.due.begins, now),
+        coming.job.source.to_string(),
+        coming.job.task.word().to_owned(),
+        plan.schedule.to_string(),
+    ]
+}
+
+/// The zone's name, or its offset where it has none.
+fn zone_name(zone: &TimeZone, at: Timestamp) -> String {
+    match zone.iana_name() {
+        Some(name) => name.to_owned(),
+        None => zone.to_offset(at).to_string(),
+    }
+}
+
+fn as_json(coming: &Coming<'_>) -> Value {
+    let plan = &coming.job.plan;
+    json!({
+        "source": coming.job.source,
+        "task": coming.job.task,
+        "scheduled_at": coming.due.scheduled,
+        "begins_at": coming.due.begins,
+        "timezone": zone_name(&plan.zone, coming.due.begins),
+        "schedule": plan.schedule,
+    })
+}
