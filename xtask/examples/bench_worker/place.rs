@@ -54,6 +54,7 @@ pub(crate) fn open(vault: &Path, keys: &Path, compression_level: i32) -> Result<
         cache: keys.join("cache"),
         threads: THREADS,
         compression_level,
+        prune_grace: resguardo_vault::PRUNE_GRACE,
     };
     Ok(Vault::open(store, access, settings)?)
 }
