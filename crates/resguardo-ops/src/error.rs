@@ -188,6 +188,14 @@ pub enum OpsError {
         #[source]
         source: Box<VaultError>,
     },
+    /// A copy that held backups is not there any more.
+    #[error("the copy {name} is gone: {place} holds no vault, and held one before")]
+    CopyGone {
+        /// Its name.
+        name: String,
+        /// Where it was.
+        place: String,
+    },
     /// The catalog failed.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
@@ -292,6 +300,7 @@ impl OpsError {
             Self::Stopped(stopped) => stopped.kind(),
             Self::Engine { source, .. } | Self::Target { source, .. } => engine_kind(source),
             Self::Vault { source, .. } => vault_kind(source),
+            Self::CopyGone { .. } => ErrorKind::Vault,
             Self::Cancelled(_) => ErrorKind::Interrupted,
         }
     }
@@ -343,6 +352,11 @@ impl OpsError {
             } => return target_hint(source, limits_of.as_ref()),
             Self::Engine { source, .. } => return engine_hint(source),
             Self::Vault { source, .. } => return vault_hint(source),
+            Self::CopyGone { name, .. } => {
+                return Some(format!(
+                    "is the disk mounted, and the place the right one? `resguardo copy sync {name} --new` begins it anew"
+                ));
+            }
             Self::Catalog(_) => "make it anew from the vault with `resguardo catalog rebuild`",
             Self::NoSuchReceipt { .. } => {
                 "see all receipts with `resguardo receipts list`; four characters of a run's id name one"

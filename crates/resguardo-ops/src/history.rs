@@ -14,6 +14,7 @@ use serde_json::Value;
 use crate::backup::{COMMIT, DATABASE, MIGRATION, SYSTEM_IDENTIFIER};
 use crate::catalog::CachedReceipt;
 use crate::context::Context;
+use crate::copy::{Copied, KnownCopies, receipts_there};
 use crate::error::OpsError;
 use crate::list::LastDrill;
 
@@ -114,6 +115,7 @@ pub(crate) fn remember_receipts<'a>(
             sha256: receipt.sha256,
             drilled: drilled(receipt),
             told: told(&receipt.statement),
+            copied: Copied::of(&receipt.statement),
         })
         .collect();
     if let Err(error) = ctx.catalog.put_receipts(vault, &rows) {
@@ -208,20 +210,7 @@ pub(crate) fn drills(
     sources: &BTreeSet<SourceName>,
 ) -> Result<BTreeMap<BackupId, Drills>, OpsError> {
     let vault = ctx.vault()?;
-    let mut there = HashSet::new();
-    for source in sources {
-        let listed = vault
-            .store()
-            .list(&format!("{source}/receipts"))
-            .map_err(|error| {
-                OpsError::vault(format!("listing the receipts of {source}"))(error.into())
-            })?;
-        there.extend(listed.into_iter().map(|info| info.key.to_string()));
-    }
-    let known = ctx.catalog.receipt_keys(vault.id()).unwrap_or_default();
-    if !there.is_subset(&known) {
-        receipts(ctx, None)?;
-    }
+    let there = read_new(ctx, sources)?;
     let mut drills: BTreeMap<BackupId, Drills> = BTreeMap::new();
     for (key, drilled) in ctx.catalog.drilled(vault.id())? {
         // A receipt that is gone proves nothing any more, nor does a stranger's.
@@ -236,6 +225,26 @@ pub(crate) fn drills(
         }
     }
     Ok(drills)
+}
+
+/// What receipts of trusted writers say that copies hold of `sources`, as far as the catalog and the vault
+/// know.
+pub(crate) fn copies(
+    ctx: &Context,
+    sources: &BTreeSet<SourceName>,
+) -> Result<KnownCopies, OpsError> {
+    let there = read_new(ctx, sources)?;
+    KnownCopies::read(ctx, &there)
+}
+
+/// The keys of the receipts of `sources`, each of which the catalog knows afterwards.
+fn read_new(ctx: &Context, sources: &BTreeSet<SourceName>) -> Result<HashSet<String>, OpsError> {
+    let there = receipts_there(ctx, sources)?;
+    let known = ctx.catalog.receipt_keys(ctx.vault()?.id());
+    if !there.is_subset(&known.unwrap_or_default()) {
+        receipts(ctx, None)?;
+    }
+    Ok(there)
 }
 
 /// What receipts say of a backup: of its drills, and when it was taken.

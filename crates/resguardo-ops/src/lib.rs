@@ -19,6 +19,10 @@
 //! prune::prune(&Context, &PruneRequest)           -> Result<PruneDone, OpsError>      (prune_in: a copy)
 //! pin::pin(&Context, &PinRequest), pin::unpin     -> Result<PinDone, OpsError>
 //! receipts::drill_of(&Statement)                  -> Option<DrillDone>      (for report::render)
+//! copy::sync(&Context, &SyncRequest)              -> Result<SyncDone, OpsError>   (one source, one copy)
+//! copy::status(&Context, &CopyPlace)              -> Result<CopyStatus, OpsError>
+//! copy::rebuild(&Context, &CopyPlace, mend)       -> Result<RebuildDone, OpsError>
+//! copy::behind(&Context, place)                   -> Result<Vec<Behind>, OpsError>   (by receipts alone)
 //! doctor::doctor(&Context, &DoctorRequest)        -> Vec<Diagnosis>
 //! catalog::Catalog::{open(path), in_memory, notes, runs(limit)}
 //! catalog::rebuild(&Context)                      -> Result<Rebuilt, OpsError>
@@ -35,6 +39,7 @@ pub mod backup;
 pub mod catalog;
 pub mod check;
 pub mod context;
+pub mod copy;
 pub mod doctor;
 pub mod drill;
 pub mod error;

@@ -78,7 +78,9 @@ pub struct LastDrill {
 /// If there is no vault, or it cannot be read.
 pub fn list(ctx: &Context, source: Option<&SourceName>) -> Result<Listed, OpsError> {
     let heads = history::heads(ctx, None)?;
-    let drills = history::drills(ctx, &history::sources_of(&heads.heads))?;
+    let sources = history::sources_of(&heads.heads);
+    let drills = history::drills(ctx, &sources)?;
+    let copies = history::copies(ctx, &sources)?;
     let store = ctx.vault()?.store().describe();
     let pins = ctx
         .vault()?
@@ -90,8 +92,12 @@ pub fn list(ctx: &Context, source: Option<&SourceName>) -> Result<Listed, OpsErr
         .heads
         .iter()
         .filter(|stored| wanted(Some(&stored.head.source)))
-        .map(|stored| line(stored, drills.get(&stored.head.backup), &store))
-        .map(|backup| with_keeping(backup, &pins, &space))
+        .map(|stored| {
+            let mut line = line(stored, drills.get(&stored.head.backup), &store);
+            line.copies.extend(copies.places_of(stored));
+            line.copies.dedup();
+            with_keeping(line, &pins, &space)
+        })
         .collect();
     backups.sort_by(|a, b| (&a.source, a.taken_at, a.id).cmp(&(&b.source, b.taken_at, b.id)));
     let mut findings = heads.findings;

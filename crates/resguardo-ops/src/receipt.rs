@@ -80,6 +80,12 @@ pub(crate) fn store(ctx: &Context, record: Record<'_>) -> Result<Option<String>,
     }
     let mut tools = record.tools;
     tools.insert("resguardo".to_owned(), ctx.version.clone());
+    let mut details = record.details;
+    if vault.is_copy() {
+        // What was read there says nothing of the vault itself.
+        let place = || value(vault.store().describe());
+        details.entry("place".to_owned()).or_insert_with(place);
+    }
     let test = record.test;
     let predicate_type = if test.is_some() {
         TEST_RESULT_TYPE
@@ -111,7 +117,7 @@ pub(crate) fn store(ctx: &Context, record: Record<'_>) -> Result<Option<String>,
                 host: ctx.host.clone(),
                 operator: ctx.operator.clone(),
                 tools,
-                details: record.details,
+                details,
                 writer,
                 sequence: 0,
                 previous: None,

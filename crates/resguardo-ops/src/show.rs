@@ -76,11 +76,14 @@ pub fn show(ctx: &Context, reference: &Reference) -> Result<ShowDone, OpsError> 
         .map(receipts::summary)
         .collect();
     receipts.sort_by_key(|receipt| receipt.run);
-    let backup = list::line(
+    let copies = history::copies(ctx, &BTreeSet::from([head.head.source.clone()]))?;
+    let mut backup = list::line(
         &head,
         drills.get(&head.head.backup),
         &vault.store().describe(),
     );
+    backup.copies.extend(copies.places_of(&head));
+    backup.copies.dedup();
     let pins = vault
         .pins(Some(&head.head.source))
         .map_err(OpsError::vault("reading the pins of the vault"))?;

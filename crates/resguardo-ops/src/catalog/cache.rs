@@ -7,6 +7,7 @@ use resguardo_model::{Head, Sha256Digest, VaultId, WriterId};
 use rusqlite::params;
 
 use super::{Catalog, CatalogError, from_json, parsed, to_json};
+use crate::copy::Copied;
 use crate::history::{Drilled, Told};
 
 /// A head as it was seen. Whether its writer is trusted is not kept: that is asked anew each time.
@@ -26,6 +27,7 @@ pub(crate) struct CachedReceipt<'a> {
     pub(crate) sha256: Sha256Digest,
     pub(crate) drilled: Option<Drilled>,
     pub(crate) told: Option<Told>,
+    pub(crate) copied: Option<Copied>,
 }
 
 impl Catalog {
@@ -167,6 +169,31 @@ impl Catalog {
         rows.collect::<Result<_, _>>().map_err(&failed)
     }
 
+    /// What receipts say that copies hold, with their keys, writers and digests.
+    pub(crate) fn copied(
+        &self,
+        vault: VaultId,
+    ) -> Result<Vec<(String, WriterId, Sha256Digest, Copied)>, CatalogError> {
+        let failed = CatalogError::sqlite("reading the receipts of");
+        let connection = self.lock();
+        let mut statement = connection
+            .prepare_cached(
+                "select key, writer, sha256, copied from receipts where vault = ?1 and copied is not null",
+            )
+            .map_err(&failed)?;
+        let rows = statement
+            .query_map([vault.to_string()], |row| {
+                Ok((
+                    row.get(0)?,
+                    parsed(row, 1)?,
+                    parsed(row, 2)?,
+                    from_json(row, 3)?,
+                ))
+            })
+            .map_err(&failed)?;
+        rows.collect::<Result<_, _>>().map_err(&failed)
+    }
+
     /// Remembers receipts.
     pub(crate) fn put_receipts(
         &self,
@@ -175,8 +202,8 @@ impl Catalog {
     ) -> Result<(), CatalogError> {
         self.in_transaction("writing receipts to", |connection| {
             let mut statement = connection.prepare_cached(
-                "insert or replace into receipts (vault, key, bytes, drilled, drilled_at, verdict, writer, told, sha256)
-                 values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                "insert or replace into receipts (vault, key, bytes, drilled, drilled_at, verdict, writer, told, sha256, copied)
+                 values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
             )?;
             for receipt in receipts {
                 statement.execute(params![
@@ -189,6 +216,7 @@ impl Catalog {
                     receipt.writer.to_string(),
                     receipt.told.as_ref().map(to_json),
                     receipt.sha256.to_string(),
+                    receipt.copied.as_ref().map(to_json),
                 ])?;
             }
             Ok(())

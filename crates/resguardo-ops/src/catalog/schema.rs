@@ -11,7 +11,7 @@ pub(super) const RUN_COLUMNS: &str = "run, vault, verb, source, backup, state, s
      host, operator, pid, process_started, message, receipt, changes";
 
 /// Each brings the catalog from the version of its position to the next.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     "
     create table runs (
         run text primary key, vault text, verb text not null, source text, backup text,
@@ -43,6 +43,12 @@ const MIGRATIONS: [&str; 4] = [
     // Of a writer that is retired, only receipts that were pinned by their digests are believed.
     "
     alter table receipts add column sha256 text not null default '';
+    delete from receipts;
+",
+    // What receipts say that copies hold.
+    "
+    alter table receipts add column copied text;
+    create index receipts_of_copies on receipts (vault, key) where copied is not null;
     delete from receipts;
 ",
 ];

@@ -121,6 +121,17 @@ pub(super) fn vault_hint(error: &VaultError) -> Option<String> {
         VaultError::NoNumberLeft { .. } => {
             "no run of yours wrote that: see `resguardo verify --all`, and remove the object once you know who did"
         }
+        VaultError::OtherVault { .. } => {
+            "name another place for the copy: one that is empty, or holds a copy of this vault"
+        }
+        VaultError::NotEmpty { .. } => "name an empty folder or prefix for the copy",
+        VaultError::OnlyACopy { .. } => {
+            "make the vault again first, with `resguardo copy rebuild --from COPY`"
+        }
+        VaultError::AtCopy { .. } => {
+            "put the way to the copy right, then send what it lacks with `resguardo copy sync`"
+        }
+        VaultError::NotKept { .. } => "see what the copy holds with `resguardo copy verify`",
         VaultError::Store(_) => "see what is wrong with `resguardo doctor`",
         _ => return None,
     })

@@ -75,7 +75,10 @@ pub(super) fn vault_kind(error: &VaultError) -> ErrorKind {
         | VaultError::WrongIdentity { .. }
         | VaultError::NoSuchFile(_) => ErrorKind::User,
         VaultError::Locked { .. } | VaultError::LeaseLost(_) => ErrorKind::Locked,
-        VaultError::UntrustedWriter { .. } => ErrorKind::Refused,
+        VaultError::UntrustedWriter { .. }
+        | VaultError::OtherVault { .. }
+        | VaultError::NotEmpty { .. }
+        | VaultError::OnlyACopy { .. } => ErrorKind::Refused,
         VaultError::Damaged(_) | VaultError::DigestMismatch { .. } => ErrorKind::Findings,
         VaultError::File { .. } => ErrorKind::Unreachable,
         VaultError::Cancelled(_) => ErrorKind::Interrupted,

@@ -1,0 +1,56 @@
+//! `copy`: further vaults that hold the same backups. Sent, verified, compared, and a lost vault made
+//! again from one of them.
+//!
+//! Each synchronisation is a run of one source and one copy, with a receipt in the vault itself: what was
+//! sent, how it was verified, and what the copy held in the end. Those receipts are what `list` and
+//! `doctor` know of copies; `copy status` asks the copies themselves.
+
+mod known;
+mod rebuild;
+mod sequences;
+mod status;
+mod sync;
+
+use std::sync::Arc;
+
+use resguardo_model::SourceName;
+use resguardo_vault::CopyPlace;
+
+pub use known::{Behind, behind};
+pub(crate) use known::{Copied, KnownCopies, receipts_there};
+pub use rebuild::{RebuildDone, rebuild};
+pub(crate) use sequences::Sequences;
+pub use status::{CopyStatus, SourceStatus, status};
+pub use sync::{SyncDone, SyncRequest, sync};
+
+use crate::context::Context;
+use crate::error::OpsError;
+use crate::history;
+
+/// The same context over a copy of its vault: what is read comes from the copy, and receipts go into the
+/// vault itself.
+///
+/// # Errors
+/// [`OpsError::Vault`] if the copy is none, is of another vault, or cannot be reached.
+pub fn at_copy(ctx: &Context, place: &CopyPlace) -> Result<Context, OpsError> {
+    let copy = ctx
+        .vault()?
+        .copy_at(place)
+        .map_err(OpsError::vault(format!(
+            "opening the copy {}",
+            place.name()
+        )))?;
+    Ok(Context {
+        vault: Some(Arc::new(copy)),
+        ..ctx.clone()
+    })
+}
+
+/// The sources of the vault, in the order of their names.
+///
+/// # Errors
+/// If the vault cannot be read.
+pub fn sources(ctx: &Context) -> Result<Vec<SourceName>, OpsError> {
+    let heads = history::heads(ctx, None)?.heads;
+    Ok(history::sources_of(&heads).into_iter().collect())
+}
