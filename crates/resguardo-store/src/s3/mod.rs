@@ -1,18 +1,16 @@
 //! A bucket of an S3-compatible service, over the crate `object_store`.
 //!
-//! The port is synchronous: calls block their thread on one small runtime that all buckets share, and
-//! so must not be made on a thread that runs asynchronous tasks (`spawn_blocking` threads are fine).
-//!
 //! Every upload carries its SHA-256, signed, so that a service which checks either refuses bytes that
-//! changed on the way. `object_store`'s own retries are off: `wrap::Retry` is the one that tries again.
-//! Each request has a deadline on silence, and an upload one that grows with its size.
+//! changed on the way.
 //!
 //! Objects over 64 MiB go up in parts unless they have a condition: S3 cannot complete parts under a
 //! condition everywhere, so these take a single request, which S3 allows up to 5 GiB.
+//!
+//! Where objects can be locked, `delete` asks for the lock first: with versions, S3 would hide a locked
+//! object behind a marker and call that a success.
 
-mod answer;
 mod facts;
-mod transfer;
+mod lock;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -21,26 +19,19 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::TryStreamExt as _;
-use jiff::Timestamp;
-use object_store::aws::{AmazonS3, AmazonS3Builder, Checksum, S3ConditionalPut};
-use object_store::client::{
-    DnsFuture, DnsResolver, HttpClient, HttpConnector as _, ReqwestConnector,
-};
-use object_store::path::Path;
-use object_store::{
-    BackoffConfig, ClientOptions, GetOptions, ObjectMeta, ObjectStore as _, ObjectStoreExt as _,
-    PutMode, RetryConfig, UpdateVersion,
-};
+use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey, Checksum, S3ConditionalPut};
 use secrecy::{ExposeSecret as _, SecretString};
-use tokio::runtime::{Builder, Handle, Runtime};
 
+use crate::cloud::answer::{Asked, Refusal};
+use crate::cloud::{self, Bucket, Marks, Place};
 use crate::location::S3Place;
 use crate::port::{
-    Capabilities, Condition, Key, ObjectInfo, PlaceFacts, Store, StoreError, Version,
-    checked_prefix, checked_range,
+    AccessFact, BoxError, Capabilities, Condition, Key, LockedUntil, ObjectInfo, PlaceFacts, Store,
+    StoreError, Version,
 };
-use answer::Asked;
+
+/// The largest object without condition that goes up in a single request.
+const SINGLE_BYTES_MAX: usize = 64 << 20;
 
 /// Who asks.
 #[derive(Clone, Debug)]
@@ -54,10 +45,33 @@ pub enum S3Credentials {
         /// The token of a temporary key.
         session_token: Option<SecretString>,
     },
-    /// Whatever role the machine has (the instance metadata service).
-    Machine,
+    /// Whatever role the machine has: a web identity, a container's role, else the instance metadata
+    /// service. Renewed before they lapse.
+    Machine(MachineRole),
     /// Nobody: requests are not signed.
     Anonymous,
+}
+
+/// Where a machine's role is asked for; empty: the instance metadata service at its usual address.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MachineRole {
+    /// File with the token of a web identity (Kubernetes), and the role that it stands for.
+    pub web_identity: Option<(String, String)>,
+    /// The path of a container's credentials (ECS).
+    pub container_path: Option<String>,
+    /// URL of a pod's credentials (EKS), and the file of the token that it wants.
+    pub pod: Option<(String, String)>,
+    /// The instance metadata service, if it is not at its usual address.
+    pub metadata_endpoint: Option<String>,
+}
+
+/// How the service encrypts what it stores. Objects are sealed before they leave this machine in any case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum S3Encryption {
+    /// With keys of the service (SSE-S3).
+    Service,
+    /// With a key of its key service, by id or ARN (SSE-KMS).
+    Kms(String),
 }
 
 /// A bucket and how to ask it.
@@ -67,21 +81,16 @@ pub struct S3Options {
     pub place: S3Place,
     /// Who asks.
     pub credentials: S3Credentials,
+    /// How the service is told to encrypt; `None` leaves it to the bucket.
+    pub encryption: Option<S3Encryption>,
+    /// The storage class of packs, like `STANDARD_IA`; `None` leaves it to the bucket. Small objects, which
+    /// are listed and read often, keep the bucket's.
+    pub storage_class: Option<String>,
     /// A request fails if the service says nothing for this long; an upload of n bytes has n / 128 KiB
     /// seconds more.
     pub silence_max: Duration,
     /// Where every host name of the service leads; `None` asks the name service.
     pub address: Option<IpAddr>,
-}
-
-/// Names that all lead to one address.
-#[derive(Debug)]
-struct OneAddress(IpAddr);
-
-impl DnsResolver for OneAddress {
-    fn resolve(&self, _host: &str) -> DnsFuture {
-        Box::pin(std::future::ready(Ok(vec![self.0])))
-    }
 }
 
 impl S3Options {
@@ -91,6 +100,8 @@ impl S3Options {
         Self {
             place,
             credentials,
+            encryption: None,
+            storage_class: None,
             silence_max: Duration::from_secs(60),
             address: None,
         }
@@ -99,43 +110,20 @@ impl S3Options {
 
 /// A store in a bucket.
 pub struct S3Store {
-    bucket: Arc<AmazonS3>,
-    /// For the questions that `object_store` does not ask.
-    http: HttpClient,
-    place: S3Place,
-    silence_max: Duration,
-    runtime: Handle,
+    s3: Arc<AmazonS3>,
+    bucket: Bucket,
+    storage_class: Option<String>,
+    region: String,
+    /// Whether objects may be locked here; asked once.
+    locks: OnceLock<bool>,
 }
 
 impl fmt::Debug for S3Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("S3Store")
-            .field("place", &self.place)
+            .field("place", &self.bucket.place.url)
             .finish_non_exhaustive()
     }
-}
-
-/// The runtime of all buckets; it lives as long as the process.
-fn runtime() -> Result<Handle, std::io::Error> {
-    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
-    if let Some(runtime) = RUNTIME.get() {
-        return Ok(runtime.handle().clone());
-    }
-    let made = Builder::new_multi_thread()
-        .worker_threads(2)
-        .thread_name("s3")
-        .enable_all()
-        .build()?;
-    match RUNTIME.set(made) {
-        Ok(()) => {}
-        // Another thread was faster; a runtime that never ran anything ends at once.
-        Err(unused) => unused.shutdown_background(),
-    }
-    Ok(RUNTIME
-        .get()
-        .expect("it was set a line above")
-        .handle()
-        .clone())
 }
 
 impl S3Store {
@@ -148,117 +136,146 @@ impl S3Store {
         let S3Options {
             place,
             credentials,
+            encryption,
+            storage_class,
             silence_max,
             address,
         } = options;
-        let not_opened = |source: crate::port::BoxError| StoreError::Other {
+        let not_opened = |source: BoxError| StoreError::Other {
             operation: "open",
             key: place.to_string(),
             source,
         };
-        let mut client = ClientOptions::new()
-            .with_allow_http(place.endpoint.as_deref().is_some_and(|url| url.starts_with("http:")))
-            .with_connect_timeout(silence_max.min(Duration::from_secs(10)))
-            // Deadlines are set around each request: they depend on its size.
-            .with_timeout_disabled()
-            // Services close idle connections after 20 to 60 seconds.
-            .with_pool_idle_timeout(Duration::from_secs(15));
-        if let Some(address) = address {
-            client = client.with_dns_resolver(Arc::new(OneAddress(address)));
-        }
-        let http = ReqwestConnector::default()
-            .connect(&client)
-            .map_err(|error| not_opened(error.into()))?;
+        let client = cloud::client_options(place.endpoint.as_deref(), silence_max, address);
+        let http = cloud::http_client(&client).map_err(not_opened)?;
+        let region = place
+            .region
+            .clone()
+            .unwrap_or_else(|| "us-east-1".to_owned());
         let mut builder = AmazonS3Builder::new()
             .with_bucket_name(&place.bucket)
-            .with_region(place.region.as_deref().unwrap_or("us-east-1"))
+            .with_region(&region)
             .with_virtual_hosted_style_request(!place.path_style)
             .with_conditional_put(S3ConditionalPut::ETagMatch)
             .with_checksum_algorithm(Checksum::SHA256)
             .with_disable_bulk_delete(true)
-            .with_retry(RetryConfig {
-                max_retries: 0,
-                retry_timeout: Duration::ZERO,
-                backoff: BackoffConfig::default(),
-            })
+            .with_retry(cloud::no_retries())
             .with_client_options(client);
         if let Some(endpoint) = &place.endpoint {
             builder = builder.with_endpoint(endpoint_of(endpoint, &place));
         }
-        builder = match &credentials {
-            S3Credentials::Keys {
-                access_key_id,
-                secret_access_key,
-                session_token,
-            } => {
-                let keys = builder
-                    .with_access_key_id(access_key_id)
-                    .with_secret_access_key(secret_access_key.expose_secret());
-                match session_token {
-                    Some(token) => keys.with_token(token.expose_secret()),
-                    None => keys,
-                }
-            }
-            S3Credentials::Machine => builder,
-            S3Credentials::Anonymous => builder.with_skip_signature(true),
+        builder = with_credentials(builder, &credentials);
+        builder = match &encryption {
+            Some(S3Encryption::Service) => builder.with_config(server_side_encryption(), "AES256"),
+            Some(S3Encryption::Kms(key)) => builder.with_sse_kms_encryption(key),
+            None => builder,
         };
-        let bucket = Arc::new(builder.build().map_err(|error| not_opened(error.into()))?);
-        let runtime = runtime().map_err(|error| not_opened(error.into()))?;
+        let s3 = Arc::new(builder.build().map_err(|error| not_opened(error.into()))?);
+        let runtime = cloud::runtime().map_err(|error| not_opened(error.into()))?;
+        let place = Place {
+            url: place.to_string(),
+            words: format!("bucket {}", place.bucket),
+            endpoint: place.endpoint,
+            prefix: place.prefix,
+        };
         Ok(Self {
-            bucket,
-            http,
-            place,
-            silence_max,
-            runtime,
+            bucket: Bucket {
+                objects: s3.clone(),
+                http,
+                place,
+                silence_max,
+                runtime,
+                marks: Marks::Etag,
+                lists_marks: true,
+                single_bytes_max: SINGLE_BYTES_MAX,
+            },
+            s3,
+            storage_class,
+            region,
+            locks: OnceLock::new(),
         })
-    }
-
-    /// Where the key lies in the bucket.
-    fn path(&self, key: &str) -> Path {
-        match &self.place.prefix {
-            Some(prefix) if key.is_empty() => Path::from(prefix.as_str()),
-            Some(prefix) => Path::from(format!("{prefix}/{key}")),
-            None => Path::from(key),
-        }
-    }
-
-    /// The key at `path`; `None` for an object of somebody else, whose name is no key.
-    fn key(&self, path: &Path) -> Option<Key> {
-        let text = path.as_ref();
-        let below = match &self.place.prefix {
-            Some(prefix) => text.strip_prefix(prefix.as_str())?.strip_prefix('/')?,
-            None => text,
-        };
-        below.parse().ok()
     }
 
     fn asked<'a>(&'a self, operation: &'static str, key: &'a str) -> Asked<'a> {
-        Asked {
+        self.bucket.asked(operation, key)
+    }
+
+    /// An answer that says only that the region is wrong, with the region that the bucket itself names.
+    fn placed<T>(&self, result: Result<T, StoreError>) -> Result<T, StoreError> {
+        let (operation, key, source) = match result {
+            Err(StoreError::Other {
+                operation,
+                key,
+                source,
+            }) => (operation, key, source),
+            other => return other,
+        };
+        let source = match source.downcast::<Refusal>() {
+            Ok(mut refusal) if refusal.region.as_deref() == Some("") => {
+                refusal.region = self.ask_region().or_else(|| Some(String::new()));
+                let right = match refusal.region.as_deref() {
+                    Some("") | None => "in another region".to_owned(),
+                    Some(region) => format!("in {region}"),
+                };
+                refusal.message = format!("the bucket lies {right}, not in {}", self.region);
+                refusal as BoxError
+            }
+            Ok(refusal) => refusal as BoxError,
+            Err(source) => source,
+        };
+        Err(StoreError::Other {
             operation,
             key,
-            place: &self.place,
-        }
-    }
-
-    /// Runs a request that moves no large body.
-    fn ask<T>(
-        &self,
-        asked: &Asked<'_>,
-        request: impl Future<Output = object_store::Result<T>>,
-    ) -> Result<T, StoreError> {
-        self.runtime
-            .block_on(asked.within(self.silence_max, request))
-    }
-
-    fn info(&self, key: Key, meta: &ObjectMeta) -> Result<ObjectInfo, StoreError> {
-        let modified_at = Timestamp::from_millisecond(meta.last_modified.timestamp_millis());
-        Ok(ObjectInfo {
-            bytes: meta.size,
-            modified_at: modified_at
-                .map_err(|error| self.asked("stat", key.as_str()).other(error.into()))?,
-            version: meta.e_tag.clone().map(Version),
-            key,
+            source,
         })
+    }
+}
+
+/// The key under which `object_store` takes the kind of encryption.
+fn server_side_encryption() -> AmazonS3ConfigKey {
+    "aws_server_side_encryption"
+        .parse()
+        .expect("object_store documents this key")
+}
+
+fn with_credentials(builder: AmazonS3Builder, credentials: &S3Credentials) -> AmazonS3Builder {
+    match credentials {
+        S3Credentials::Keys {
+            access_key_id,
+            secret_access_key,
+            session_token,
+        } => {
+            let keys = builder
+                .with_access_key_id(access_key_id)
+                .with_secret_access_key(secret_access_key.expose_secret());
+            match session_token {
+                Some(token) => keys.with_token(token.expose_secret()),
+                None => keys,
+            }
+        }
+        S3Credentials::Machine(role) => {
+            use AmazonS3ConfigKey as K;
+            let mut settings = Vec::new();
+            if let Some((file, arn)) = &role.web_identity {
+                settings.extend([(K::WebIdentityTokenFile, file), (K::RoleArn, arn)]);
+            }
+            if let Some(path) = &role.container_path {
+                settings.push((K::ContainerCredentialsRelativeUri, path));
+            }
+            if let Some((url, file)) = &role.pod {
+                settings.extend([
+                    (K::ContainerCredentialsFullUri, url),
+                    (K::ContainerAuthorizationTokenFile, file),
+                ]);
+            }
+            if let Some(endpoint) = &role.metadata_endpoint {
+                settings.push((K::MetadataEndpoint, endpoint));
+            }
+            settings.into_iter().fold(builder, |builder, (key, value)| {
+                builder.with_config(key, value)
+            })
+        }
+        S3Credentials::Anonymous => builder.with_skip_signature(true),
     }
 }
 
@@ -272,7 +289,7 @@ fn endpoint_of(endpoint: &str, place: &S3Place) -> String {
 
 impl Store for S3Store {
     fn describe(&self) -> String {
-        self.place.to_string()
+        self.bucket.place.url.clone()
     }
 
     fn capabilities(&self) -> Capabilities {
@@ -282,7 +299,11 @@ impl Store for S3Store {
     }
 
     fn place_facts(&self, probe: &Key) -> Result<PlaceFacts, StoreError> {
-        self.runtime.block_on(self.ask_facts(probe))
+        self.placed(self.bucket.runtime.block_on(self.ask_facts(probe)))
+    }
+
+    fn access(&self) -> Result<Vec<AccessFact>, StoreError> {
+        self.placed(self.bucket.runtime.block_on(self.ask_access()))
     }
 
     fn put(
@@ -291,93 +312,34 @@ impl Store for S3Store {
         body: Bytes,
         condition: Condition,
     ) -> Result<Option<Version>, StoreError> {
-        let asked = self.asked("put", key.as_str());
-        let mode = match condition {
-            Condition::Always if body.len() > transfer::SINGLE_BYTES_MAX => {
-                return self.runtime.block_on(self.put_parts(&asked, body));
-            }
-            Condition::Always => PutMode::Overwrite,
-            Condition::Absent => PutMode::Create,
-            Condition::Matches(Version(etag)) => PutMode::Update(UpdateVersion {
-                e_tag: Some(etag),
-                version: None,
-            }),
-        };
-        let deadline = self.silence_max + transfer::time_for(body.len());
-        let path = self.path(key.as_str());
-        let request = self.bucket.put_opts(&path, body.into(), mode.into());
-        let result = self.runtime.block_on(asked.within(deadline, request))?;
-        Ok(result.e_tag.map(Version))
+        let class = self.storage_class.as_deref();
+        let class = class.filter(|_| body.len() >= cloud::CLASS_BYTES_MIN);
+        self.placed(self.bucket.put(key, body, condition, class))
     }
 
     fn get(&self, key: &Key) -> Result<Bytes, StoreError> {
-        let asked = self.asked("get", key.as_str());
-        let (_, body) = self
-            .runtime
-            .block_on(self.fetch(&asked, GetOptions::default()))?;
-        Ok(body)
+        self.placed(self.bucket.get(key))
     }
 
     fn get_range(&self, key: &Key, range: Range<u64>) -> Result<Bytes, StoreError> {
-        let asked = self.asked("get", key.as_str());
-        if range.is_empty() {
-            // HTTP knows no empty range.
-            checked_range(key, self.stat(key)?.bytes, &range)?;
-            return Ok(Bytes::new());
-        }
-        let options = GetOptions::default().with_range(Some(range.clone()));
-        match self.runtime.block_on(self.fetch(&asked, options)) {
-            Ok((got, body)) if got == range => Ok(body),
-            // Beyond the end, services answer with what there is, or with one of two errors.
-            Err(error @ (StoreError::NotFound { .. } | StoreError::Interrupted { .. })) => {
-                Err(error)
-            }
-            other => {
-                checked_range(key, self.stat(key)?.bytes, &range)?;
-                let (got, _) = other?;
-                let what = format!("the service sent the bytes {got:?} of the {range:?} asked for");
-                Err(asked.interrupted(what.into()))
-            }
-        }
+        self.placed(self.bucket.get_range(key, range))
     }
 
     fn stat(&self, key: &Key) -> Result<ObjectInfo, StoreError> {
-        let asked = self.asked("stat", key.as_str());
-        let path = self.path(key.as_str());
-        let meta = self.ask(&asked, self.bucket.head(&path))?;
-        self.info(key.clone(), &meta)
+        self.placed(self.bucket.stat(key))
     }
 
     fn list(&self, prefix: &str) -> Result<Vec<ObjectInfo>, StoreError> {
-        checked_prefix(prefix)?;
-        let asked = self.asked("list", prefix);
-        let path = self.path(prefix);
-        let mut objects = self.bucket.list(Some(&path));
-        let mut found = Vec::new();
-        loop {
-            match self.ask(&asked, objects.try_next()) {
-                Ok(Some(meta)) => {
-                    if let Some(key) = self.key(&meta.location) {
-                        found.push(self.info(key, &meta)?);
-                    }
-                }
-                Ok(None) => break,
-                // A bucket that does not exist yet has no objects.
-                Err(StoreError::NoSuchPlace { .. }) => return Ok(Vec::new()),
-                Err(error) => return Err(error),
-            }
-        }
-        found.sort_by(|one, other| one.key.cmp(&other.key));
-        Ok(found)
+        self.placed(self.bucket.list(prefix))
     }
 
     fn delete(&self, key: &Key) -> Result<(), StoreError> {
-        let asked = self.asked("delete", key.as_str());
-        let path = self.path(key.as_str());
-        match self.ask(&asked, self.bucket.delete(&path)) {
-            Err(StoreError::NotFound { .. } | StoreError::NoSuchPlace { .. }) => Ok(()),
-            other => other,
-        }
+        self.placed(self.refuse_locked(key))?;
+        self.placed(self.bucket.delete(key))
+    }
+
+    fn retention(&self, key: &Key) -> Result<Option<LockedUntil>, StoreError> {
+        self.placed(self.ask_retention(key))
     }
 }
 
@@ -398,11 +360,9 @@ mod tests {
         };
         let store = S3Store::open(S3Options::new(place, credentials)).unwrap();
         let method = "GET".parse().unwrap();
-        let path = store.path("a/b");
-        let signed = store
-            .bucket
-            .signed_url(method, &path, Duration::from_secs(60));
-        let url = store.runtime.block_on(signed).unwrap().to_string();
+        let path = store.bucket.path("a/b");
+        let signed = store.s3.signed_url(method, &path, Duration::from_secs(60));
+        let url = store.bucket.runtime.block_on(signed).unwrap().to_string();
         url.split('?').next().unwrap().to_owned()
     }
 

@@ -1,5 +1,7 @@
 //! Throwaway servers, each a process of its own on a free port and in a private folder.
 
+mod azure;
+mod gcs;
 mod s3;
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -13,6 +15,8 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::postgres::account::{Account, become_words};
+pub use azure::AzureServer;
+pub use gcs::GcsServer;
 pub use s3::S3Server;
 
 /// How long a server may take until it listens.

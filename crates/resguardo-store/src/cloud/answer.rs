@@ -1,7 +1,8 @@
 //! What the service answered, as one of the port's errors.
 //!
 //! `object_store` hands its cause on as text nested in text: the status is read from it, and so are the
-//! code and message of S3's XML. The cause that users see is S3's own sentence, or the network's.
+//! code and message of the service's XML. The cause that users see is the service's own sentence, or the
+//! network's.
 
 use std::error::Error as _;
 use std::fmt;
@@ -10,21 +11,38 @@ use std::time::Duration;
 
 use object_store::client::{HttpError, HttpErrorKind};
 
-use crate::location::S3Place;
+use super::Place;
 use crate::port::{BoxError, StoreError};
 
 /// The service's refusal, in its own words.
 #[derive(Debug, thiserror::Error)]
-struct Refusal {
-    status: Option<u16>,
-    code: String,
-    message: String,
+pub(crate) struct Refusal {
+    pub(crate) status: Option<u16>,
+    /// The service's own name for it, like `ExpiredToken`.
+    pub(crate) code: String,
+    pub(crate) message: String,
+    /// The region in which the bucket lies, where the answer names it.
+    pub(crate) region: Option<String>,
+}
+
+impl Refusal {
+    /// Out of the body of an answer: XML, or Google's JSON.
+    fn in_body(status: Option<u16>, body: &str) -> Self {
+        let field = |xml: &str, json: &str| element(body, xml).or_else(|| json_field(body, json));
+        Self {
+            status,
+            code: field("Code", "reason").unwrap_or_default(),
+            message: field("Message", "message").unwrap_or_default(),
+            region: element(body, "Region"),
+        }
+    }
 }
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let status = self.status.map(|status| format!("HTTP {status}"));
-        let parts: Vec<_> = [status.as_deref().unwrap_or(""), &self.code, &self.message]
+        let first = self.message.lines().next().unwrap_or("");
+        let parts: Vec<_> = [status.as_deref().unwrap_or(""), &self.code, first]
             .into_iter()
             .filter(|part| !part.is_empty())
             .collect();
@@ -41,18 +59,18 @@ struct Broken {
 }
 
 /// A request, for its errors.
-pub(super) struct Asked<'a> {
+pub(crate) struct Asked<'a> {
     /// `put`, `get`, ...
-    pub(super) operation: &'static str,
+    pub(crate) operation: &'static str,
     /// The key or prefix.
-    pub(super) key: &'a str,
+    pub(crate) key: &'a str,
     /// The bucket.
-    pub(super) place: &'a S3Place,
+    pub(crate) place: &'a Place,
 }
 
 impl Asked<'_> {
     /// Waits for `request` at most until `deadline`.
-    pub(super) async fn within<T>(
+    pub(crate) async fn within<T>(
         &self,
         deadline: Duration,
         request: impl Future<Output = object_store::Result<T>>,
@@ -66,7 +84,7 @@ impl Asked<'_> {
         }
     }
 
-    pub(super) fn interrupted(&self, source: BoxError) -> StoreError {
+    pub(crate) fn interrupted(&self, source: BoxError) -> StoreError {
         StoreError::Interrupted {
             operation: self.operation,
             key: self.key.to_owned(),
@@ -74,7 +92,7 @@ impl Asked<'_> {
         }
     }
 
-    pub(super) fn other(&self, source: BoxError) -> StoreError {
+    pub(crate) fn other(&self, source: BoxError) -> StoreError {
         StoreError::Other {
             operation: self.operation,
             key: self.key.to_owned(),
@@ -87,10 +105,11 @@ impl Asked<'_> {
             .place
             .endpoint
             .clone()
-            .unwrap_or_else(|| self.place.to_string());
+            .unwrap_or_else(|| self.place.url.clone());
         Broken { place, words }.into()
     }
 
+    /// What `object_store` answered, as the port's error.
     fn error(&self, error: object_store::Error) -> StoreError {
         use object_store::Error as E;
         if let Some(network) = network_error(&error) {
@@ -98,48 +117,14 @@ impl Asked<'_> {
         }
         let text = error.to_string();
         let refusal = Refusal {
-            status: status_in(&text),
-            code: element(&text, "Code").unwrap_or_default(),
-            message: element(&text, "Message").unwrap_or_default(),
+            region: element(&text, "Region").or_else(|| is_redirect(&text).then(String::new)),
+            ..Refusal::in_body(status_in(&text), &text)
+        };
+        let refusal = match self.by_code(refusal) {
+            Ok(named) => return named,
+            Err(refusal) => refusal,
         };
         let (operation, key) = (self.operation, self.key.to_owned());
-        match refusal.code.as_str() {
-            "NoSuchBucket" => {
-                return StoreError::NoSuchPlace {
-                    place: format!("bucket {}", self.place.bucket),
-                    source: refusal.into(),
-                };
-            }
-            "QuotaExceeded" | "XMinioStorageFull" | "XMinioAdminBucketQuotaExceeded" => {
-                return StoreError::Full {
-                    operation,
-                    key,
-                    source: refusal.into(),
-                };
-            }
-            "ExpiredToken"
-            | "InvalidToken"
-            | "InvalidAccessKeyId"
-            | "SignatureDoesNotMatch"
-            | "AccessDenied" => {
-                return StoreError::Denied {
-                    operation,
-                    key,
-                    source: refusal.into(),
-                };
-            }
-            // Bytes changed or ended on the way, or another request was faster.
-            "BadDigest"
-            | "XAmzContentSHA256Mismatch"
-            | "IncompleteBody"
-            | "RequestTimeout"
-            | "SlowDown"
-            | "InternalError"
-            | "OperationAborted"
-            | "ConditionalRequestConflict"
-            | "ServiceUnavailable" => return self.interrupted(refusal.into()),
-            _ => {}
-        }
         match error {
             E::NotFound { .. } => StoreError::NotFound { key },
             E::AlreadyExists { .. } | E::Precondition { .. } if operation == "put" => {
@@ -153,24 +138,67 @@ impl Asked<'_> {
             E::NotImplemented { .. } | E::NotSupported { .. } => {
                 StoreError::Unsupported { operation, key }
             }
-            error => match refusal.status {
-                Some(401 | 403) => StoreError::Denied {
-                    operation,
-                    key,
-                    source: refusal.into(),
-                },
-                Some(404) => StoreError::NotFound { key },
-                Some(501) => StoreError::Unsupported { operation, key },
-                Some(507) => StoreError::Full {
-                    operation,
-                    key,
-                    source: refusal.into(),
-                },
-                Some(408 | 429 | 500..) => self.interrupted(refusal.into()),
-                Some(_) => self.other(refusal.into()),
-                // No status: something on our side of the connection.
-                None => self.other(error.into()),
+            error if refusal.status.is_none() && refusal.region.is_none() => {
+                // Something on our side of the connection.
+                self.other(error.into())
+            }
+            _ => self.by_status(refusal),
+        }
+    }
+
+    /// An answer to a request of our own, as the port's error.
+    pub(crate) fn refused(&self, status: Option<u16>, body: &str) -> StoreError {
+        match self.by_code(Refusal::in_body(status, body)) {
+            Ok(named) => named,
+            Err(refusal) => self.by_status(refusal),
+        }
+    }
+
+    /// The error that the service's own code names; the refusal comes back where it names none.
+    fn by_code(&self, refusal: Refusal) -> Result<StoreError, Refusal> {
+        let (operation, key) = (self.operation, self.key.to_owned());
+        Ok(match meaning(&refusal) {
+            Meaning::NoSuchPlace => StoreError::NoSuchPlace {
+                place: self.place.words.clone(),
+                source: refusal.into(),
             },
+            Meaning::Full => StoreError::Full {
+                operation,
+                key,
+                source: refusal.into(),
+            },
+            Meaning::Locked => StoreError::Locked {
+                key,
+                until: None,
+                source: refusal.into(),
+            },
+            Meaning::Denied => StoreError::Denied {
+                operation,
+                key,
+                source: refusal.into(),
+            },
+            Meaning::Passing => self.interrupted(refusal.into()),
+            Meaning::None => return Err(refusal),
+        })
+    }
+
+    fn by_status(&self, refusal: Refusal) -> StoreError {
+        let (operation, key) = (self.operation, self.key.to_owned());
+        match refusal.status {
+            Some(401 | 403) => StoreError::Denied {
+                operation,
+                key,
+                source: refusal.into(),
+            },
+            Some(404) => StoreError::NotFound { key },
+            Some(501) => StoreError::Unsupported { operation, key },
+            Some(507) => StoreError::Full {
+                operation,
+                key,
+                source: refusal.into(),
+            },
+            Some(408 | 429 | 500..) => self.interrupted(refusal.into()),
+            _ => self.other(refusal.into()),
         }
     }
 
@@ -181,7 +209,7 @@ impl Asked<'_> {
             || root.to_string().contains("nodename nor servname");
         if unknown_host {
             return StoreError::NoSuchPlace {
-                place: self.place.to_string(),
+                place: self.place.url.clone(),
                 source: words,
             };
         }
@@ -191,6 +219,71 @@ impl Asked<'_> {
             _ => self.interrupted(words),
         }
     }
+}
+
+/// What a service's own code means for the port.
+enum Meaning {
+    NoSuchPlace,
+    Full,
+    Locked,
+    Denied,
+    /// Worth another try.
+    Passing,
+    /// Nothing that the status does not say.
+    None,
+}
+
+fn meaning(refusal: &Refusal) -> Meaning {
+    match refusal.code.as_str() {
+        "NoSuchBucket" | "ContainerNotFound" | "ContainerBeingDeleted" => Meaning::NoSuchPlace,
+        "QuotaExceeded" | "XMinioStorageFull" | "XMinioAdminBucketQuotaExceeded" => Meaning::Full,
+        "ObjectLocked"
+        | "BlobImmutableDueToPolicy"
+        | "BlobImmutableDueToLegalHold"
+        | "ContainerImmutableDueToPolicy"
+        | "RetentionPolicyNotMet"
+        | "retentionPolicyNotMet"
+        | "ObjectUnderActiveHold"
+        | "objectUnderActiveHold" => Meaning::Locked,
+        "AccessDenied" if speaks_of_lock(&refusal.message) => Meaning::Locked,
+        "ExpiredToken"
+        | "TokenRefreshRequired"
+        | "InvalidToken"
+        | "InvalidAccessKeyId"
+        | "SignatureDoesNotMatch"
+        | "RequestTimeTooSkewed"
+        | "RequestExpired"
+        | "AuthenticationFailed"
+        | "AuthorizationFailure"
+        | "AccessDenied" => Meaning::Denied,
+        // Bytes changed or ended on the way, or another request was faster.
+        "BadDigest"
+        | "Md5Mismatch"
+        | "XAmzContentSHA256Mismatch"
+        | "IncompleteBody"
+        | "RequestTimeout"
+        | "OperationTimedOut"
+        | "SlowDown"
+        | "ServerBusy"
+        | "InternalError"
+        | "OperationAborted"
+        | "ConditionalRequestConflict"
+        | "ServiceUnavailable" => Meaning::Passing,
+        _ => Meaning::None,
+    }
+}
+
+/// Services without a code for it say it in words.
+fn speaks_of_lock(message: &str) -> bool {
+    let message = message.to_ascii_lowercase();
+    ["object lock", "worm", "retention", "legal hold"]
+        .iter()
+        .any(|word| message.contains(word))
+}
+
+/// `object_store`'s words for a redirect to another region, which it does not follow.
+fn is_redirect(text: &str) -> bool {
+    text.contains("redirect without LOCATION")
 }
 
 /// The error of the HTTP client in the chain of causes, if the failure is the network's.
@@ -236,8 +329,16 @@ fn status_in(text: &str) -> Option<u16> {
     after.get(..3)?.parse().ok()
 }
 
+/// The content of the first text field `name` of a JSON answer, cut to what fits a message.
+fn json_field(text: &str, name: &str) -> Option<String> {
+    let (_, after) = text.split_once(&format!("\"{name}\""))?;
+    let value = after.trim_start().strip_prefix(':')?.trim_start();
+    let (content, _) = value.strip_prefix('"')?.split_once('"')?;
+    Some(content.chars().take(300).collect())
+}
+
 /// The content of S3's XML element `name`, cut to what fits a message.
-pub(super) fn element(text: &str, name: &str) -> Option<String> {
+pub(crate) fn element(text: &str, name: &str) -> Option<String> {
     let (_, after) = text.split_once(&format!("<{name}>"))?;
     let (content, _) = after.split_once(&format!("</{name}>"))?;
     Some(content.chars().take(300).collect())
@@ -249,12 +350,11 @@ mod tests {
     use std::sync::LazyLock;
 
     fn asked() -> Asked<'static> {
-        static PLACE: LazyLock<S3Place> = LazyLock::new(|| S3Place {
-            bucket: "acme".to_owned(),
-            prefix: None,
+        static PLACE: LazyLock<Place> = LazyLock::new(|| Place {
+            url: "s3://acme".to_owned(),
+            words: "bucket acme".to_owned(),
             endpoint: None,
-            region: None,
-            path_style: false,
+            prefix: None,
         });
         Asked {
             operation: "put",
@@ -336,6 +436,25 @@ mod tests {
         assert!(matches!(generic("no status"), StoreError::Other { .. }));
         let gone = generic(&answer(404, "NoSuchBucket"));
         assert!(matches!(&gone, StoreError::NoSuchPlace { place, .. } if place == "bucket acme"));
+    }
+
+    #[test]
+    fn a_lock_is_no_lack_of_permission() {
+        let refused = |body: &str| asked().refused(Some(403), body);
+        for body in [
+            "<Error><Code>AccessDenied</Code><Message>Access Denied because object protected by object lock.</Message></Error>",
+            "<Error><Code>ObjectLocked</Code><Message>Object is WORM protected</Message></Error>",
+            "<Error><Code>BlobImmutableDueToPolicy</Code></Error>",
+            r#"{"error":{"code":403,"message":"Object 'a' is subject to bucket's retention policy","errors":[{"reason":"retentionPolicyNotMet"}]}}"#,
+        ] {
+            let error = refused(body);
+            assert!(
+                matches!(error, StoreError::Locked { .. }),
+                "{body}: {error:?}"
+            );
+        }
+        let denied = refused("<Error><Code>AccessDenied</Code><Message>No</Message></Error>");
+        assert!(matches!(denied, StoreError::Denied { .. }), "{denied:?}");
     }
 
     #[test]

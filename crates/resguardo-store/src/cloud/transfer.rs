@@ -5,14 +5,12 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures::{StreamExt as _, TryStreamExt as _};
-use object_store::{GetOptions, MultipartUpload, ObjectStore as _, PutMultipartOptions, PutResult};
+use object_store::{Attributes, GetOptions, MultipartUpload, PutMultipartOptions, PutResult};
 
-use super::S3Store;
+use super::Bucket;
 use super::answer::Asked;
 use crate::port::{StoreError, Version};
 
-/// The largest object without condition that goes up in a single request.
-pub(super) const SINGLE_BYTES_MAX: usize = 64 << 20;
 /// Size of a part; 5 GiB make 320 of the 10,000 that S3 allows.
 const PART_BYTES: usize = 16 << 20;
 const PARTS_AT_ONCE: usize = 4;
@@ -24,7 +22,7 @@ pub(super) fn time_for(bytes: usize) -> Duration {
     Duration::from_secs((bytes / BYTES_PER_SECOND_MIN) as u64)
 }
 
-impl S3Store {
+impl Bucket {
     /// Downloads an object or a range of it: which bytes, and all of them.
     pub(super) async fn fetch(
         &self,
@@ -33,7 +31,7 @@ impl S3Store {
     ) -> Result<(Range<u64>, Bytes), StoreError> {
         let path = self.path(asked.key);
         let answer = asked
-            .within(self.silence_max, self.bucket.get_opts(&path, options))
+            .within(self.silence_max, self.objects.get_opts(&path, options))
             .await?;
         let range = answer.range.clone();
         let expected = usize::try_from(range.end.saturating_sub(range.start))
@@ -56,14 +54,17 @@ impl S3Store {
         &self,
         asked: &Asked<'_>,
         body: Bytes,
+        attributes: Attributes,
     ) -> Result<Option<Version>, StoreError> {
         let path = self.path(asked.key);
-        let begin = self
-            .bucket
-            .put_multipart_opts(&path, PutMultipartOptions::default());
+        let options = PutMultipartOptions {
+            attributes,
+            ..PutMultipartOptions::default()
+        };
+        let begin = self.objects.put_multipart_opts(&path, options);
         let mut upload = asked.within(self.silence_max, begin).await?;
         match self.send_parts(asked, &mut *upload, &body).await {
-            Ok(result) => Ok(result.e_tag.map(Version)),
+            Ok(result) => Ok(self.version(result.e_tag, result.version)),
             Err(error) => {
                 // Parts that stay behind are invisible; a lifecycle rule of the bucket removes them.
                 let _ = asked.within(self.silence_max, upload.abort()).await;
