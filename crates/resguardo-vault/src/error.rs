@@ -232,6 +232,15 @@ pub enum VaultError {
 }
 
 impl VaultError {
+    /// What the store's own words say to do next, if it is the store's error and they say anything.
+    #[must_use]
+    pub fn advice(&self) -> Option<String> {
+        match self {
+            Self::Store(error) => resguardo_store::advice(error),
+            _ => None,
+        }
+    }
+
     /// Whether trying again at once is pointless.
     #[must_use]
     pub fn is_permanent(&self) -> bool {

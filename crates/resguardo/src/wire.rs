@@ -1,5 +1,8 @@
 //! The only place that names concrete stores and engines.
 
+mod cloud;
+mod profile;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -8,16 +11,13 @@ use resguardo_engine::process::ProcessMark;
 use resguardo_engine::sqlite::SqliteEngine;
 use resguardo_model::CancelToken;
 use resguardo_ops::Engines;
-use resguardo_store::location::S3Place;
-use resguardo_store::s3::{S3Credentials, S3Options, S3Store};
 use resguardo_store::wrap::{Retry, RetryPolicy, SystemPacing};
-use resguardo_store::{FolderStore, Location, MemoryStore, Store};
-use secrecy::ExposeSecret as _;
+use resguardo_store::{AzureStore, FolderStore, GcsStore, Location, MemoryStore, S3Store, Store};
 
 use crate::ambient::Ambient;
 use crate::config::VaultSettings;
+use crate::config::store::StoreSettings;
 use crate::error::Failure;
-use crate::secret;
 
 /// Where root puts what throwaway servers hold, which refuse to run as root.
 pub const ANNEXES: &str = "/var/lib/resguardo/sandboxes";
@@ -101,9 +101,22 @@ pub fn open_store(
         return Err(Failure::user("no vault is configured")
             .hint("set one up with `resguardo init`, or name one with --vault URL"));
     };
+    open_place(&url.value, &settings.store, folder, missing, cancel)
+}
+
+/// The store at `url`, with retries. Nothing is asked of it yet.
+///
+/// # Errors
+/// If the place makes no sense, or what it is to be reached with cannot be read.
+pub fn open_place(
+    url: &str,
+    settings: &StoreSettings,
+    folder: &Path,
+    missing: Missing,
+    cancel: &CancelToken,
+) -> Result<Arc<dyn Store>, Failure> {
     let location: Location =
-        url.value
-            .parse()
+        url.parse()
             .map_err(|error: resguardo_store::location::LocationError| {
                 Failure::user(error.to_string())
             })?;
@@ -112,10 +125,27 @@ pub fn open_store(
             Arc::new(FolderStore::create(path).map_err(store_error)?)
         }
         Location::Folder(path) => Arc::new(FolderStore::open(path).map_err(store_error)?),
-        Location::S3(place) => Arc::new(with_retries(
-            open_s3(place, settings, folder, cancel)?,
-            cancel,
-        )),
+        Location::S3(place) => {
+            let options = cloud::s3(place, settings, folder, cancel)?;
+            Arc::new(with_retries(
+                S3Store::open(options).map_err(store_error)?,
+                cancel,
+            ))
+        }
+        Location::Gcs(place) => {
+            let options = cloud::gcs(place, settings, folder, cancel)?;
+            Arc::new(with_retries(
+                GcsStore::open(options).map_err(store_error)?,
+                cancel,
+            ))
+        }
+        Location::Azure(place) => {
+            let options = cloud::azure(place, settings, folder, cancel)?;
+            Arc::new(with_retries(
+                AzureStore::open(options).map_err(store_error)?,
+                cancel,
+            ))
+        }
         Location::Memory => Arc::new(MemoryStore::new()),
     };
     Ok(store)
@@ -132,42 +162,4 @@ fn with_retries<S: Store>(store: S, cancel: &CancelToken) -> Retry<S> {
         RetryPolicy::default(),
         Arc::new(SystemPacing::new(cancel.clone())),
     )
-}
-
-/// What the URL says wins over `endpoint`, `region` and `path_style` beside it.
-fn open_s3(
-    place: S3Place,
-    settings: &VaultSettings,
-    folder: &Path,
-    cancel: &CancelToken,
-) -> Result<S3Store, Failure> {
-    let endpoint = place.endpoint.or_else(|| settings.endpoint.clone());
-    let place = S3Place {
-        path_style: settings
-            .path_style
-            .unwrap_or(place.path_style || endpoint.is_some()),
-        region: place.region.or_else(|| settings.region.clone()),
-        endpoint,
-        ..place
-    };
-    let credentials = match (&settings.access_key, &settings.secret_key) {
-        (Some(access_key), Some(secret_key)) => S3Credentials::Keys {
-            access_key_id: secret::read(access_key, folder, cancel)?
-                .expose_secret()
-                .to_owned(),
-            secret_access_key: secret::read(secret_key, folder, cancel)?,
-            session_token: match &settings.session_token {
-                Some(token) => Some(secret::read(token, folder, cancel)?),
-                None => None,
-            },
-        },
-        (None, None) => S3Credentials::Machine,
-        _ => {
-            return Err(Failure::user(
-                "an S3 key has two halves, and only one of access_key and secret_key is set",
-            )
-            .hint("set both, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"));
-        }
-    };
-    S3Store::open(S3Options::new(place, credentials)).map_err(store_error)
 }

@@ -132,7 +132,10 @@ pub(super) fn vault_hint(error: &VaultError) -> Option<String> {
             "put the way to the copy right, then send what it lacks with `resguardo copy sync`"
         }
         VaultError::NotKept { .. } => "see what the copy holds with `resguardo copy verify`",
-        VaultError::Store(_) => "see what is wrong with `resguardo doctor`",
+        VaultError::Store(_) => {
+            let advice = error.advice();
+            return advice.or_else(|| some("see what is wrong with `resguardo doctor`"));
+        }
         _ => return None,
     })
 }

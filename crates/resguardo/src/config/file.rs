@@ -175,7 +175,8 @@ pub struct ConfigFile {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct VaultFile {
-    /// A folder, or s3://bucket/prefix. A relative folder is seen from this file.
+    /// A folder, s3://bucket/prefix, gs://bucket/prefix or az://container/prefix. A relative folder is seen
+    /// from this file.
     pub url: Option<Leaf<String>>,
     /// Further vaults that hold the same backups. Not supported yet: refused by name.
     pub copies: Option<Leaf<Vec<String>>>,
@@ -186,7 +187,7 @@ pub struct VaultFile {
     pub prune_grace: Option<Leaf<Length>>,
     /// The identity file that opens backups; only needed to read them. Default: the one in the keys folder.
     pub identity: Option<Leaf<String>>,
-    /// S3: URL of a server that is not Amazon's, like http://127.0.0.1:9000.
+    /// URL of a server that is not the service's own, like http://127.0.0.1:9000.
     pub endpoint: Option<Leaf<String>>,
     /// S3: region.
     pub region: Option<Leaf<String>>,
@@ -196,6 +197,21 @@ pub struct VaultFile {
     pub access_key: Option<Leaf<String>>,
     /// S3: secret key. `${VAR}`, `file:PATH` or `cmd:COMMAND` keep it out of this file.
     pub secret_key: Option<Leaf<String>>,
+    /// S3: profile of ~/.aws/credentials and ~/.aws/config that has the keys.
+    pub profile: Option<Leaf<String>>,
+    /// S3: how the service encrypts what it stores: "s3" (its own keys) or "kms:KEY-ID".
+    pub sse: Option<Leaf<String>>,
+    /// Storage class (S3, Google) or access tier (Azure) of packs, like STANDARD_IA, NEARLINE or Cool. It must
+    /// answer at once.
+    pub storage_class: Option<Leaf<String>>,
+    /// Google: file of a service account's key, or of application default credentials.
+    pub credentials_file: Option<Leaf<String>>,
+    /// Azure: storage account.
+    pub account: Option<Leaf<String>>,
+    /// Azure: the account's key. `${VAR}`, `file:PATH` or `cmd:COMMAND` keep it out of this file.
+    pub account_key: Option<Leaf<String>>,
+    /// Azure: shared access signature. `${VAR}`, `file:PATH` or `cmd:COMMAND` keep it out of this file.
+    pub sas_token: Option<Leaf<String>>,
 }
 
 /// What is promised for the sources of one environment.

@@ -18,6 +18,7 @@ mod retention;
 pub mod schedule;
 pub mod show;
 mod source;
+pub mod store;
 mod vault;
 
 use std::collections::BTreeMap;
@@ -39,6 +40,7 @@ use interpolate::SecretRef;
 use location::{POSTGRES_HINT, engine_of};
 use problem::{InvalidConfig, Problem};
 use schedule::Plans;
+use store::StoreSettings;
 
 /// Where a value comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,18 +91,8 @@ pub struct VaultSettings {
     pub compression_level: i32,
     /// How long dead objects wait; `None`: the vault's own default.
     pub prune_grace: Option<Span>,
-    /// S3: endpoint.
-    pub endpoint: Option<String>,
-    /// S3: region.
-    pub region: Option<String>,
-    /// S3: bucket in the path.
-    pub path_style: Option<bool>,
-    /// S3: access key.
-    pub access_key: Option<SecretRef>,
-    /// S3: secret key.
-    pub secret_key: Option<SecretRef>,
-    /// S3: token of a temporary key.
-    pub session_token: Option<SecretRef>,
+    /// How its place is reached.
+    pub store: StoreSettings,
 }
 
 impl VaultSettings {

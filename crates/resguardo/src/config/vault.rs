@@ -10,6 +10,7 @@ use super::load::Overrides;
 use super::location::vault_url;
 use super::problem::Problem;
 use super::resolver::Resolver;
+use super::store::StoreFile;
 use super::{Origin, Setting, VaultSettings};
 
 /// Of databases level 1 makes as little as level 3, in three quarters of the time (docs/decisions/0007).
@@ -44,36 +45,31 @@ impl Resolver<'_> {
         }
         let prune_grace = self.prune_grace(file);
         let identity = self.identity(file, overrides);
-        let endpoint = self.text_or(
-            "vault.endpoint",
-            file.endpoint.as_ref(),
-            &["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"],
+        let place = url.as_ref().map(|setting| setting.value.clone());
+        let store = self.store_settings(
+            "vault",
+            place.as_deref(),
+            &StoreFile {
+                endpoint: file.endpoint.as_ref(),
+                region: file.region.as_ref(),
+                path_style: file.path_style.as_ref(),
+                access_key: file.access_key.as_ref(),
+                secret_key: file.secret_key.as_ref(),
+                profile: file.profile.as_ref(),
+                sse: file.sse.as_ref(),
+                storage_class: file.storage_class.as_ref(),
+                credentials_file: file.credentials_file.as_ref(),
+                account: file.account.as_ref(),
+                account_key: file.account_key.as_ref(),
+                sas_token: file.sas_token.as_ref(),
+            },
         );
-        let region = self.text_or(
-            "vault.region",
-            file.region.as_ref(),
-            &["AWS_REGION", "AWS_DEFAULT_REGION"],
-        );
-        let path_style = self.optional("vault.path_style", file.path_style.as_ref());
         VaultSettings {
             url,
             identity,
             compression_level: level,
             prune_grace,
-            endpoint,
-            region,
-            path_style,
-            access_key: self.secret_or(
-                "vault.access_key",
-                file.access_key.as_ref(),
-                &["AWS_ACCESS_KEY_ID"],
-            ),
-            secret_key: self.secret_or(
-                "vault.secret_key",
-                file.secret_key.as_ref(),
-                &["AWS_SECRET_ACCESS_KEY"],
-            ),
-            session_token: self.secret_or("vault.session_token", None, &["AWS_SESSION_TOKEN"]),
+            store,
         }
     }
 
