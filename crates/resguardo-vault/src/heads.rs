@@ -186,7 +186,7 @@ impl Vault {
         for (of, heads) in &by_source {
             let gone: Vec<&RememberedHead> = remembered
                 .iter()
-                .filter(|pinned| pinned.source == **of && !pinned.is_among(heads))
+                .filter(|pinned| pinned.source == **of && !pinned.is_among(&all.heads))
                 .collect();
             if gone.is_empty() && check_chain(heads, &Holes::default()).is_empty() {
                 continue;
@@ -280,9 +280,8 @@ impl Vault {
         heads: &[StoredHead],
         pruned: &Holes,
     ) -> Vec<RememberedHead> {
-        let heads: Vec<&StoredHead> = heads.iter().collect();
         let mut pins = self.remembered_heads(Some(source));
-        pins.retain(|pin| !pin.is_among(&heads) && !pin.is_explained(pruned));
+        pins.retain(|pin| !pin.is_among(heads) && !pin.is_explained(pruned));
         pins
     }
 }
@@ -303,7 +302,7 @@ pub(crate) struct RememberedHead {
 }
 
 impl RememberedHead {
-    fn is_among(&self, heads: &[&StoredHead]) -> bool {
+    fn is_among(&self, heads: &[StoredHead]) -> bool {
         heads.iter().any(|stored| stored.sha256 == self.sha256)
     }
 

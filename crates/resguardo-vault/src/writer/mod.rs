@@ -167,7 +167,9 @@ impl SnapshotWriter {
             )
             .max_by_key(|(number, _)| *number);
         if let Some((number, _)) = last.filter(|(number, _)| !has_next(*number)) {
-            let object = format!("head number {number} of {source}");
+            let of_number = |head: &&StoredHead| head.head.sequence == number;
+            let there = listed.heads.iter().find(of_number);
+            let object = there.map_or_else(|| layout::prunes(&source), |head| head.key.clone());
             return Err(VaultError::NoNumberLeft { object });
         }
         // A safety backup may be of another file than the source's.
