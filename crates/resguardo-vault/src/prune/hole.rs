@@ -172,7 +172,7 @@ mod tests {
     }
 
     fn single(number: u64) -> Hole {
-        Hole::of(&head(number), digest(number))
+        hole(number, number)
     }
 
     #[test]
@@ -190,6 +190,12 @@ mod tests {
         ]);
         assert!((1..=5).all(|number| again.explain(number, &digest(number))));
         assert_eq!(again.newest(), Some((5, digest(5))));
+    }
+
+    #[test]
+    fn a_head_leaves_a_hole_of_its_size() {
+        assert_eq!(Hole::of(&head(1), digest(1)), single(1));
+        assert_eq!(Hole::of(&head(7), digest(7)), single(7));
     }
 
     #[test]

@@ -36,7 +36,17 @@ pub(crate) struct Rig {
 impl Rig {
     pub(crate) fn new() -> Self {
         let clock = Arc::new(FakeClock::at("2026-11-22T02:00:00Z"));
-        let store = Arc::new(MemoryStore::new());
+        Self::over(MemoryStore::new(), clock)
+    }
+
+    /// A rig whose store has a clock of its own, which the test moves.
+    pub(crate) fn with_store_clock(store_clock: &FakeClock) -> Self {
+        let clock = Arc::new(FakeClock::at("2026-11-22T02:00:00Z"));
+        Self::over(MemoryStore::with_clock(Arc::new(store_clock.clone())), clock)
+    }
+
+    fn over(store: MemoryStore, clock: Arc<FakeClock>) -> Self {
+        let store = Arc::new(store);
         let (identity, recipient) = generate_identity(Timestamp::UNIX_EPOCH);
         let config = Vault::create(&*store, vec![recipient.clone()], &*clock).unwrap();
         let key = WriteKey::generate(config.vault, vec![recipient], Timestamp::UNIX_EPOCH).unwrap();
