@@ -90,6 +90,7 @@ impl Vault {
         check.findings.objects_checked += heads.len() as u64;
         progress.phase("heads");
         let needed = check.presence(&heads)?;
+        check.signed_words(&heads)?;
         if *selection == Selection::All {
             let receipts = self.receipts(None)?;
             check.findings.objects_checked += receipts.receipts.len() as u64;
@@ -153,6 +154,21 @@ impl Check<'_> {
             }
             other => Err(other),
         }
+    }
+
+    /// Checks the prune records and pins of the heads' sources.
+    fn signed_words(&mut self, heads: &[&StoredHead]) -> Result<(), VaultError> {
+        let sources: BTreeSet<&SourceName> =
+            heads.iter().map(|stored| &stored.head.source).collect();
+        for source in sources {
+            let records = self.vault.prune_records(source)?.findings;
+            let pins = self.vault.pins(Some(source))?.findings;
+            records
+                .into_iter()
+                .chain(pins)
+                .for_each(|finding| self.found(finding));
+        }
+        Ok(())
     }
 
     /// Checks that what the heads name is there with its size.

@@ -3,6 +3,8 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 #![allow(clippy::unwrap_used, reason = "test: a rig that fails ends the test")]
 
+pub(crate) mod pruning;
+
 use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::PathBuf;
@@ -42,7 +44,21 @@ impl Rig {
     /// A rig whose store has a clock of its own, which the test moves.
     pub(crate) fn with_store_clock(store_clock: &FakeClock) -> Self {
         let clock = Arc::new(FakeClock::at("2026-11-22T02:00:00Z"));
-        Self::over(MemoryStore::with_clock(Arc::new(store_clock.clone())), clock)
+        Self::over(
+            MemoryStore::with_clock(Arc::new(store_clock.clone())),
+            clock,
+        )
+    }
+
+    /// The same vault with a cache of its own.
+    pub(crate) fn sharing(&self) -> Self {
+        Self {
+            store: self.store.clone(),
+            identity: self.identity.clone(),
+            write_key: self.write_key.clone(),
+            cache: tempfile::tempdir().unwrap(),
+            clock: self.clock.clone(),
+        }
     }
 
     fn over(store: MemoryStore, clock: Arc<FakeClock>) -> Self {

@@ -1,0 +1,574 @@
+//! Pruning: what goes, when, what stays whatever happens, and how a missing head is explained.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "test: writes files and starts tools directly"
+)]
+
+mod rig;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use jiff::SignedDuration;
+use resguardo_model::{CancelToken, FindingKind, NoProgress};
+use resguardo_store::wrap::faulty::{Fault, Rule};
+use resguardo_store::wrap::{Faulty, Operation};
+use resguardo_store::{Condition, Key, Store};
+use resguardo_vault::{
+    Access, KeptBecause, PinDraft, PruneOptions, Space, Vault, VaultError, WriteKey,
+};
+use rig::pruning::{Pruning, prune_with};
+use rig::{Rig, back_up, backup_id, run_id, source};
+
+fn kinds(all: &Pruning) -> Vec<FindingKind> {
+    all.verify().iter().map(|finding| finding.kind).collect()
+}
+
+fn put(all: &Pruning, key: &str, bytes: Vec<u8>) {
+    let key: Key = key.parse().unwrap();
+    all.rig
+        .store
+        .put(&key, Bytes::from(bytes), Condition::Always)
+        .unwrap();
+}
+
+fn get(all: &Pruning, key: &str) -> Vec<u8> {
+    all.rig.store.get(&key.parse().unwrap()).unwrap().to_vec()
+}
+
+fn only_record(all: &Pruning) -> String {
+    let keys = all.keys("shop/prunes");
+    assert_eq!(keys.len(), 1, "{keys:?}");
+    keys.into_iter().next().unwrap()
+}
+
+#[test]
+fn what_no_head_names_goes_after_the_grace_and_not_before() {
+    let all = Pruning::with(4);
+    let heads = all.heads();
+    let frees = Space::freed_by(&heads, &[backup_id(2), backup_id(3)]);
+    assert!(frees > 0);
+    let first = all.prune(&[2, 3]);
+    assert_eq!(first.removed, [backup_id(2), backup_id(3)]);
+    assert_eq!(first.kept, []);
+    assert_eq!((first.buried.bytes, first.waiting.bytes), (frees, frees));
+    assert_eq!(first.deleted.objects, 0);
+    all.assert_holds(&[1, 4]);
+
+    all.hours_pass(23);
+    let second = all.prune(&[]);
+    assert_eq!((second.buried.objects, second.deleted.objects), (0, 0));
+    assert_eq!(second.waiting_until, first.waiting_until);
+    all.hours_pass(2);
+    let third = all.prune(&[]);
+    assert_eq!((third.deleted.bytes, third.waiting.bytes), (frees, 0));
+    assert_eq!(third.waiting_until, None);
+    all.assert_holds(&[1, 4]);
+    all.assert_nothing_dead();
+}
+
+#[test]
+fn at_the_begin_in_the_middle_at_the_end_and_again() {
+    let mut all = Pruning::with(6);
+    for doomed in [&[1][..], &[3, 4], &[6], &[2]] {
+        all.prune(doomed);
+        assert_eq!(kinds(&all), [], "after {doomed:?}");
+    }
+    all.assert_holds(&[5]);
+    let record = only_record(&all);
+    // The newest was pruned: the next one follows it all the same.
+    all.back_up(7);
+    let newest = all.heads().pop().unwrap();
+    assert_eq!(newest.head.sequence, 7);
+    all.assert_holds(&[5, 7]);
+    assert_eq!(only_record(&all), record);
+    // Whoever looks for the first time sees the same.
+    all.rig.lose_cache();
+    all.assert_holds(&[5, 7]);
+    all.prune(&[5, 7]);
+    all.assert_holds(&[]);
+    all.back_up(8);
+    assert_eq!(all.heads()[0].head.sequence, 8);
+    all.assert_holds(&[8]);
+    all.hours_pass(25);
+    all.prune(&[]);
+    all.assert_holds(&[8]);
+    all.assert_nothing_dead();
+}
+
+#[test]
+fn what_a_run_that_died_left_behind_goes_too() {
+    let mut all = Pruning::with(1);
+    let store = all.rig.store.clone() as Arc<dyn Store>;
+    let store = Arc::new(
+        Faulty::new(store).with(
+            Rule::from(1, Fault::Dead)
+                .key(".head.json")
+                .on(Operation::Put),
+        ),
+    );
+    let files = all.change(2);
+    back_up(&all.vault_over(store), 2, &files).unwrap_err();
+    let left = all.prune(&[]).buried;
+    assert!(
+        left.objects >= 3,
+        "a pack, an index object, a manifest: {left:?}"
+    );
+    all.hours_pass(25);
+    assert_eq!(all.prune(&[]).deleted, left);
+    all.assert_holds(&[1]);
+    all.assert_nothing_dead();
+}
+
+#[test]
+fn only_the_stores_clock_counts() {
+    let all = Pruning::with(3);
+    all.prune(&[2]);
+    all.rig.clock.advance(SignedDuration::from_hours(24 * 365));
+    assert_eq!(
+        all.prune(&[]).deleted.objects,
+        0,
+        "this machine's clock ran ahead"
+    );
+    all.store_clock.advance(SignedDuration::from_hours(-48));
+    assert_eq!(
+        all.prune(&[]).deleted.objects,
+        0,
+        "the store's clock was set back"
+    );
+    all.hours_pass(47);
+    assert_eq!(all.prune(&[]).deleted.objects, 0);
+    all.hours_pass(26);
+    assert!(all.prune(&[]).deleted.objects > 0);
+    all.assert_nothing_dead();
+}
+
+#[test]
+fn a_source_that_is_held_is_not_pruned_and_two_prunes_exclude_each_other() {
+    let all = Pruning::with(2);
+    let vault = all.rig.vault();
+    let lease = vault
+        .acquire_lease(&source(), run_id(800), "another", std::process::id())
+        .unwrap();
+    let error = prune_with(&vault, &[1], PruneOptions::default()).unwrap_err();
+    assert!(matches!(error, VaultError::Locked { .. }), "{error}");
+    drop(lease);
+    all.prune(&[1]);
+    all.assert_holds(&[2]);
+}
+
+#[test]
+fn a_prune_that_lost_its_lease_stops() {
+    let all = Pruning::with(2);
+    let vault = all.rig.vault();
+    let lease = vault
+        .acquire_lease(&source(), run_id(800), "host", std::process::id())
+        .unwrap();
+    all.store_clock.advance(SignedDuration::from_mins(16));
+    let taken = vault.acquire_lease(&source(), run_id(801), "another", std::process::id());
+    let doomed = [backup_id(1)];
+    let options = PruneOptions::default();
+    let error = vault
+        .prune(&lease, &doomed, &options, &CancelToken::new(), &NoProgress)
+        .unwrap_err();
+    assert!(matches!(error, VaultError::LeaseLost(_)), "{error}");
+    drop(taken);
+    all.assert_holds(&[1, 2]);
+}
+
+#[test]
+fn a_cancelled_prune_stops_before_it_begins() {
+    let all = Pruning::with(2);
+    let vault = all.rig.vault();
+    let lease = vault
+        .acquire_lease(&source(), run_id(800), "host", std::process::id())
+        .unwrap();
+    let cancel = CancelToken::new();
+    cancel.cancel();
+    let options = PruneOptions::default();
+    let error = vault
+        .prune(&lease, &[backup_id(1)], &options, &cancel, &NoProgress)
+        .unwrap_err();
+    assert!(matches!(error, VaultError::Cancelled(_)), "{error}");
+    drop(lease);
+    all.assert_holds(&[1, 2]);
+}
+
+#[test]
+fn without_leave_to_delete_nothing_is_changed() {
+    let all = Pruning::with(3);
+    let before = all.keys("shop");
+    let store = all.rig.store.clone() as Arc<dyn Store>;
+    let rule = Rule::from(1, Fault::Denied).on(Operation::Delete);
+    let vault = all.vault_over(Arc::new(Faulty::new(store).with(rule)));
+    let error = prune_with(&vault, &[1], PruneOptions::default()).unwrap_err();
+    assert!(matches!(error, VaultError::MayNotDelete { .. }), "{error}");
+    all.drop_lease();
+    assert_eq!(all.keys("shop"), before);
+    all.assert_holds(&[1, 2, 3]);
+}
+
+#[test]
+fn a_head_that_the_store_refuses_to_delete_stays_alive() {
+    let mut all = Pruning::with(3);
+    let store = all.rig.store.clone() as Arc<dyn Store>;
+    let rule = Rule::from(1, Fault::Denied)
+        .on(Operation::Delete)
+        .key(&format!("{}.head", backup_id(2)));
+    let vault = all.vault_over(Arc::new(Faulty::new(store).with(rule)));
+    let done = prune_with(&vault, &[1, 2], PruneOptions::default()).unwrap();
+    assert_eq!(done.removed, [backup_id(1)]);
+    assert_eq!(done.kept, [(backup_id(2), KeptBecause::Refused(None))]);
+    all.hours_pass(25);
+    all.prune(&[]);
+    all.assert_holds(&[2, 3]);
+    // It is alive, so its loss by another hand is an alarm again once a prune has gone by.
+    all.prune(&[3]);
+    all.back_up(4);
+    all.assert_holds(&[2, 4]);
+    let key: Key = format!("shop/snapshots/{}.head.json", backup_id(2))
+        .parse()
+        .unwrap();
+    all.rig.store.delete(&key).unwrap();
+    assert_eq!(kinds(&all), [FindingKind::HeadMissing]);
+}
+
+#[test]
+fn locks_are_respected_and_told() {
+    let all = Pruning::with(3);
+    let until = "2026-12-24T00:00:00Z".parse().unwrap();
+    all.rig
+        .store
+        .lock_until(&format!("{}.head", backup_id(1)), until);
+    all.rig.store.lock_until("shop/packs", until);
+    let done = all.prune(&[1, 3]);
+    assert_eq!(
+        done.kept,
+        [(backup_id(1), KeptBecause::Refused(Some(until)))]
+    );
+    assert_eq!(done.removed, [backup_id(3)]);
+    all.hours_pass(25);
+    let again = all.prune(&[]);
+    assert!(again.refused.objects > 0 && again.refused == again.waiting);
+    assert_eq!(again.refused_until, Some(until));
+    all.assert_holds(&[1, 2]);
+    all.store_clock.set(until);
+    let done = all.prune(&[1]);
+    assert_eq!(done.removed, [backup_id(1)]);
+    assert!(done.deleted.objects > 0);
+    all.hours_pass(25);
+    all.prune(&[]);
+    all.assert_holds(&[2]);
+    all.assert_nothing_dead();
+}
+
+#[test]
+fn a_forged_record_explains_nothing() {
+    let all = Pruning::with(4);
+    all.prune(&[2]);
+    let record = only_record(&all);
+    let text = String::from_utf8(get(&all, &record)).unwrap();
+    let forged = text.replace("\"last\":2", "\"last\":3");
+    assert_ne!(text, forged);
+    put(&all, &record, forged.into_bytes());
+    let key: Key = format!("shop/snapshots/{}.head.json", backup_id(3))
+        .parse()
+        .unwrap();
+    all.rig.store.delete(&key).unwrap();
+    assert_eq!(
+        kinds(&all),
+        [FindingKind::HeadMissing, FindingKind::PruneRecordForged]
+    );
+}
+
+#[test]
+fn a_record_that_is_gone_leaves_the_hole_unexplained_and_nothing_is_swept() {
+    let all = Pruning::with(4);
+    all.prune(&[2]);
+    let record: Key = only_record(&all).parse().unwrap();
+    all.rig.store.delete(&record).unwrap();
+    assert_eq!(kinds(&all), [FindingKind::HeadMissing]);
+    all.hours_pass(25);
+    let done = all.prune(&[3]);
+    assert_eq!(done.removed, [backup_id(3)]);
+    assert_eq!(done.deleted.objects + done.buried.objects, 0);
+    let [alarm] = &done.unswept[..] else {
+        panic!("one alarm in {done:?}")
+    };
+    assert_eq!(alarm.kind, FindingKind::HeadMissing);
+    // A person who knows that it is lost may say so.
+    let accept = PruneOptions {
+        accept_missing_heads: true,
+    };
+    let done = prune_with(&all.rig.vault(), &[], accept).unwrap();
+    assert_eq!(done.unswept, []);
+    assert!(done.deleted.objects > 0);
+    all.hours_pass(25);
+    all.prune(&[]);
+    all.assert_holds(&[1, 4]);
+    all.assert_nothing_dead();
+}
+
+#[test]
+fn while_a_head_cannot_be_read_nothing_is_called_dead() {
+    let all = Pruning::with(3);
+    let head = format!("shop/snapshots/{}.head.json", backup_id(2));
+    let whole = get(&all, &head);
+    let mut damaged = whole.clone();
+    let length = damaged.len();
+    damaged[length - 20] ^= 1;
+    put(&all, &head, damaged);
+    for _ in 0..2 {
+        let done = all.prune(&[]);
+        assert!(
+            done.unswept
+                .iter()
+                .any(|finding| finding.kind == FindingKind::HeadForged)
+        );
+        assert_eq!((done.buried.objects, done.deleted.objects), (0, 0));
+        all.hours_pass(25);
+    }
+    put(&all, &head, whole);
+    all.assert_holds(&[1, 2, 3]);
+}
+
+#[test]
+fn a_record_of_an_untrusted_writer_explains_nothing() {
+    let all = Pruning::with(3);
+    let ours = WriteKey::from_json(&all.rig.write_key).unwrap();
+    let mut stranger = WriteKey::generate(
+        ours.vault(),
+        ours.recipients().to_vec(),
+        jiff::Timestamp::UNIX_EPOCH,
+    )
+    .unwrap();
+    stranger.trust(ours.writer());
+    let access = Access {
+        write_key: Some(stranger),
+        ..Access::default()
+    };
+    let theirs = Vault::open(all.rig.store.clone(), access, all.rig.settings()).unwrap();
+    prune_with(&theirs, &[2], PruneOptions::default()).unwrap();
+    assert_eq!(
+        kinds(&all),
+        [FindingKind::HeadMissing, FindingKind::WriterUnknown]
+    );
+    // And its own backups are not ours to judge: they stay, and what they need stays.
+    let mut all = all;
+    let files = all.change(9);
+    back_up(&theirs, 9, &files).unwrap();
+    let done = prune_with(
+        &all.rig.vault(),
+        &[1, 9],
+        PruneOptions {
+            accept_missing_heads: true,
+        },
+    )
+    .unwrap();
+    assert_eq!(done.kept, [(backup_id(9), KeptBecause::UntrustedWriter)]);
+    all.hours_pass(25);
+    all.prune(&[]);
+    let strangers = theirs.heads(None).unwrap();
+    let ninth = strangers
+        .heads
+        .iter()
+        .find(|head| head.head.backup == backup_id(9));
+    let needed = &ninth.unwrap().head.packs;
+    let there = all.keys("shop/packs");
+    assert!(
+        needed
+            .iter()
+            .all(|pack| there.contains(&format!("shop/packs/{}.age", pack.sha256)))
+    );
+}
+
+#[test]
+fn pinned_backups_stay_also_by_a_pin_that_cannot_be_believed() {
+    let all = Pruning::with(4);
+    let vault = all.rig.vault();
+    let pin = |number, until| {
+        vault
+            .put_pin(&PinDraft {
+                source: source(),
+                backup: backup_id(number),
+                reason: "contract".to_owned(),
+                until,
+                operator: "ana".to_owned(),
+                host: "host".to_owned(),
+            })
+            .unwrap()
+    };
+    let now = jiff::Timestamp::from_second(1_795_312_800).unwrap();
+    all.rig.clock.set(now);
+    pin(1, None);
+    let forever = pin(2, Some(now + SignedDuration::from_hours(1)));
+    let pins = vault.pins(None).unwrap();
+    assert_eq!((pins.pins.len(), pins.findings.len()), (2, 0));
+    assert_eq!(pins.pins[1], forever);
+    put(
+        &all,
+        &format!("shop/pins/{}.json", backup_id(3)),
+        b"{}".to_vec(),
+    );
+    let forged = vault.pins(Some(&source())).unwrap();
+    assert_eq!(forged.findings[0].kind, FindingKind::PinForged);
+    assert!(!forged.pins[2].trusted);
+
+    let pinned = |number| (backup_id(number), KeptBecause::Pinned);
+    assert_eq!(
+        all.prune(&[1, 2, 3]).kept,
+        [pinned(1), pinned(2), pinned(3)]
+    );
+    all.rig.clock.advance(SignedDuration::from_hours(2));
+    assert_eq!(all.prune(&[1, 2, 3]).removed, [backup_id(2)]);
+    assert!(vault.remove_pin(&source(), backup_id(1)).unwrap());
+    assert!(!vault.remove_pin(&source(), backup_id(1)).unwrap());
+    assert_eq!(all.prune(&[1]).removed, [backup_id(1)]);
+}
+
+#[test]
+fn a_tombstone_that_names_what_is_alive_deletes_nothing_and_goes() {
+    let all = Pruning::with(3);
+    let pack = all.keys("shop/packs").into_iter().next().unwrap();
+    let objects = format!(
+        r#"{{"format":1,"source":"shop","run":"{0}","objects":[{{"key":"{pack}","bytes":1}},{{"key":"vault.json","bytes":1}},{{"key":"shop/snapshots/{0}.head.json","bytes":1}}]}}"#,
+        backup_id(2)
+    );
+    put(
+        &all,
+        &format!("shop/tombstones/{}.json", backup_id(7)),
+        objects.into_bytes(),
+    );
+    put(
+        &all,
+        &format!("shop/tombstones/{}.json", backup_id(8)),
+        b"not json".to_vec(),
+    );
+    all.hours_pass(25);
+    let done = all.prune(&[]);
+    assert_eq!((done.deleted.objects, done.waiting.objects), (0, 0));
+    all.assert_holds(&[1, 2, 3]);
+    all.assert_nothing_dead();
+}
+
+#[test]
+fn an_object_that_was_put_again_waits_for_a_grace_of_its_own() {
+    let all = Pruning::with(2);
+    let buried = all.prune(&[1]).buried;
+    all.hours_pass(20);
+    let pack = format!("shop/snapshots/{}.manifest.age", backup_id(1));
+    put(&all, &pack, get(&all, &pack));
+    all.hours_pass(5);
+    let done = all.prune(&[]);
+    assert_eq!(done.deleted.objects, buried.objects - 1);
+    assert!(all.keys("shop").contains(&pack));
+    all.hours_pass(25);
+    all.prune(&[]);
+    all.assert_nothing_dead();
+}
+
+#[test]
+fn what_lives_again_in_the_grace_is_given_a_new_one_when_it_dies() {
+    let all = Pruning::with(3);
+    let head = format!("shop/snapshots/{}.head.json", backup_id(2));
+    let bytes = get(&all, &head);
+    all.prune(&[2]);
+    all.hours_pass(20);
+    // Somebody brings the head back, from an older version of the bucket.
+    put(&all, &head, bytes);
+    all.assert_holds(&[1, 2, 3]);
+    all.prune(&[2]);
+    all.hours_pass(10);
+    assert_eq!(
+        all.prune(&[]).deleted.objects,
+        0,
+        "20 hours of another death do not count"
+    );
+    all.hours_pass(15);
+    assert!(all.prune(&[]).deleted.objects > 0);
+    all.assert_holds(&[1, 3]);
+    all.assert_nothing_dead();
+}
+
+#[test]
+fn records_are_carried_on_by_one_of_bounded_size() {
+    let mut all = Pruning::with(2);
+    for number in 3..40 {
+        all.back_up(number);
+        all.prune(&[number - 1]);
+        assert_eq!(
+            only_record(&all).len(),
+            "shop/prunes/".len() + 26 + ".json".len()
+        );
+    }
+    let record = get(&all, &only_record(&all));
+    assert!(record.len() < 1500, "{}", String::from_utf8_lossy(&record));
+    all.assert_holds(&[1, 39]);
+    // The host that wrote a head long ago learns from the record that it was pruned.
+    all.rig.lose_cache();
+    all.assert_holds(&[1, 39]);
+}
+
+#[test]
+fn nothing_dead_is_referred_to_again() {
+    let rig = Rig::new();
+    let one = rig::Files::from([("t.copy".to_owned(), rig::noise(1, 200_000))]);
+    let two = rig::Files::from([("t.copy".to_owned(), rig::noise(2, 200_000))]);
+    let first = back_up(&rig.vault(), 1, &one).unwrap();
+    back_up(&rig.vault(), 2, &two).unwrap();
+    prune_with(&rig.vault(), &[1], PruneOptions::default()).unwrap();
+    // The map is made anew from index objects, which still know where the first one's pieces lie.
+    rig.lose_cache();
+    let third = back_up(&rig.vault(), 3, &one).unwrap();
+    let dead = &first.head.head.packs;
+    assert!(
+        third
+            .head
+            .head
+            .packs
+            .iter()
+            .all(|pack| !dead.contains(pack))
+    );
+    assert!(
+        !third
+            .notes
+            .iter()
+            .any(|note| note.contains("missing or damaged")),
+        "{:?}",
+        third.notes
+    );
+    rig::assert_restores(&rig.vault(), &third.head, &one);
+}
+
+#[test]
+fn a_listing_that_hides_the_newest_head_costs_nothing() {
+    let all = Pruning::with(3);
+    let head: Key = format!("shop/snapshots/{}.head.json", backup_id(3))
+        .parse()
+        .unwrap();
+    let hidden = all.rig.store.get(&head).unwrap();
+    // On a host that knows of no head, from a listing that is behind.
+    all.rig.lose_cache();
+    all.rig.store.delete(&head).unwrap();
+    let done = all.prune(&[]);
+    assert!(done.buried.objects > 0);
+    all.rig.store.put(&head, hidden, Condition::Always).unwrap();
+    all.hours_pass(25);
+    assert_eq!(all.prune(&[]).deleted.objects, 0);
+    all.assert_holds(&[1, 2, 3]);
+    all.assert_nothing_dead();
+}
+
+#[test]
+fn a_rollback_on_the_host_that_remembers_keeps_everything() {
+    let all = Pruning::with(3);
+    let head: Key = format!("shop/snapshots/{}.head.json", backup_id(3))
+        .parse()
+        .unwrap();
+    all.rig.store.delete(&head).unwrap();
+    let done = all.prune(&[1]);
+    assert_eq!(done.unswept[0].kind, FindingKind::HeadRolledBack);
+    assert_eq!((done.buried.objects, done.deleted.objects), (0, 0));
+}
