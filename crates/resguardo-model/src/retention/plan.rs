@@ -152,7 +152,7 @@ fn servants(policy: &Policy, ordinary: &[&Candidate]) -> BTreeMap<Tier, Served> 
             .map(|one| (bucket(policy, *tier, one), one.id))
             .collect();
         let places = usize::try_from(*count).unwrap_or(usize::MAX);
-        let oldest_kept = newest.keys().rev().take(places).last().copied();
+        let oldest_kept = newest.keys().rev().take(places).next_back().copied();
         let served = Served {
             count: *count,
             newest,

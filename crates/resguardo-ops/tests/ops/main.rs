@@ -12,6 +12,7 @@ mod catalog;
 mod drill;
 mod fault;
 mod interrupt;
+mod prune;
 mod reference;
 mod restore;
 mod world;

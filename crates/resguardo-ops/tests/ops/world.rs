@@ -42,7 +42,7 @@ impl World {
         for name in ["state", "cache", "scratch"] {
             std::fs::create_dir(folder.path().join(name)).unwrap();
         }
-        let store = Arc::new(MemoryStore::new());
+        let store = Arc::new(MemoryStore::with_clock(clock.clone()));
         let (identity, recipient) = generate_identity("2026-11-22T02:00:00Z".parse().unwrap());
         let config = Vault::create(&*store, vec![recipient.clone()], &*clock).unwrap();
         let now = "2026-11-22T02:00:00Z".parse().unwrap();
@@ -82,6 +82,23 @@ impl World {
     }
 
     fn open(&self, access: Access) -> Vault {
+        self.open_over(self.store.clone(), access)
+    }
+
+    /// The vault seen through another store, like one that fails.
+    pub(crate) fn context_over(&self, store: Arc<dyn Store>) -> Context {
+        let access = Access {
+            trusted_writers: Vec::new(),
+            write_key: Some(WriteKey::from_json(&self.write_key).unwrap()),
+            identities: None,
+        };
+        Context {
+            vault: Some(Arc::new(self.open_over(store, access))),
+            ..self.context()
+        }
+    }
+
+    fn open_over(&self, store: Arc<dyn Store>, access: Access) -> Vault {
         let settings = Settings {
             clock: self.clock.clone(),
             cache: self.path("cache"),
@@ -89,7 +106,7 @@ impl World {
             compression_level: 1,
             prune_grace: resguardo_vault::PRUNE_GRACE,
         };
-        Vault::open(self.store.clone(), access, settings).unwrap()
+        Vault::open(store, access, settings).unwrap()
     }
 
     /// The same vault, opened by somebody who made himself a write key.

@@ -2,7 +2,7 @@
 
 use crate::world::World;
 
-const VERBS: [&str; 14] = [
+const VERBS: [&str; 17] = [
     "init",
     "doctor",
     "config",
@@ -12,6 +12,9 @@ const VERBS: [&str; 14] = [
     "verify",
     "restore",
     "drill",
+    "prune",
+    "pin",
+    "unpin",
     "receipts",
     "catalog",
     "demo",

@@ -27,6 +27,7 @@ mod mistyped;
 mod orphans;
 mod plan;
 mod postgres;
+mod prune;
 mod receipts;
 mod restore;
 mod s3;
