@@ -18,6 +18,7 @@
 //! receipts::verify_file(path)                     -> Result<FileVerified, OpsError>
 //! prune::prune(&Context, &PruneRequest)           -> Result<PruneDone, OpsError>      (prune_in: a copy)
 //! pin::pin(&Context, &PinRequest), pin::unpin     -> Result<PinDone, OpsError>
+//! keys::list(&Context), keys::rehearse(&Context, from) -> Result<KeysListed / RehearseDone, OpsError>
 //! receipts::drill_of(&Statement)                  -> Option<DrillDone>      (for report::render)
 //! copy::sync(&Context, &SyncRequest)              -> Result<SyncDone, OpsError>   (one source, one copy)
 //! copy::status(&Context, &CopyPlace)              -> Result<CopyStatus, OpsError>
@@ -45,6 +46,7 @@ pub mod drill;
 pub mod error;
 mod history;
 mod json_path;
+pub mod keys;
 pub mod list;
 pub mod origin;
 pub mod phase;

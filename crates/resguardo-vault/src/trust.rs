@@ -10,7 +10,7 @@ use resguardo_model::{FindingKind, Sha256Digest, WriterId};
 
 use crate::error::VaultError;
 use crate::head;
-use crate::keys::RetiredWriter;
+use crate::keys::{RetiredWriter, WriteKey};
 use crate::layout;
 use crate::receipt::verify_envelope;
 use crate::vault::Vault;
@@ -29,6 +29,19 @@ impl Vault {
             .as_ref()
             .is_some_and(|key| key.trusted_writers().contains(&writer));
         pinned || access.trusted_writers.contains(&writer) || !self.pins_writers()
+    }
+
+    /// This host's write key: what it pins and whom it believes.
+    #[must_use]
+    pub fn own_key(&self) -> Option<&WriteKey> {
+        self.access().write_key.as_ref()
+    }
+
+    /// The recipients that the identities at hand stand for; what a plugin holds is not among them.
+    #[must_use]
+    pub fn identity_recipients(&self) -> &[String] {
+        let identities = self.access().identities.as_ref();
+        identities.map_or(&[], |identities| identities.recipients())
     }
 
     /// What is kept of a writer that was retired here.

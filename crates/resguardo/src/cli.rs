@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    backup, catalog, completions, config, demo, doctor, drill, init, list, man, pin, plan, prune,
-    receipts, restore, show, verify,
+    backup, catalog, completions, config, demo, doctor, drill, init, keys, list, man, pin, plan,
+    prune, receipts, restore, show, verify,
 };
 
 const ABOUT: &str = "\
@@ -112,6 +112,7 @@ pub enum Command {
     Prune(prune::Args),
     Pin(pin::Args),
     Unpin(pin::UnpinArgs),
+    Keys(keys::Args),
     Receipts(receipts::Args),
     Catalog(catalog::Args),
     Plan(plan::Args),

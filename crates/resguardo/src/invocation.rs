@@ -8,13 +8,13 @@ use resguardo_ops::catalog::Catalog;
 use resguardo_ops::{Context, SourceSpec};
 use resguardo_store::durable::{self, Mode};
 use resguardo_store::{Store, StoreError};
-use resguardo_vault::{Access, Identities, Settings, Vault, VaultConfig, VaultError};
+use resguardo_vault::{Access, Identities, Settings, Vault, VaultConfig, VaultError, WriteKey};
 use secrecy::SecretString;
 
 use crate::ambient::Ambient;
 use crate::cli::Global;
-use crate::config::Config;
 use crate::config::load::{self, Overrides};
+use crate::config::{Config, KeyPlace};
 use crate::error::Failure;
 use crate::exit::Exit;
 use crate::home::Home;
@@ -160,28 +160,62 @@ impl Invocation {
             .identity
             .as_ref()
             .map(|setting| setting.value.clone());
-        let path = match (reading, named) {
+        let place = match (reading, named) {
             (Reading::Nothing, _) => return Ok((None, None)),
-            (_, Some(path)) => path,
-            (_, None) if keys.identity_path().exists() => keys.identity_path(),
+            (_, Some(place)) => place,
+            (_, None) if keys.identity_path().exists() => KeyPlace::File(keys.identity_path()),
             (_, None) => return Ok((None, None)),
         };
-        match self.read_identity(&path, reading) {
+        match self.read_identity(config, &place, reading) {
             Ok(identities) => Ok((Some(identities), None)),
             Err(failure) if reading == Reading::IfAtHand => Ok((None, Some(failure))),
             Err(failure) => Err(failure),
         }
     }
 
-    fn read_identity(&self, path: &Path, reading: Reading) -> Result<Identities, Failure> {
+    fn read_identity(
+        &self,
+        config: &Config,
+        place: &KeyPlace,
+        reading: Reading,
+    ) -> Result<Identities, Failure> {
+        let passphrase = || self.passphrase(config, reading == Reading::Backups);
+        let dialogue = prompt::dialogue(&self.ambient, &self.out);
+        keys::read_identity(place, &config.folder, &self.cancel, &dialogue, passphrase)
+    }
+
+    /// The passphrase of the identity: from `--passphrase-file`, the environment, the config, or a question
+    /// where one may be asked.
+    ///
+    /// # Errors
+    /// If a place of it cannot be read.
+    pub fn passphrase(&self, config: &Config, ask: bool) -> Result<Option<SecretString>, Failure> {
         let file = self.global.passphrase_file.as_deref();
-        let passphrase = || -> Result<Option<SecretString>, Failure> {
-            match reading {
-                Reading::Backups => prompt::passphrase(&self.ambient, file),
-                _ => prompt::given_passphrase(&self.ambient, file),
+        if let Some(given) = prompt::given_passphrase(&self.ambient, file)? {
+            return Ok(Some(given));
+        }
+        match &config.vault.passphrase {
+            Some(reference) => secret::read(reference, &config.folder, &self.cancel).map(Some),
+            None if ask => prompt::passphrase(&self.ambient, None),
+            None => Ok(None),
+        }
+    }
+
+    /// The write key, from where the config keeps it, or from the keys folder.
+    ///
+    /// # Errors
+    /// If it is named and not there, cannot be read, or is no write key.
+    pub fn write_key(
+        &self,
+        config: &Config,
+        keys: &KeyFolder,
+    ) -> Result<Option<WriteKey>, Failure> {
+        match &config.vault.write_key {
+            Some(place) => {
+                keys::read_write_key(&place.value, &config.folder, &self.cancel).map(Some)
             }
-        };
-        keys::read_identity(path, passphrase)
+            None => keys.read_write_key(),
+        }
     }
 
     /// Opens the configured vault.
@@ -202,7 +236,7 @@ impl Invocation {
         let description = describe(&*store, &home)?;
         let keys = KeyFolder::new(home.keys(description.vault));
         keys.remember_place(&store.describe());
-        let write_key = keys.read_write_key()?;
+        let write_key = self.write_key(&config, &keys)?;
         let (identities, unread_identity) = self.identities(&config, &keys, reading)?;
         if write_key.is_none() {
             self.out.warn(&format!(

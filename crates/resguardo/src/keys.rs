@@ -3,14 +3,17 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use resguardo_model::{Diagnosis, Severity};
+use resguardo_model::{CancelToken, Diagnosis, Severity};
 use resguardo_store::durable::{self, DurableError, Mode};
-use resguardo_vault::{Identities, KeyError, WriteKey};
+use resguardo_vault::{Dialogue, Identities, KeyError, WriteKey};
 use secrecy::SecretString;
 use zeroize::Zeroizing;
 
+use crate::config::KeyPlace;
 use crate::error::Failure;
+use crate::secret;
 
 /// The file that names the vault's place.
 const PLACE: &str = "place";
@@ -65,16 +68,14 @@ impl KeyFolder {
     /// # Errors
     /// If it is there and cannot be read, or is no write key.
     pub fn read_write_key(&self) -> Result<Option<WriteKey>, Failure> {
-        let path = self.write_key_path();
-        let text = match std::fs::read_to_string(&path) {
-            Ok(text) => Zeroizing::new(text),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(Failure::io("reading the write key", &path, &error)),
-        };
-        match WriteKey::from_json(&text) {
-            Ok(key) => Ok(Some(key)),
-            Err(error) => Err(Failure::user(format!("{}: {error}", path.display()))
-                .hint("put the write key back from its copy, or move it away and make a new one with `resguardo init`")),
+        match read_write_key_file(&self.write_key_path()) {
+            Ok(text) => parse_write_key(&text, &self.write_key_path().display()).map(Some),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Failure::io(
+                "reading the write key",
+                &self.write_key_path(),
+                &error,
+            )),
         }
     }
 
@@ -188,29 +189,102 @@ pub fn is_protected(path: &Path) -> bool {
     })
 }
 
-/// Reads an identity file.
+fn read_write_key_file(path: &Path) -> std::io::Result<Zeroizing<String>> {
+    std::fs::read_to_string(path).map(Zeroizing::new)
+}
+
+fn parse_write_key(text: &str, place: &dyn std::fmt::Display) -> Result<WriteKey, Failure> {
+    WriteKey::from_json(text).map_err(|error| {
+        Failure::user(format!("{place}: {error}"))
+            .hint("put the write key back from its copy, or move it away and make a new one with `resguardo init`")
+    })
+}
+
+/// Reads the write key from where the config keeps it.
+///
+/// # Errors
+/// If it is not there, cannot be read, or is no write key.
+pub fn read_write_key(
+    place: &KeyPlace,
+    folder: &Path,
+    cancel: &CancelToken,
+) -> Result<WriteKey, Failure> {
+    let text = match place {
+        KeyPlace::File(path) => read_write_key_file(path)
+            .map_err(|error| Failure::io("reading the write key", path, &error))?,
+        KeyPlace::Command(line) => secret::read_all(line, folder, cancel)?,
+    };
+    parse_write_key(&text, place)
+}
+
+/// Writes a write key to where the config keeps it.
+///
+/// # Errors
+/// If a command keeps it, or the file cannot be written; the old one is there then.
+pub fn replace_write_key_at(place: &KeyPlace, key: &WriteKey) -> Result<(), Failure> {
+    match place {
+        KeyPlace::File(path) => Ok(durable::write(
+            path,
+            key.to_json().as_bytes(),
+            Mode::PRIVATE,
+        )?),
+        KeyPlace::Command(_) => Err(not_writable(place)),
+    }
+}
+
+/// A key that a command keeps cannot be changed from here.
+#[must_use]
+pub fn not_writable(place: &KeyPlace) -> Failure {
+    Failure::user(format!("the write key comes from {place}, where nothing can be written to"))
+        .hint("put it into a private file, name that with RESGUARDO_WRITE_KEY=FILE for this one command, and put the changed file back into the secret store")
+}
+
+/// Reads an identity.
 ///
 /// # Errors
 /// If it is not there, unreadable, no identity, or protected and `passphrase` is not given or wrong.
 pub fn read_identity(
-    path: &Path,
+    place: &KeyPlace,
+    folder: &Path,
+    cancel: &CancelToken,
+    dialogue: &Arc<dyn Dialogue>,
     passphrase: impl FnOnce() -> Result<Option<SecretString>, Failure>,
 ) -> Result<Identities, Failure> {
-    let file = std::fs::read(path).map_err(|error| {
-        Failure::io("reading the identity", path, &error).hint(
-            "name the identity's file with --identity FILE; the recovery kit says where it is kept",
-        )
-    })?;
+    let file = read_identity_text(place, folder, cancel)?;
     let named = |error: KeyError| {
         let mut failure = Failure::from(error);
-        failure.message = format!("{}: {}", path.display(), failure.message);
+        failure.message = format!("{place}: {}", failure.message);
         failure
     };
-    match Identities::parse(&file, None) {
+    match Identities::parse_with(&file, None, Arc::clone(dialogue)) {
         Err(KeyError::PassphraseNeeded) => match passphrase()? {
-            Some(passphrase) => Identities::parse(&file, Some(&passphrase)).map_err(named),
+            Some(given) => {
+                Identities::parse_with(&file, Some(&given), Arc::clone(dialogue)).map_err(named)
+            }
             None => Err(named(KeyError::PassphraseNeeded)),
         },
         other => other.map_err(named),
+    }
+}
+
+/// The bytes of an identity, protected or not.
+///
+/// # Errors
+/// If it is not there or cannot be read.
+pub fn read_identity_text(
+    place: &KeyPlace,
+    folder: &Path,
+    cancel: &CancelToken,
+) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    match place {
+        KeyPlace::File(path) => std::fs::read(path).map(Zeroizing::new).map_err(|error| {
+            Failure::io("reading the identity", path, &error).hint(
+                "name the identity's file with --identity FILE; the recovery kit says where it is kept",
+            )
+        }),
+        KeyPlace::Command(line) => {
+            let text = secret::read_all(line, folder, cancel)?;
+            Ok(Zeroizing::new(text.as_bytes().to_vec()))
+        }
     }
 }

@@ -2,14 +2,17 @@
 
 use std::io::{BufRead as _, Write as _};
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
 use resguardo_model::CancelToken;
+use resguardo_vault::Dialogue;
 use secrecy::SecretString;
 
 use crate::ambient::Ambient;
 use crate::error::Failure;
+use crate::render::Output;
 
 /// Asks; an empty answer is the default.
 ///
@@ -60,21 +63,29 @@ pub fn given_passphrase(
     file: Option<&Path>,
 ) -> Result<Option<SecretString>, Failure> {
     if let Some(file) = file {
-        let path = ambient.absolute(file);
-        let text = std::fs::read_to_string(&path)
-            .map_err(|error| Failure::io("reading the passphrase file", &path, &error))?;
-        let first = text.lines().next().unwrap_or_default();
-        if first.is_empty() {
-            return Err(Failure::user(format!(
-                "the first line of {} is empty",
-                path.display()
-            )));
-        }
-        return Ok(Some(SecretString::from(first.to_owned())));
+        return passphrase_in(ambient, file).map(Some);
     }
     Ok(ambient
         .variable("RESGUARDO_PASSPHRASE")
         .map(|text| SecretString::from(text.to_owned())))
+}
+
+/// The first line of a file.
+///
+/// # Errors
+/// If the file cannot be read or its first line is empty.
+pub fn passphrase_in(ambient: &Ambient, file: &Path) -> Result<SecretString, Failure> {
+    let path = ambient.absolute(file);
+    let text = std::fs::read_to_string(&path)
+        .map_err(|error| Failure::io("reading the passphrase file", &path, &error))?;
+    let first = text.lines().next().unwrap_or_default();
+    if first.is_empty() {
+        return Err(Failure::user(format!(
+            "the first line of {} is empty",
+            path.display()
+        )));
+    }
+    Ok(SecretString::from(first.to_owned()))
 }
 
 /// A new passphrase, asked for twice; none if nothing was typed.
@@ -119,5 +130,49 @@ pub fn ask_unless(question: &str, cancel: &CancelToken) -> Result<String, Failur
                 return Err(Failure::user("no answer was given"));
             }
         }
+    }
+}
+
+/// What plugins say and ask: on standard error, and on the terminal if there is one.
+#[must_use]
+pub fn dialogue(ambient: &Ambient, out: &Output) -> Arc<dyn Dialogue> {
+    Arc::new(OnTerminal {
+        asks: ambient.asks,
+        out: out.clone(),
+    })
+}
+
+struct OnTerminal {
+    asks: bool,
+    out: Output,
+}
+
+impl Dialogue for OnTerminal {
+    fn tell(&self, message: &str) {
+        self.out.warn(message);
+    }
+
+    fn confirm(&self, message: &str, yes: &str, no: Option<&str>) -> Option<bool> {
+        if !self.asks {
+            return None;
+        }
+        let question = format!("{message} ({yes}/{})", no.unwrap_or("no"));
+        Some(ask(&question, "").ok()?.eq_ignore_ascii_case(yes))
+    }
+
+    fn ask(&self, message: &str) -> Option<String> {
+        if self.asks {
+            ask(message, "").ok()
+        } else {
+            None
+        }
+    }
+
+    fn ask_secret(&self, message: &str) -> Option<SecretString> {
+        if !self.asks {
+            return None;
+        }
+        let answer = rpassword::prompt_password(format!("{message}: ")).ok()?;
+        Some(SecretString::from(answer))
     }
 }

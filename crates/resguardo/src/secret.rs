@@ -6,6 +6,7 @@ use std::time::Duration;
 use resguardo_engine::process::{self, Command, GroupLog, ProcessMark};
 use resguardo_model::CancelToken;
 use secrecy::SecretString;
+use zeroize::Zeroizing;
 
 use crate::config::interpolate::SecretRef;
 use crate::error::Failure;
@@ -47,6 +48,22 @@ pub fn read(
             "{from} gives no secret: its first line is empty"
         ))),
     }
+}
+
+/// All of what a command prints: a key, which has more lines than one.
+///
+/// # Errors
+/// If the command fails or prints nothing.
+pub fn read_all(
+    line: &str,
+    folder: &Path,
+    cancel: &CancelToken,
+) -> Result<Zeroizing<String>, Failure> {
+    let text = Zeroizing::new(run(line, folder, cancel)?);
+    if text.trim().is_empty() {
+        return Err(Failure::user(format!("cmd:{line} prints nothing")));
+    }
+    Ok(text)
 }
 
 fn run(line: &str, folder: &Path, cancel: &CancelToken) -> Result<String, Failure> {

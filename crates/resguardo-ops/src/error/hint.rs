@@ -89,7 +89,7 @@ pub(super) fn vault_hint(error: &VaultError) -> Option<String> {
         VaultError::AlreadyAVault { .. } => "join it with `resguardo init --vault URL`",
         VaultError::NewerFormat { .. } => "install a newer version of Resguardo",
         VaultError::ConfigChanged { .. } => {
-            "do not back up until you know who changed the vault; `resguardo doctor` shows both sides"
+            "if you changed the recipients on another host, compare them with its recovery kit and run the same `resguardo keys add` or `retire` here; if nobody did, somebody wants to read your backups: do not back up until you know who changed the vault"
         }
         VaultError::NoWriteKey => {
             "make a key for this host with `resguardo init --write-only --recipient age1...`"

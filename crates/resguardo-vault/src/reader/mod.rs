@@ -98,6 +98,23 @@ impl Snapshot {
         Ok(Box::new(stream::FileStream::new(self, self.file(path)?)))
     }
 
+    /// Opens one frame of the first pack and one of the last: the oldest and the newest seal that the backup
+    /// depends on. Answers how many bytes they decode to; none where the backup holds no data.
+    ///
+    /// # Errors
+    /// [`VaultError::Damaged`] naming the pack; the store's own.
+    pub fn try_frames(&self) -> Result<u64, VaultError> {
+        let head = &self.head.head;
+        let first = head.packs.first();
+        let last = head.packs.last().filter(|_| head.packs.len() > 1);
+        let mut bytes = 0;
+        for pack in first.into_iter().chain(last) {
+            let mut opened = OpenedPack::fetch(&self.vault, &head.source, pack, 1)?;
+            bytes += opened.decode(0)?.len() as u64;
+        }
+        Ok(bytes)
+    }
+
     pub(crate) fn vault(&self) -> &Vault {
         &self.vault
     }

@@ -154,7 +154,7 @@ fn without_itself(diagnosis: &mut Diagnosis) {
 /// What `doctor` says of the identity: where it lies, and whether it can be read.
 fn identity_found(opened: &Opened, keys: &KeyFolder) -> Vec<Diagnosis> {
     let named = opened.config.vault.identity.as_ref();
-    let named = named.map(|setting| setting.value.as_path());
+    let named = named.and_then(|setting| setting.value.file());
     let file = keys.diagnose_identity(named);
     let failure = match &opened.unread_identity {
         Some(failure) if named.is_none_or(std::path::Path::exists) => failure,

@@ -8,6 +8,7 @@ pub mod demo;
 pub mod doctor;
 pub mod drill;
 pub mod init;
+pub mod keys;
 pub mod list;
 pub mod man;
 pub mod pin;
@@ -48,6 +49,7 @@ pub fn run(invocation: &Invocation, command: Command) -> Result<Exit, Failure> {
         Command::Prune(args) => prune::run(invocation, &args),
         Command::Pin(args) => pin::run(invocation, &args),
         Command::Unpin(args) => pin::run_unpin(invocation, &args),
+        Command::Keys(args) => keys::run(invocation, args),
         Command::Receipts(args) => receipts::run(invocation, &args),
         Command::Catalog(args) => catalog::run(invocation, &args),
         Command::Plan(args) => plan::run(invocation, &args),

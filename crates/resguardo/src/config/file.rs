@@ -185,8 +185,13 @@ pub struct VaultFile {
     /// How long objects that no backup needs any more wait before `prune` deletes them, and longest time
     /// that a backup may take; the same on every machine. At least 1h. Default: 24h.
     pub prune_grace: Option<Leaf<Length>>,
-    /// The identity file that opens backups; only needed to read them. Default: the one in the keys folder.
+    /// The identity that opens backups, only needed to read them: a file, or `cmd:COMMAND` that prints it.
+    /// Default: the one in the keys folder.
     pub identity: Option<Leaf<String>>,
+    /// The passphrase of the identity: `file:PATH` or `cmd:COMMAND`, whose first line it is. Default: asked for.
+    pub passphrase: Option<Leaf<String>>,
+    /// The write key: a file, or `cmd:COMMAND` that prints it. Default: the one in the keys folder.
+    pub write_key: Option<Leaf<String>>,
     /// URL of a server that is not the service's own, like http://127.0.0.1:9000.
     pub endpoint: Option<Leaf<String>>,
     /// S3: region.

@@ -9,6 +9,7 @@ mod drill;
 pub mod file;
 mod http;
 pub mod interpolate;
+mod key_place;
 pub mod load;
 pub mod location;
 pub mod problem;
@@ -37,6 +38,7 @@ use resguardo_vault::PRUNE_GRACE;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use interpolate::SecretRef;
+pub use key_place::KeyPlace;
 use location::{POSTGRES_HINT, engine_of};
 use problem::{InvalidConfig, Problem};
 use schedule::Plans;
@@ -85,8 +87,12 @@ pub struct Entry {
 pub struct VaultSettings {
     /// An absolute folder or a URL.
     pub url: Option<Setting<String>>,
-    /// The identity file; an absolute path.
-    pub identity: Option<Setting<PathBuf>>,
+    /// Where the identity is kept.
+    pub identity: Option<Setting<KeyPlace>>,
+    /// The passphrase of the identity.
+    pub passphrase: Option<SecretRef>,
+    /// Where the write key is kept; `None`: in the keys folder.
+    pub write_key: Option<Setting<KeyPlace>>,
     /// zstd level.
     pub compression_level: i32,
     /// How long dead objects wait; `None`: the vault's own default.

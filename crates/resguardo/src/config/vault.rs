@@ -1,17 +1,17 @@
 //! `[vault]`, from what is written to what holds.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use resguardo_model::duration::Span;
 use serde_json::Value;
 
-use super::file::VaultFile;
+use super::file::{Leaf, VaultFile};
 use super::load::Overrides;
 use super::location::vault_url;
 use super::problem::Problem;
 use super::resolver::Resolver;
 use super::store::StoreFile;
-use super::{Origin, Setting, VaultSettings};
+use super::{KeyPlace, Origin, Setting, VaultSettings};
 
 /// Of databases level 1 makes as little as level 3, in three quarters of the time (docs/decisions/0007).
 const COMPRESSION_LEVEL: i32 = 1;
@@ -44,7 +44,20 @@ impl Resolver<'_> {
                 .push(Problem::at(leaf.span(), message, "1 to 19"));
         }
         let prune_grace = self.prune_grace(file);
-        let identity = self.identity(file, overrides);
+        let flag = overrides.identity.as_deref();
+        let identity = self.key_place(
+            "vault.identity",
+            flag.map(|path| ("--identity", path)),
+            "RESGUARDO_IDENTITY",
+            file.identity.as_ref(),
+        );
+        let write_key = self.key_place(
+            "vault.write_key",
+            None,
+            "RESGUARDO_WRITE_KEY",
+            file.write_key.as_ref(),
+        );
+        let passphrase = self.secret_or("vault.passphrase", file.passphrase.as_ref(), &[]);
         let place = url.as_ref().map(|setting| setting.value.clone());
         let store = self.store_settings(
             "vault",
@@ -67,6 +80,8 @@ impl Resolver<'_> {
         VaultSettings {
             url,
             identity,
+            passphrase,
+            write_key,
             compression_level: level,
             prune_grace,
             store,
@@ -118,40 +133,39 @@ impl Resolver<'_> {
         Some(setting)
     }
 
-    fn identity(&mut self, file: &VaultFile, overrides: &Overrides) -> Option<Setting<PathBuf>> {
-        let setting = if let Some(path) = &overrides.identity {
+    /// A key's place, from a flag, a variable or the file.
+    fn key_place(
+        &mut self,
+        key: &str,
+        flag: Option<(&'static str, &Path)>,
+        variable: &'static str,
+        leaf: Option<&Leaf<String>>,
+    ) -> Option<Setting<KeyPlace>> {
+        let started_in = self.ambient.folder.clone();
+        let setting = if let Some((name, path)) = flag {
             Setting {
-                value: self.ambient.absolute(path),
-                origin: Origin::Flag("--identity"),
+                value: KeyPlace::parse(&path.to_string_lossy(), &started_in),
+                origin: Origin::Flag(name),
             }
-        } else if let Some(path) = self.ambient.variable("RESGUARDO_IDENTITY") {
-            let value = self.ambient.absolute(Path::new(path));
+        } else if let Some(text) = self.ambient.variable(variable) {
             Setting {
-                value,
-                origin: Origin::Variable("RESGUARDO_IDENTITY".to_owned()),
+                value: KeyPlace::parse(text, &started_in),
+                origin: Origin::Variable(variable.to_owned()),
             }
         } else {
-            let setting = match self.replaced(file.identity.as_ref()?) {
-                Ok(setting) => setting,
+            match self.replaced(leaf?) {
+                Ok(setting) => Setting {
+                    value: KeyPlace::parse(&setting.value, self.folder),
+                    origin: setting.origin,
+                },
                 Err(problem) => {
                     self.problems.push(problem);
                     return None;
                 }
-            };
-            let path = setting
-                .value
-                .strip_prefix("file:")
-                .unwrap_or(&setting.value);
-            Setting {
-                value: self.folder.join(path),
-                origin: setting.origin,
             }
         };
-        self.record(
-            "vault.identity",
-            Value::from(setting.value.display().to_string()),
-            setting.origin.clone(),
-        );
+        let shown = Value::from(setting.value.to_string());
+        self.record(key, shown, setting.origin.clone());
         Some(setting)
     }
 }

@@ -1,0 +1,277 @@
+//! `keys`: who may read the backups, and whose word is believed.
+
+mod change;
+mod list;
+mod passphrase;
+mod rehearse;
+mod rotate;
+
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+use resguardo_model::WriterId;
+use resguardo_ops::keys::{self, GivenOf, Recorded};
+use resguardo_store::Store;
+use resguardo_vault::{VaultError, WriteKey};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+use crate::config::{Config, KeyPlace};
+use crate::error::Failure;
+use crate::exit::Exit;
+use crate::invocation::{self, Invocation, Opened, Reading};
+use crate::keys::{KeyFolder, not_writable, replace_write_key_at};
+use crate::render::counted;
+
+const AFTER_HELP: &str = "\
+A recipient reads: backups are encrypted to the recipients of the vault, and
+whoever holds a recipient's identity opens them. A writer signs: each host that
+takes backups has one, and believes those that it was told to.
+
+Examples:
+  resguardo keys list
+  resguardo keys add age1... --old-backups
+  resguardo keys add \"ssh-ed25519 AAAA... ana@laptop\"
+  resguardo keys retire age1...
+  resguardo keys retire ed25519:... --signed-before 2026-11-01T00:00:00Z
+  resguardo keys rehearse --identity /mnt/usb/identity.txt
+
+No object is ever encrypted anew: what a retired recipient could read stays
+readable to it, in every copy that it has.";
+
+/// Who may read the backups, and whose word is believed
+#[derive(Debug, clap::Args)]
+#[command(after_help = AFTER_HELP)]
+pub struct Args {
+    #[command(subcommand)]
+    verb: KeysVerb,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum KeysVerb {
+    /// Show recipients and writers, and what each can open or signed
+    List,
+    /// Let one more recipient read; on every host that takes backups
+    Add {
+        /// The public key: age1..., ssh-ed25519 ..., ssh-rsa ..., or one of an age plugin
+        recipient: String,
+        /// Also the backups that are there; needs an identity that opens them
+        #[arg(long)]
+        old_backups: bool,
+        /// Retire this one in the same step: an identity that was rotated on another host
+        #[arg(long, value_name = "RECIPIENT")]
+        instead_of: Option<String>,
+    },
+    /// Encrypt no more to a recipient, or believe nothing more of a writer
+    Retire {
+        /// The recipient, or the writer (ed25519:...)
+        key: String,
+        /// Of a writer: believe only what the store had by then, by its own clock
+        #[arg(long, value_name = "TIME")]
+        signed_before: Option<Timestamp>,
+    },
+    /// Believe a writer, after comparing it with its host's recovery kit
+    Trust {
+        /// The writer (ed25519:...)
+        writer: WriterId,
+    },
+    /// Put a new key in the place of this machine's own
+    Rotate {
+        /// Which
+        #[arg(value_enum)]
+        which: Which,
+        /// Of the identity: let the new one open the backups that are there
+        #[arg(long)]
+        old_backups: bool,
+        /// Of the writer: believe only what the store had by then, by its own clock
+        #[arg(long, value_name = "TIME")]
+        signed_before: Option<Timestamp>,
+    },
+    /// Set, change or remove the passphrase of the identity
+    Passphrase {
+        /// A file whose first line is the new passphrase [default: asked for]
+        #[arg(long, value_name = "FILE")]
+        new_passphrase_file: Option<PathBuf>,
+        /// Leave the identity without one
+        #[arg(long, conflicts_with = "new_passphrase_file")]
+        remove: bool,
+    },
+    /// Open the newest backup of every source with the identity that is kept elsewhere, now
+    Rehearse,
+}
+
+/// A key of this machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Which {
+    /// What this machine signs with.
+    Writer,
+    /// What opens backups.
+    Identity,
+}
+
+/// Runs `keys`.
+///
+/// # Errors
+/// If a key is none, or what is to be changed is not what this machine knows.
+pub fn run(invocation: &Invocation, args: Args) -> Result<Exit, Failure> {
+    match args.verb {
+        KeysVerb::List => list::run(invocation),
+        KeysVerb::Add {
+            recipient,
+            old_backups,
+            instead_of,
+        } => change::add(invocation, &recipient, instead_of.as_deref(), old_backups),
+        KeysVerb::Retire { key, signed_before } => {
+            if key.starts_with("ed25519:") {
+                let writer = key.parse().map_err(|_| {
+                    Failure::usage(format!("{key} is no writer (ed25519: and 64 digits)"))
+                        .hint("see the writers with `resguardo keys list`")
+                })?;
+                return change::retire_writer(invocation, writer, signed_before);
+            }
+            if signed_before.is_some() {
+                return Err(Failure::usage(
+                    "--signed-before is for writers: a recipient signs nothing",
+                ));
+            }
+            change::retire_recipient(invocation, &key)
+        }
+        KeysVerb::Trust { writer } => change::trust(invocation, writer),
+        KeysVerb::Rotate {
+            which: Which::Writer,
+            signed_before,
+            ..
+        } => rotate::writer(invocation, signed_before),
+        KeysVerb::Rotate {
+            which: Which::Identity,
+            old_backups,
+            ..
+        } => rotate::identity(invocation, old_backups),
+        KeysVerb::Passphrase {
+            new_passphrase_file,
+            remove,
+        } => passphrase::run(invocation, new_passphrase_file.as_deref(), remove),
+        KeysVerb::Rehearse => rehearse::run(invocation),
+    }
+}
+
+/// What a change of keys works on. The vault is not opened: where it differs from the pin, it could not be.
+struct Ground {
+    config: Config,
+    store: Arc<dyn Store>,
+    keys: KeyFolder,
+    key: WriteKey,
+}
+
+impl Ground {
+    fn find(invocation: &Invocation) -> Result<Self, Failure> {
+        let config = invocation.config()?;
+        let store = invocation.store(&config)?;
+        let description = invocation::describe(&*store, &invocation.home()?)?;
+        let keys = KeyFolder::new(invocation.home()?.keys(description.vault));
+        if let Some(place) = &config.vault.write_key
+            && place.value.file().is_none()
+        {
+            return Err(not_writable(&place.value));
+        }
+        let key = invocation.write_key(&config, &keys)?;
+        let key = key.ok_or_else(|| Failure::from(VaultError::NoWriteKey))?;
+        Ok(Self {
+            config,
+            store,
+            keys,
+            key,
+        })
+    }
+
+    /// Stores the write key where it was read from.
+    fn store_key(&self, key: &WriteKey) -> Result<(), Failure> {
+        match &self.config.vault.write_key {
+            Some(place) => replace_write_key_at(&place.value, key),
+            None => Ok(self.keys.replace_write_key(key)?),
+        }
+    }
+
+    /// Where the identity of this machine is, as a file that can be written.
+    fn identity_place(&self) -> Result<KeyPlace, Failure> {
+        let place = match &self.config.vault.identity {
+            Some(setting) => setting.value.clone(),
+            None => KeyPlace::File(self.keys.identity_path()),
+        };
+        match place.file() {
+            Some(_) => Ok(place),
+            None => Err(Failure::user(format!(
+                "the identity comes from {place}, where nothing can be written to"
+            ))
+            .hint("put it into a private file, name that with --identity FILE, and put the changed file back")),
+        }
+    }
+}
+
+/// What a change leaves behind: further headers if they are wished for, and receipts.
+struct Left {
+    given: Option<Vec<GivenOf>>,
+    recorded: Recorded,
+}
+
+impl Left {
+    fn of(
+        invocation: &Invocation,
+        (action, what): (&str, &str),
+        old_backups: Option<&str>,
+    ) -> Result<Self, Failure> {
+        let reading = match old_backups {
+            Some(_) => Reading::Backups,
+            None => Reading::Nothing,
+        };
+        let opened: Opened = invocation.open(reading)?;
+        let given = match old_backups {
+            Some(recipient) => {
+                let to = [recipient.to_owned()];
+                Some(keys::give_old_backups(&opened.context, &to)?)
+            }
+            None => None,
+        };
+        let recorded = keys::record(&opened.context, action, what)?;
+        Ok(Self { given, recorded })
+    }
+
+    fn add_to(&self, answer: &mut Value) {
+        answer["old_backups"] = match &self.given {
+            None => Value::Null,
+            Some(all) => all.iter().map(given_json).collect(),
+        };
+        answer["receipts"] = json!(self.recorded.receipts);
+        answer["notes"] = json!(self.recorded.notes);
+    }
+
+    /// Tells of it; answers how it went.
+    fn tell(&self, invocation: &Invocation) -> Exit {
+        let out = &invocation.out;
+        let mut exit = Exit::Done;
+        for GivenOf { source, given } in self.given.iter().flatten() {
+            let objects = counted(given.objects, "object", "objects");
+            out.say(&format!(
+                "{source}: {objects} of the old backups opened to it, {} before",
+                given.already
+            ));
+            for finding in &given.findings {
+                out.print(&format!("{} {}", out.bad("stays closed:"), finding.message));
+                exit = Exit::Findings;
+            }
+        }
+        for note in &self.recorded.notes {
+            out.note(note);
+        }
+        exit
+    }
+}
+
+fn given_json(of: &GivenOf) -> Value {
+    json!({
+        "source": of.source,
+        "objects": of.given.objects,
+        "already": of.given.already,
+        "findings": of.given.findings,
+    })
+}

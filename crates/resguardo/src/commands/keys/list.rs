@@ -1,0 +1,127 @@
+//! `keys list`.
+
+use resguardo_ops::keys::{self, KeysListed, RecipientListed, WriterListed, WriterState};
+use serde_json::{Value, json};
+
+use crate::config::KeyPlace;
+use crate::error::Failure;
+use crate::exit::Exit;
+use crate::invocation::{Invocation, Opened, Reading};
+use crate::render::about_object;
+use crate::render::table::{pairs, table};
+use crate::render::time;
+
+/// Runs `keys list`.
+pub(super) fn run(invocation: &Invocation) -> Result<Exit, Failure> {
+    let opened = invocation.open(Reading::IfAtHand)?;
+    let listed = keys::list(&opened.context)?;
+    let rehearsed = keys::last_rehearsals(&opened.context)?;
+    for finding in &listed.findings {
+        invocation
+            .out
+            .warn(&format!("{}: {}", finding.object, about_object(finding)));
+    }
+    let (write_key, identity) = places(&opened);
+    invocation.out.json(&json!({
+        "recipients": listed.recipients.iter().map(|one| recipient_json(one, &listed)).collect::<Vec<_>>(),
+        "writers": listed.writers.iter().map(writer_json).collect::<Vec<_>>(),
+        "backups": listed.backups,
+        "write_key": write_key,
+        "identity": identity,
+        "rehearsed": rehearsed,
+        "findings": listed.findings,
+    }));
+    print(invocation, &opened, &listed);
+    let none = || "none".to_owned();
+    invocation.out.print("");
+    invocation.out.print(&pairs(&[
+        ("write key", write_key.unwrap_or_else(none)),
+        ("identity", identity.unwrap_or_else(none)),
+    ]));
+    Ok(Exit::Done)
+}
+
+/// Where this machine's keys are, those that are there.
+fn places(opened: &Opened) -> (Option<String>, Option<String>) {
+    let settings = &opened.config.vault;
+    let keys = opened.keys.as_ref();
+    let in_folder = |path: std::path::PathBuf| path.exists().then(|| path.display().to_string());
+    let named = |place: &Option<crate::config::Setting<KeyPlace>>| {
+        place.as_ref().map(|setting| setting.value.to_string())
+    };
+    (
+        named(&settings.write_key).or_else(|| in_folder(keys?.write_key_path())),
+        named(&settings.identity).or_else(|| in_folder(keys?.identity_path())),
+    )
+}
+
+fn recipient_json(one: &RecipientListed, listed: &KeysListed) -> Value {
+    json!({
+        "recipient": one.recipient,
+        "since": one.since,
+        "retired_at": one.until,
+        "here": one.is_here,
+        "opens": one.opens,
+        "of": listed.backups,
+        "oldest_opened": one.oldest_opened,
+    })
+}
+
+fn writer_json(one: &WriterListed) -> Value {
+    json!({
+        "writer": one.writer,
+        "state": one.state.as_str(),
+        "retired_at": one.retired_at,
+        "hosts": one.hosts,
+        "backups": one.backups,
+        "refused": one.refused,
+        "newest": one.newest,
+    })
+}
+
+fn print(invocation: &Invocation, opened: &Opened, listed: &KeysListed) {
+    let out = &invocation.out;
+    let zone = &opened.context.zone;
+    let moment = |at: Option<jiff::Timestamp>| {
+        at.map_or_else(|| "-".to_owned(), |at| time::moment(at, zone))
+    };
+    let rows = listed.recipients.iter().map(|one| {
+        let state = match one.until {
+            Some(at) => format!("retired {}", time::moment(at, zone)),
+            None => "reads".to_owned(),
+        };
+        vec![
+            one.recipient.clone(),
+            state,
+            one.since
+                .map_or_else(|| "the beginning".to_owned(), |at| time::moment(at, zone)),
+            format!("{} of {}", one.opens, listed.backups),
+            moment(one.oldest_opened),
+            if one.is_here { "here" } else { "" }.to_owned(),
+        ]
+    });
+    let header = ["RECIPIENT", "STATE", "SINCE", "OPENS", "FROM", "IDENTITY"];
+    out.print(&table(out, &header, &[], rows.collect()));
+    out.print("");
+    let rows = listed.writers.iter().map(|one| {
+        let state = match (one.state, one.retired_at) {
+            (WriterState::Retired, Some(at)) => format!("retired {}", time::moment(at, zone)),
+            (WriterState::Own, _) => "this machine".to_owned(),
+            (state, _) => state.as_str().to_owned(),
+        };
+        let backups = match one.refused {
+            0 => one.backups.to_string(),
+            refused => format!("{}, {refused} refused", one.backups),
+        };
+        let hosts: Vec<&str> = one.hosts.iter().map(String::as_str).collect();
+        vec![
+            one.writer.to_string(),
+            state,
+            backups,
+            moment(one.newest),
+            hosts.join(", "),
+        ]
+    });
+    let header = ["WRITER", "STATE", "BACKUPS", "NEWEST", "HOSTS"];
+    out.print(&table(out, &header, &[], rows.collect()));
+}

@@ -1,0 +1,105 @@
+//! `keys rotate`: a new key in the place of this machine's own.
+//!
+//! Write order, writer: the leases of all sources are held, so that no run signs with the old key meanwhile;
+//! the write key's file is replaced in one step. Identity: the file first, with the new identity before the
+//! old ones; then `vault.json`; then the pin. Stopped in between, the same command goes on with what it finds.
+
+use jiff::Timestamp;
+use resguardo_ops::keys;
+use resguardo_vault::{Identities, RecipientChange, generate_identity, is_protected};
+use serde_json::json;
+use zeroize::Zeroizing;
+
+use super::change::{change_on, leave};
+use super::passphrase::{plain_text, replace};
+use super::{Ground, Left};
+use crate::error::Failure;
+use crate::exit::Exit;
+use crate::invocation::{Invocation, Reading};
+
+/// `keys rotate writer`.
+pub(super) fn writer(
+    invocation: &Invocation,
+    signed_before: Option<Timestamp>,
+) -> Result<Exit, Failure> {
+    let ground = Ground::find(invocation)?;
+    let opened = invocation.open(Reading::Nothing)?;
+    let old = ground.key.writer();
+    let leases = keys::hold_all_sources(&opened.context)?;
+    let known = opened.context.vault()?.signed_by(old, signed_before)?;
+    let kept = known.len();
+    let next = ground.key.successor(known, invocation.clock.now())?;
+    ground.store_key(&next)?;
+    drop(leases);
+    let new = next.writer();
+    let out = &invocation.out;
+    out.say(&format!(
+        "this machine signs as {new} now; {kept} heads and receipts of {old} stay believed here"
+    ));
+    out.note(&format!("on every other host that trusts this one: `resguardo keys trust {new}`, then `resguardo keys retire {old}`"));
+    out.note(
+        "the next backup of each source is a whole one; write the new writer into the recovery kit",
+    );
+    let left = Left::of(invocation, ("rotate-writer", &new.to_string()), None)?;
+    let mut answer = json!({
+        "action": "rotate-writer",
+        "key": new,
+        "retired": old,
+        "kept": kept,
+    });
+    left.add_to(&mut answer);
+    out.json(&answer);
+    Ok(left.tell(invocation))
+}
+
+/// `keys rotate identity`.
+pub(super) fn identity(invocation: &Invocation, old_backups: bool) -> Result<Exit, Failure> {
+    let ground = Ground::find(invocation)?;
+    let place = ground.identity_place()?;
+    let path = place
+        .file()
+        .expect("a file, says identity_place")
+        .to_owned();
+    let file =
+        std::fs::read(&path).map_err(|error| Failure::io("reading the identity", &path, &error))?;
+    let passphrase = match is_protected(&file) {
+        true => invocation.passphrase(&ground.config, true)?,
+        false => None,
+    };
+    let plain = plain_text(invocation, &ground.config, &path)?;
+    let held = Identities::parse(&plain, None)?;
+    let pinned = ground.key.recipients();
+    let old = held.recipients().iter().find(|one| pinned.contains(one));
+    let Some(old) = old.cloned() else {
+        return Err(Failure::user(format!(
+            "{place} opens nothing that is backed up now: it is no recipient's"
+        ))
+        .hint("see the recipients with `resguardo keys list`"));
+    };
+    // One that is before the recipient's own was made by a run that was stopped.
+    let begun = held.recipients().first().filter(|first| **first != old);
+    let new = match begun {
+        Some(begun) => begun.clone(),
+        None => {
+            let (text, new) = generate_identity(invocation.clock.now());
+            let both = Zeroizing::new([text.as_bytes(), &plain[..]].concat());
+            replace(&path, &both, passphrase.as_ref())?;
+            new
+        }
+    };
+    let change = RecipientChange::Replace(new.clone(), old.clone());
+    let done = change_on(invocation, ground, &change)?;
+    let out = &invocation.out;
+    out.say(&format!(
+        "backups are readable by {new} from now on, in the place of {old}"
+    ));
+    out.say(&format!(
+        "{place} holds both: the old one still opens the old backups"
+    ));
+    out.note("copies of that file that are kept elsewhere hold the old identity only: put a new copy there NOW");
+    out.note(&format!(
+        "on every other host that takes backups: `resguardo keys add {new} --instead-of {old}`"
+    ));
+    let wished = old_backups.then_some(new.as_str());
+    leave(invocation, &done, ("rotate-identity", &new), wished)
+}
