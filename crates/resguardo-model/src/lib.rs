@@ -6,6 +6,7 @@
 pub mod cancel;
 pub mod check;
 pub mod clock;
+pub mod count;
 pub mod diagnosis;
 pub mod digest;
 pub mod duration;
@@ -25,6 +26,7 @@ pub mod size;
 pub use cancel::{CancelToken, Cancelled};
 pub use check::{CheckOutcome, CheckResult};
 pub use clock::{Clock, SystemClock};
+pub use count::counted;
 pub use diagnosis::{Diagnosis, Severity};
 pub use digest::Sha256Digest;
 pub use facts::{SourceFacts, TableFacts};

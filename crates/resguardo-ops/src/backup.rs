@@ -27,6 +27,9 @@ pub const DATABASE: &str = "database";
 /// The detail that tells PostgreSQL's clusters apart.
 pub const SYSTEM_IDENTIFIER: &str = "system_identifier";
 
+/// The detail of a receipt that says that whoever asked vouches for the data.
+pub(crate) const AFTER_FAILED_RESTORE: &str = "after_failed_restore";
+
 /// What is asked of a backup.
 #[derive(Clone, Debug)]
 pub struct BackupRequest<'a> {
@@ -265,7 +268,7 @@ fn finish(
                     (DATABASE, value(&kept.database)),
                     (SYSTEM_IDENTIFIER, value(&kept.system_identifier)),
                     ("other_database", value(&kept.other_database)),
-                    ("after_failed_restore", value(request.after_failed_restore)),
+                    (AFTER_FAILED_RESTORE, value(request.after_failed_restore)),
                     ("taken_at", value(stored.head.taken_at)),
                     ("raw_bytes", value(committed.raw_bytes)),
                     ("stored_bytes", value(committed.stored_bytes)),

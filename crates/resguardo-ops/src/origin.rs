@@ -1,5 +1,6 @@
 //! Where restored data comes from: a backup in the vault, or a standard file that anybody wrote.
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -35,9 +36,14 @@ pub(crate) struct Selected<'a> {
     /// The configured source that it is a backup of.
     pub(crate) spec: Option<&'a SourceSpec>,
     pub(crate) from: From,
+    /// A file that was opened to find out whose it is.
+    opened: RefCell<Option<Box<dyn BackupReader>>>,
     /// What is wrong with other backups of the source, one of which may be what was meant.
     findings: Vec<Finding>,
 }
+
+/// An engine, and a file that it has opened.
+type Asked = (Arc<dyn Engine>, Option<Box<dyn BackupReader>>);
 
 pub(crate) enum From {
     Head(Box<StoredHead>),
@@ -60,6 +66,7 @@ pub(crate) fn select<'a>(
                 engine: Arc::clone(ctx.engines.get(stored.head.engine)?),
                 spec: sources.iter().find(|spec| spec.name == stored.head.source),
                 from: From::Head(Box::new(stored)),
+                opened: RefCell::default(),
                 findings,
             })
         }
@@ -73,14 +80,15 @@ pub(crate) fn select<'a>(
                 path: path.clone(),
                 source,
             })?;
-            let engine = match spec {
-                Some(spec) => Arc::clone(ctx.engines.get(spec.engine)?),
+            let (engine, opened) = match spec {
+                Some(spec) => (Arc::clone(ctx.engines.get(spec.engine)?), None),
                 None => engine_of_file(ctx, path)?,
             };
             Ok(Selected {
                 engine,
                 spec,
                 from: From::File(path.clone()),
+                opened: RefCell::new(opened),
                 findings: Vec::new(),
             })
         }
@@ -102,11 +110,12 @@ fn spec_of<'a>(sources: &'a [SourceSpec], name: &SourceName) -> Result<&'a Sourc
         })
 }
 
-/// The engine that knows the file. With one engine in the build nobody has to be asked.
-fn engine_of_file(ctx: &Context, path: &Path) -> Result<Arc<dyn Engine>, OpsError> {
+/// The engine that knows the file, and the file as it opened it: to read a dump once takes long enough. With one
+/// engine in the build nobody has to be asked.
+fn engine_of_file(ctx: &Context, path: &Path) -> Result<Asked, OpsError> {
     let engines: Vec<_> = ctx.engines.all().collect();
     if let [only] = engines.as_slice() {
-        return Ok(Arc::clone(only));
+        return Ok((Arc::clone(only), None));
     }
     let mut known = Vec::new();
     for engine in engines {
@@ -114,8 +123,9 @@ fn engine_of_file(ctx: &Context, path: &Path) -> Result<Arc<dyn Engine>, OpsErro
             Err(EngineError::UnknownFormat { known: endings, .. }) => {
                 known.push(format!("{}: {endings}", engine.kind()));
             }
+            Ok(opened) => return Ok((Arc::clone(engine), Some(opened))),
             // What else may be wrong with it is found out when it is opened to be read.
-            Ok(_) | Err(_) => return Ok(Arc::clone(engine)),
+            Err(_) => return Ok((Arc::clone(engine), None)),
         }
     }
     Err(OpsError::UnknownFile {
@@ -182,10 +192,13 @@ impl Selected<'_> {
                     .map_err(OpsError::vault(doing()))?;
                 Ok(Box::new(SnapshotReader(snapshot)))
             }
-            From::File(path) => self
-                .engine
-                .open_file(path, ctx.run())
-                .map_err(OpsError::engine(doing())),
+            From::File(path) => match self.opened.take() {
+                Some(opened) => Ok(opened),
+                None => self
+                    .engine
+                    .open_file(path, ctx.run())
+                    .map_err(OpsError::engine(doing())),
+            },
         }
     }
 }

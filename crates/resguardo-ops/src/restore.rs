@@ -24,6 +24,7 @@ mod outcome;
 
 use around::Around;
 pub use around::{Hooks, StepDone};
+pub(crate) use outcome::CHANGES;
 use outcome::Outcome;
 
 /// What is asked of a restore.

@@ -82,6 +82,11 @@ impl<'a> OpenRun<'a> {
         self.write();
     }
 
+    /// The source that it changes or vouches for, as far as that is known.
+    pub(crate) fn changed(&self) -> Option<&SourceName> {
+        self.row.changes.as_ref()
+    }
+
     /// Names its receipt.
     pub(crate) fn has_receipt(&mut self, key: Option<&str>) {
         self.row.receipt = key.map(ToOwned::to_owned);

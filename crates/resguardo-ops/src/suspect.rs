@@ -2,7 +2,8 @@
 //!
 //! INVARIANT: a source is suspect from the first change that a restore makes to it until one into it ends
 //! well, or a backup was taken in spite of it, with which its owner vouches for the data
-//! (`a_source_that_is_half_restored_is_not_backed_up`). Only the machine that restored knows.
+//! (`a_source_that_is_half_restored_is_not_backed_up`). The machine that restored knows; another one learns of it
+//! from the receipt, when it makes its catalog anew.
 
 use resguardo_model::SourceName;
 

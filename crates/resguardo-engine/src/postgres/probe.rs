@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use resguardo_model::size::ByteSize;
-use resguardo_model::{CancelToken, Diagnosis, Severity};
+use resguardo_model::{CancelToken, Diagnosis, Severity, counted};
 
 use super::Surroundings;
 use super::capture::{self, require_known_major};
@@ -88,7 +88,7 @@ fn look(
         "PostgreSQL {} at {}: {}, {}{dumped_by}",
         session.version(),
         settings.describe(),
-        counted(with_rows),
+        counted(with_rows as u64, "table"),
         ByteSize(database.bytes)
     ));
     if let Err(error) = tools {
@@ -126,14 +126,6 @@ fn privileges(lacks: &[Lack], found: &mut Found<'_>) {
     }
 }
 
-/// `1 table`, `2 tables`.
-fn counted(tables: usize) -> String {
-    match tables {
-        1 => "1 table".to_owned(),
-        tables => format!("{tables} tables"),
-    }
-}
-
 /// Every table is locked at once, and the server keeps room for so many locks.
 fn locks(session: &Session, tables: usize, found: &mut Found<'_>) -> Result<(), EngineError> {
     let rows = session.rows(
@@ -159,7 +151,7 @@ fn locks(session: &Session, tables: usize, found: &mut Found<'_>) -> Result<(), 
         severity,
         format!(
             "a backup locks {} at once, and the server has room for some {} locks",
-            counted(tables),
+            counted(tables as u64, "table"),
             each * transactions
         ),
         format!(

@@ -5,7 +5,9 @@ use std::io::Read as _;
 use std::path::Path;
 
 use jiff::Timestamp;
-use resguardo_model::{CheckOutcome, CheckResult, Clock, Sha256Digest, SourceFacts, TableFacts};
+use resguardo_model::{
+    CheckOutcome, CheckResult, Clock, Sha256Digest, SourceFacts, TableFacts, counted,
+};
 use rusqlite::Connection;
 use sha2::Digest as _;
 
@@ -228,7 +230,8 @@ fn compare_rows(expected: &[TableFacts], actual: &[TableFacts]) -> CheckResult {
     }
     if names.is_empty() {
         let rows: u64 = actual.iter().map(|table| table.rows).sum();
-        let words = format!("{} tables, {rows} rows", actual.len());
+        let tables = counted(actual.len() as u64, "table");
+        let words = format!("{tables}, {}", counted(rows, "row"));
         return CheckResult::compare(ROWS, words.clone(), words);
     }
     let words = |tables: &[TableFacts]| {
@@ -239,7 +242,8 @@ fn compare_rows(expected: &[TableFacts], actual: &[TableFacts]) -> CheckResult {
         shown.join(", ")
     };
     let mut result = CheckResult::new(ROWS, CheckOutcome::Failed, words(expected), words(actual));
-    result.detail = format!("{} of {} tables differ", names.len(), expected.len());
+    let tables = counted(expected.len() as u64, "table");
+    result.detail = format!("{} of {tables} differ", names.len());
     result
 }
 
@@ -264,7 +268,8 @@ fn structure(asked: &Asked<'_>) -> Result<CheckResult, EngineError> {
 
 fn foreign_keys(asked: &Asked<'_>) -> Result<CheckResult, EngineError> {
     let orphans = asked.ask("checking the foreign keys of", integrity::orphans)?;
-    let actual = format!("{} rows without their parent", orphans.len());
+    let rows = counted(orphans.len() as u64, "row");
+    let actual = format!("{rows} without their parent");
     let mut result = CheckResult::compare(FOREIGN_KEYS, "0 rows without their parent", actual);
     result.detail = integrity::describe(&orphans);
     Ok(result)

@@ -61,7 +61,10 @@ pub(super) fn describe(orphans: &[Orphan]) -> String {
     let mut words: Vec<String> = groups
         .iter()
         .take(LINES_MAX)
-        .map(|((table, parent), rows)| format!("{rows} rows of {table} name no row of {parent}"))
+        .map(|((table, parent), rows)| match rows {
+            1 => format!("1 row of {table} names no row of {parent}"),
+            rows => format!("{rows} rows of {table} name no row of {parent}"),
+        })
         .collect();
     if groups.len() > LINES_MAX {
         words.push("...".to_owned());

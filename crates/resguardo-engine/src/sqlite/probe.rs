@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use resguardo_model::size::ByteSize;
-use resguardo_model::{CancelToken, Diagnosis, Severity};
+use resguardo_model::{CancelToken, Diagnosis, Severity, counted};
 
 use super::failure::of_sqlite;
 use super::open::{self, Found};
@@ -40,16 +40,17 @@ fn look(location: &Location) -> Result<String, EngineError> {
     let failed = |error| of_sqlite("looking at", &found.path, error);
     let shape = Shape::of(&connection).map_err(failed)?;
     let header = facts::header(&connection, &found.path)?;
-    let tables = facts::table_names(&connection).map_err(failed)?.len();
+    let tables = facts::table_names(&connection).map_err(failed)?.len() as u64;
     let how = if header.wal {
         "write-ahead log: its writers never wait for a backup"
     } else {
         "rollback journal: backups are made of a private copy"
     };
     Ok(format!(
-        "SQLite {} reads {}: {tables} tables, {}, {how}",
+        "SQLite {} reads {}: {}, {}, {how}",
         rusqlite::version(),
         found.path.display(),
+        counted(tables, "table"),
         ByteSize(shape.bytes())
     ))
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use resguardo_model::size::ByteSize;
-use resguardo_model::{CancelToken, CheckResult};
+use resguardo_model::{CancelToken, CheckResult, counted};
 
 use super::failure::{self, of_sqlite, place};
 use super::restore::{self, LOCK_TIMEOUT};
@@ -90,7 +90,8 @@ impl FileTarget {
         match contents(&path, lock_timeout) {
             Ok((0, _, 0)) => Ok(TargetState::Empty),
             Ok((tables, rows, _)) => {
-                Ok(self.occupied(format!("{tables} tables, {rows} rows, {size}")))
+                let (tables, rows) = (counted(tables as u64, "table"), counted(rows, "row"));
+                Ok(self.occupied(format!("{tables}, {rows}, {size}")))
             }
             Err(EngineError::NotThatKind { why, .. }) => {
                 Ok(self.occupied(format!("no SQLite database: {why}, {size}")))

@@ -107,6 +107,33 @@ fn settings_reach_pg_dump_and_no_secret_is_on_its_command_line() {
 }
 
 #[test]
+fn a_password_file_that_others_may_read_is_named_when_the_server_asks() {
+    for version in PgVersion::all() {
+        let server = PgServer::start_with(PgServerOptions {
+            password: Some(PASSWORD.to_owned()),
+            ..PgServerOptions::new(version)
+        });
+        let home = tempfile::tempdir().unwrap();
+        let passfile = home.path().join(".pgpass");
+        std::fs::write(&passfile, "*:*:*:*:anything\n").unwrap();
+        std::fs::set_permissions(&passfile, std::fs::Permissions::from_mode(0o644)).unwrap();
+        let libpq = LibpqEnvironment {
+            home: Some(home.path().to_owned()),
+            ..LibpqEnvironment::default()
+        };
+        let url = server.url_of("postgres", None, "postgres");
+        let error = capture(libpq, vec![version.bin_dir()], &url).unwrap_err();
+        let words = described(&error);
+        assert!(matches!(error, EngineError::Denied { .. }), "{words}");
+        assert!(
+            words.contains("others may read it (mode 0644); chmod 600"),
+            "{words}"
+        );
+        assert!(!words.contains("anything"), "{words}");
+    }
+}
+
+#[test]
 fn a_certificate_of_somebody_else_is_refused() {
     let server = strict();
     let url = |query: &str| {

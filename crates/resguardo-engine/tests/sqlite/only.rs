@@ -139,7 +139,7 @@ fn rows_that_would_lose_their_parent_undo_everything() {
         .unwrap();
     let before = dump(&shop.path, "customer");
     let error = restore(&shop, &backup, &shop.path, &["customer"]).expect_err("orphans");
-    let words = "1 rows of orders name no row of customer";
+    let words = "1 row of orders names no row of customer";
     assert!(error.to_string().contains(words), "{error}");
     assert_eq!(dump(&shop.path, "customer"), before);
 }

@@ -1,12 +1,17 @@
 //! Makes the catalog anew from the vault alone: heads, receipts, and the runs that receipts speak of.
 //! Runs that left no receipt stay as they are; nobody else knows of them.
 
+use resguardo_model::SourceName;
+use resguardo_model::receipt::Verb;
 use resguardo_vault::StoredReceipt;
+use serde_json::Value;
 
 use super::{RunRow, RunState};
+use crate::backup::AFTER_FAILED_RESTORE;
 use crate::context::Context;
 use crate::error::OpsError;
 use crate::history;
+use crate::restore::CHANGES;
 
 /// What a rebuild found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,6 +46,20 @@ pub fn rebuild(ctx: &Context) -> Result<Rebuilt, OpsError> {
     })
 }
 
+/// The source whose data a run changed, or vouched for.
+fn changes_of(receipt: &StoredReceipt) -> Option<SourceName> {
+    let predicate = &receipt.statement.predicate;
+    let detail = |name: &str| predicate.details.get(name);
+    match predicate.verb {
+        Verb::Restore => detail(CHANGES)?.as_str()?.parse().ok(),
+        Verb::Backup => {
+            let vouches = detail(AFTER_FAILED_RESTORE).and_then(Value::as_bool);
+            (vouches == Some(true)).then(|| predicate.source.clone())
+        }
+        _ => None,
+    }
+}
+
 fn run_of(receipt: &StoredReceipt) -> RunRow {
     let predicate = &receipt.statement.predicate;
     RunRow {
@@ -59,8 +78,11 @@ fn run_of(receipt: &StoredReceipt) -> RunRow {
         host: predicate.host.clone(),
         operator: predicate.operator.clone(),
         process: None,
-        message: predicate.outcome.clone(),
+        message: match predicate.details.get("error").and_then(Value::as_str) {
+            Some(error) => error.to_owned(),
+            None => predicate.outcome.clone(),
+        },
         receipt: Some(receipt.key.clone()),
-        changes: None,
+        changes: changes_of(receipt),
     }
 }

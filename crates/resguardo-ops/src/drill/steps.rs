@@ -8,7 +8,7 @@ use std::time::Instant;
 use jiff::Timestamp;
 use resguardo_engine::port::{BackupReader, RestoreOptions, Target};
 use resguardo_model::receipt::Subject;
-use resguardo_model::{CheckOutcome, CheckResult, Objectives};
+use resguardo_model::{CheckOutcome, CheckResult, Objectives, counted};
 
 use super::objective;
 use crate::check::{self, Restored};
@@ -187,7 +187,8 @@ impl<'a> Rehearsal<'a> {
             self.subject = named.collect();
         }
         self.notes.extend(restored.notes);
-        let words = format!("{} tables, {} bytes", restored.tables, restored.bytes);
+        let tables = counted(restored.tables, "table");
+        let words = format!("{tables}, {}", counted(restored.bytes, "byte"));
         Ok((reader, target, words))
     }
 

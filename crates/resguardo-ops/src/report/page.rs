@@ -73,7 +73,10 @@ pub(super) fn of(done: &DrillDone, words: &'static Words) -> Page {
             .checks
             .iter()
             .filter(|check| !check.detail.is_empty() && check.outcome != CheckOutcome::Passed)
-            .map(|check| (words.check_name(&check.name), words.phrase(&check.detail)))
+            .map(|check| {
+                let detail = words.phrase(&check.name, &check.detail);
+                (words.check_name(&check.name), detail)
+            })
             .collect(),
         notes: done.notes.clone(),
         verify: done
@@ -165,8 +168,8 @@ fn row(check: &CheckResult, words: &Words) -> Vec<String> {
     vec![
         words.outcome_of(check.outcome).to_owned(),
         words.check_name(&check.name),
-        words.phrase(&check.expected),
-        words.phrase(&check.actual),
+        words.phrase(&check.name, &check.expected),
+        words.phrase(&check.name, &check.actual),
         length(seconds),
     ]
 }

@@ -2,6 +2,8 @@
 //! was expected and found. Pure. What is no phrase of ours stays as it is: values out of a database, and
 //! what commands, applications and SQL said.
 
+mod compared;
+
 /// The name of a built-in check.
 pub(super) fn check_name(name: &str) -> Option<String> {
     if let Some(script) = name.strip_prefix("provision ") {
@@ -10,8 +12,16 @@ pub(super) fn check_name(name: &str) -> Option<String> {
     of_table(&NAMES, name)
 }
 
-/// A phrase of ours.
-pub(super) fn phrase(text: &str) -> Option<String> {
+/// A phrase of ours, said by the check of that name.
+pub(super) fn phrase(check: &str, text: &str) -> Option<String> {
+    general(text).or_else(|| {
+        let is_built_in = check_name(check).is_some();
+        is_built_in.then(|| compared::phrase(text)).flatten()
+    })
+}
+
+/// One that any check may say.
+fn general(text: &str) -> Option<String> {
     of_table(&WHOLE, text)
         .or_else(|| with_affix(text))
         .or_else(|| joined(text, "; ", "; "))
@@ -20,7 +30,7 @@ pub(super) fn phrase(text: &str) -> Option<String> {
 }
 
 // Names that SQLite and PostgreSQL give stay: integrity_check, foreign_key_check, amcheck.
-const NAMES: [(&str, &str); 17] = [
+const NAMES: [(&str, &str); 18] = [
     ("restore", "restauración"),
     ("file digest", "huella del archivo"),
     ("page count", "conteo de páginas"),
@@ -34,6 +44,10 @@ const NAMES: [(&str, &str); 17] = [
     ("large objects", "objetos grandes"),
     ("extensions", "extensiones"),
     ("roles", "roles"),
+    (
+        "database settings and grants",
+        "ajustes y permisos de la base de datos",
+    ),
     ("indexes and constraints", "índices y restricciones"),
     ("materialized views", "vistas materializadas"),
     ("migration version", "versión de las migraciones"),
@@ -43,7 +57,7 @@ const NAMES: [(&str, &str); 17] = [
     ),
 ];
 
-const WHOLE: [(&str, &str); 34] = [
+const WHOLE: [(&str, &str); 41] = [
     ("no error", "ningún error"),
     ("an error", "un error"),
     ("no exit code", "sin código de salida"),
@@ -70,6 +84,22 @@ const WHOLE: [(&str, &str); 34] = [
         "las versiones no se comparan: el servidor es de otra versión mayor",
     ),
     ("1 row", "1 fila"),
+    ("1 byte", "1 byte"),
+    ("1 row without their parent", "1 fila sin su padre"),
+    ("1 setting or grant", "1 ajuste o permiso"),
+    ("a dump does not hold them", "un volcado no los contiene"),
+    (
+        "of a dump the digest alone is known, and another major words objects otherwise",
+        "de un volcado solo se conoce la huella, y otra versión mayor escribe los objetos de otra forma",
+    ),
+    (
+        "the backup does not say what they were",
+        "el respaldo no dice cuáles eran",
+    ),
+    (
+        "the inventory of the backup can be read",
+        "el inventario del respaldo se puede leer",
+    ),
     ("1 table", "1 tabla"),
     ("it is too small", "es demasiado pequeño"),
     ("it is too great", "es demasiado grande"),
@@ -105,7 +135,7 @@ const WHOLE: [(&str, &str); 34] = [
 type Around = (&'static str, &'static str);
 
 /// The same in both languages.
-const AROUND: [(Around, Around); 18] = [
+const AROUND: [(Around, Around); 19] = [
     (("", " steps as expected"), ("", " pasos como se esperaba")),
     (("at least ", " rows"), ("al menos ", " filas")),
     (("more than ", " rows"), ("más de ", " filas")),
@@ -118,6 +148,7 @@ const AROUND: [(Around, Around); 18] = [
         ("", " rows without their parent"),
         ("", " filas sin su padre"),
     ),
+    (("", " settings and grants"), ("", " ajustes y permisos")),
     (("", " sequences"), ("", " secuencias")),
     (("", " objects"), ("", " objetos")),
     (
@@ -144,6 +175,9 @@ fn with_affix(text: &str) -> Option<String> {
     };
     if let Some(what) = text.strip_suffix(" comes back") {
         return Some(format!("vuelve {}", of_time(what)));
+    }
+    if let Some((some, "1")) = numbers(" table differ", " of ") {
+        return Some(format!("{some} de 1 tabla difiere"));
     }
     if let Some((some, all)) = numbers(" tables differ", " of ") {
         return Some(format!("{some} de {all} tablas difieren"));
@@ -215,6 +249,22 @@ mod tests {
             ("at least 1 and at most 9.5", "al menos 1 y como máximo 9.5"),
             ("at least 2 rows", "al menos 2 filas"),
             ("1 row", "1 fila"),
+            ("1 byte", "1 byte"),
+            ("1 row without their parent", "1 fila sin su padre"),
+            ("1 setting or grant", "1 ajuste o permiso"),
+            ("a dump does not hold them", "un volcado no los contiene"),
+            (
+                "of a dump the digest alone is known, and another major words objects otherwise",
+                "de un volcado solo se conoce la huella, y otra versión mayor escribe los objetos de otra forma",
+            ),
+            (
+                "the backup does not say what they were",
+                "el respaldo no dice cuáles eran",
+            ),
+            (
+                "the inventory of the backup can be read",
+                "el inventario del respaldo se puede leer",
+            ),
             ("0 rows without their parent", "0 filas sin su padre"),
             ("2 tables, 12288 bytes", "2 tablas, 12288 bytes"),
             ("2 tables, 340 rows", "2 tablas, 340 filas"),
@@ -235,7 +285,7 @@ mod tests {
                 "vuelve shop 01jd8kq2v3m4n5p6q7r8s9t0vx del 2026-11-22T02:00:00Z",
             ),
         ] {
-            assert_eq!(phrase(english).as_deref(), Some(spanish), "{english}");
+            assert_eq!(general(english).as_deref(), Some(spanish), "{english}");
         }
     }
 
@@ -251,9 +301,12 @@ mod tests {
             "tables and rows",
             "no such table: tenant",
             "at most, and no more",
+            "parcels: missing",
         ] {
-            assert_eq!(phrase(text), None, "{text}");
+            assert_eq!(phrase("active tenants", text), None, "{text}");
         }
         assert_eq!(check_name("active tenants"), None);
+        let named = phrase("row counts", "parcels: missing");
+        assert_eq!(named.as_deref(), Some("parcels: falta"));
     }
 }

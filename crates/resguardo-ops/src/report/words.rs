@@ -58,8 +58,8 @@ pub(super) struct Words {
     phase_names: [(&'static str, &'static str); 7],
     /// Translates the name of a built-in check.
     check_name: Translate,
-    /// Translates a phrase of ours in what was expected or found, or in why.
-    phrase: Translate,
+    /// Translates a phrase of ours in what the check of a name expected or found, or in why.
+    phrase: fn(&str, &str) -> Option<String>,
 }
 
 /// None where it is no phrase of ours: values and messages of databases stay as they are.
@@ -95,8 +95,8 @@ impl Words {
         (self.check_name)(name).unwrap_or_else(|| name.to_owned())
     }
 
-    pub(super) fn phrase(&self, text: &str) -> String {
-        (self.phrase)(text).unwrap_or_else(|| text.to_owned())
+    pub(super) fn phrase(&self, check: &str, text: &str) -> String {
+        (self.phrase)(check, text).unwrap_or_else(|| text.to_owned())
     }
 
     pub(super) fn phase_name<'a>(&self, name: &'a str) -> &'a str {
@@ -175,7 +175,7 @@ static EN: Words = Words {
         ("destroy", "destroy"),
     ],
     check_name: |_| None,
-    phrase: |_| None,
+    phrase: |_, _| None,
 };
 
 static ES: Words = Words {

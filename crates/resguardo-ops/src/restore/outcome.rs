@@ -15,6 +15,9 @@ use crate::origin::Selected;
 use crate::receipt::{self, Record, value};
 use crate::run::OpenRun;
 
+/// The detail of a receipt that names the source which a restore changed.
+pub(crate) const CHANGES: &str = "changes";
+
 /// What a restore comes to, for its receipt and its error.
 pub(super) struct Outcome<'a> {
     pub(super) selected: &'a Selected<'a>,
@@ -104,9 +107,10 @@ impl Outcome<'_> {
         run: &OpenRun<'_>,
         outcome: &str,
         subject: Vec<Subject>,
-        details: BTreeMap<String, Value>,
+        mut details: BTreeMap<String, Value>,
         notes: &mut Vec<String>,
     ) -> Option<String> {
+        details.insert(CHANGES.to_owned(), value(run.changed()));
         let Some(source) = self.selected.source() else {
             notes.push("no receipt was made: the file belongs to no source".to_owned());
             return None;

@@ -166,6 +166,11 @@ fn a_standard_file() {
         .run(&["drill", "--file", "nope.sqlite"])
         .exits(1)
         .complains(&["does not exist"]);
+    // One whose engine has to be found out is read once for both.
+    std::fs::remove_file(world.path("shop.meta.json")).unwrap();
+    let ran = world.run(&["drill", "--file", "shop.sqlite.gz"]).exits(0);
+    let told = ran.stderr.matches("no hash lies beside").count();
+    assert_eq!(told, 1, "{}", ran.stderr);
 }
 
 #[test]

@@ -237,6 +237,10 @@ fn a_source_that_is_half_restored_is_not_backed_up() {
         "--after-failed-restore",
     ];
     broken.run(&["backup"]).exits(7).complains(&refused);
+    // The receipts know of it when the catalog is lost.
+    forget(&broken);
+    broken.run(&["backup"]).exits(7).complains(&refused);
+    doctors(3).prints(&["did not end well (failed: ", "migrate: exit code 1"]);
     // A restore to elsewhere mends nothing.
     broken.run(&["restore", "shop", "--to", "new.db"]).exits(0);
     broken.run(&["backup", "shop"]).exits(7).complains(&refused);
@@ -277,8 +281,17 @@ fn whoever_vouches_for_half_restored_data_takes_the_backup() {
     let shown = broken.run(&["receipts", "show", run, "--json"]).exits(0);
     let details = &shown.json()["statement"]["predicate"]["details"];
     assert_eq!(details["after_failed_restore"], true);
+    forget(&broken);
     broken.run(&["doctor"]).exits(0);
     broken.run(&["backup"]).exits(0);
+}
+
+/// Loses the catalog and makes it anew from the vault.
+fn forget(world: &World) {
+    for name in ["catalog.db", "catalog.db-wal", "catalog.db-shm"] {
+        let _ = std::fs::remove_file(world.home().join(name));
+    }
+    world.run(&["catalog", "rebuild"]).exits(0);
 }
 
 #[test]

@@ -149,3 +149,23 @@ fn export_is_full() {
         assert_eq!(left, 0, "{name}");
     }
 }
+
+#[test]
+fn the_doctor_sees_that_no_sandbox_fits() {
+    where_mounting_is_allowed(
+        "full_disk::the_doctor_sees_that_no_sandbox_fits",
+        home_is_small,
+    );
+}
+
+fn home_is_small() {
+    let world = World::new();
+    let _disk = SmallDisk::mount(&world.home(), "16m");
+    world.set_up();
+    world.run(&["doctor"]).exits(3).prints(&[
+        "space for sandboxes",
+        " free, ",
+        " are needed",
+        "make space on the file system of ",
+    ]);
+}

@@ -96,6 +96,8 @@ fn what_is_replaced_is_backed_up_first() {
     );
     let listed = world.run(&["list", "--json"]).exits(0).json();
     assert_eq!(listed["backups"][1]["reason"], "safety");
+    let note = listed["backups"][1]["note"].as_str().unwrap();
+    assert!(note.starts_with("before a restore of shop "), "{note}");
     // `latest` is never the safety backup.
     let id = listed["backups"][0]["id"].as_str().unwrap();
     world.run(&["show", "latest"]).exits(0).prints(&[id]);

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use resguardo_model::{CheckOutcome, CheckResult};
+use resguardo_model::{CheckOutcome, CheckResult, counted};
 
 use super::differ::{self, Named};
 use super::{Asked, in_full, skipped, timed, unknown};
@@ -86,7 +86,7 @@ fn sequences(inventory: &Inventory, session: &Session) -> Result<CheckResult, En
         });
         named.collect()
     };
-    let summary = differ::count(inventory.sequences.len(), "sequence");
+    let summary = counted(inventory.sequences.len() as u64, "sequence");
     Ok(differ::compare(
         SEQUENCES,
         &summary,
@@ -125,10 +125,7 @@ fn large_objects(inventory: &Inventory, session: &Session) -> Result<CheckResult
         None => "none".to_owned(),
         Some(objects) => format!(
             "{}, {} bytes, {}",
-            differ::count(
-                usize::try_from(objects.count).unwrap_or(usize::MAX),
-                "object"
-            ),
+            counted(objects.count, "object"),
             objects.bytes,
             objects.digest
         ),
@@ -190,7 +187,7 @@ fn roles(inventory: &Inventory, session: &Session) -> Result<CheckResult, Engine
         (role.name.clone(), words.join(" "))
     };
     let names: Vec<&str> = inventory.roles.iter().map(|role| &*role.name).collect();
-    let summary = differ::count(names.len(), "role");
+    let summary = counted(names.len() as u64, "role");
     let mut there = catalog::roles_of(session, &names)?;
     if !is_ours {
         for role in &mut there {
@@ -221,7 +218,10 @@ fn properties(inventory: &Inventory, session: &Session) -> Result<CheckResult, E
         expected.remove("comment");
         actual.remove("comment");
     }
-    let summary = differ::count(expected.len(), "setting and grant");
+    let summary = match expected.len() {
+        1 => "1 setting or grant".to_owned(),
+        more => format!("{more} settings and grants"),
+    };
     let result = differ::compare(PROPERTIES, &summary, &expected, &actual);
     if result.outcome == CheckOutcome::Passed || is_ours && is_same_major {
         return Ok(result);
@@ -273,7 +273,7 @@ fn matviews(inventory: &Inventory, session: &Session) -> Result<CheckResult, Eng
         });
         named.collect()
     };
-    let summary = differ::count(inventory.matviews.len(), "view");
+    let summary = counted(inventory.matviews.len() as u64, "view");
     Ok(differ::compare(
         MATVIEWS,
         &summary,

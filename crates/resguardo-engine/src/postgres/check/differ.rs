@@ -61,15 +61,6 @@ pub(super) fn none(name: &str, expected: &str, found: &[String]) -> CheckResult 
     CheckResult::new(name, CheckOutcome::Failed, expected, shown)
 }
 
-/// `1 sequence`, `2 sequences`.
-pub(super) fn count(number: usize, one: &str) -> String {
-    match number {
-        1 => format!("1 {one}"),
-        number if one.ends_with('x') => format!("{number} {one}es"),
-        number => format!("{number} {one}s"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -107,9 +98,5 @@ mod tests {
             result.actual
         );
         assert_eq!(none("n", "none", &[]).outcome, CheckOutcome::Passed);
-        assert_eq!(
-            (count(1, "index"), count(2, "index")),
-            ("1 index".into(), "2 indexes".into())
-        );
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use resguardo_model::{CheckOutcome, CheckResult};
+use resguardo_model::{CheckOutcome, CheckResult, counted};
 use tokio_postgres::error::SqlState;
 
 use super::differ::{self, ABSENT, Named};
@@ -33,8 +33,9 @@ pub(super) fn check(asked: &Asked<'_>) -> Vec<CheckResult> {
     );
     let rows: u64 = inventory.tables.iter().map(|table| table.rows).sum();
     let summary = format!(
-        "{}, {rows} rows",
-        differ::count(inventory.tables.len(), "table")
+        "{}, {}",
+        counted(inventory.tables.len() as u64, "table"),
+        counted(rows, "row")
     );
     let (read, strangers) = match read.and_then(|read| Ok((read, strangers(asked, inventory)?))) {
         Ok(both) => both,

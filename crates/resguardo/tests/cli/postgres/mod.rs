@@ -4,6 +4,7 @@ mod another;
 mod drill;
 mod emergency;
 mod foreign;
+mod interrupt;
 mod quick_start;
 mod refusals;
 
