@@ -17,6 +17,7 @@ mod step;
 mod test;
 mod tidy;
 mod tools;
+mod torture;
 mod verb;
 mod workspace;
 

@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 use age::stream::{StreamReader, StreamWriter};
 use age::{DecryptError, Decryptor, Encryptor, Identity, Recipient};
 use resguardo_model::{Finding, FindingKind};
-use resguardo_store::Key;
+use resguardo_store::{Key, StoreError};
 
 use crate::error::VaultError;
 
@@ -37,6 +37,11 @@ pub(crate) fn refused(key: &Key, kind: FindingKind, error: DecryptError) -> Vaul
         }
         DecryptError::NoMatchingKeys => VaultError::WrongIdentity {
             object: key.to_string(),
+        },
+        // Bytes that did not arrive say nothing about those that are stored.
+        DecryptError::Io(error) => match error.downcast::<StoreError>() {
+            Ok(error) => error.into(),
+            Err(error) => damaged(key, kind, format!("it is no readable age file: {error}")),
         },
         other => damaged(key, kind, format!("it is no readable age file: {other}")),
     }

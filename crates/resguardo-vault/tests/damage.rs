@@ -496,3 +496,34 @@ fn earlier_backups_restore_beside_damaged_ones() {
     let heads = vault.heads(None).unwrap().heads;
     assert_restores(&vault, &heads[0], &three.content[0]);
 }
+
+#[test]
+fn a_store_that_cannot_be_reached_is_no_damage() {
+    use resguardo_store::wrap::{Fault, Faulty, Operation, Rule};
+    let three = Three::new();
+    let store = || Faulty::new(three.rig.store.clone());
+    let calls = |depth| {
+        let all = std::sync::Arc::new(store());
+        let vault = three.rig.vault_over(all.clone());
+        let before = all.calls();
+        let found = vault.verify(&Selection::All, depth, &CancelToken::new(), &NoProgress);
+        assert_eq!(found.unwrap().findings, []);
+        all.calls() - before
+    };
+    for depth in [Depth::Structure, Depth::Bytes] {
+        for nth in 1..=calls(depth) {
+            let rule = Rule::nth(nth, Fault::Fail)
+                .on(Operation::GetRange)
+                .key("shop");
+            let vault = three
+                .rig
+                .vault_over(std::sync::Arc::new(store().with(rule)));
+            let found = vault.verify(&Selection::All, depth, &CancelToken::new(), &NoProgress);
+            if let Ok(found) = found {
+                assert_eq!(found.findings, [], "{depth:?}, read {nth}");
+            }
+        }
+    }
+    let healed = back_up(&three.rig.vault(), 4, &three.content[2]).unwrap();
+    assert_eq!(healed.new_raw_bytes, 0, "no pack is distrusted");
+}

@@ -4,6 +4,7 @@
 //! from 1; the first rule in force decides over a call. With no rule in force the store passes the
 //! contract.
 
+use std::collections::HashSet;
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
@@ -49,6 +50,19 @@ pub enum Fault {
     ShortRead,
     /// It takes this long first. The sleeper is [`Faulty::with_sleeper`]'s.
     Slow(Duration),
+    /// Nobody hears of it again for this long, and then not how it ended:
+    /// [`StoreError::Interrupted`].
+    Timeout {
+        /// How long.
+        after: Duration,
+        /// Whether it took place.
+        takes_place: bool,
+    },
+    /// A `list` does not have the youngest objects yet, against the contract. Other calls are not touched.
+    StaleList {
+        /// How many of them.
+        youngest: usize,
+    },
 }
 
 /// When what goes wrong.
@@ -204,6 +218,18 @@ impl<S: Store> Faulty<S> {
                 (self.sleeper)(*pause);
                 run(None)
             }
+            Some(Fault::Timeout { after, takes_place }) => {
+                if *takes_place {
+                    run(None)?;
+                }
+                (self.sleeper)(*after);
+                let source = injected("timed out");
+                Err(StoreError::Interrupted {
+                    operation,
+                    key,
+                    source,
+                })
+            }
             other => run(other),
         }
     }
@@ -225,6 +251,19 @@ fn damaged(body: Bytes, fault: Option<&Fault>) -> Bytes {
         Some(Fault::ShortRead) => body.slice(..body.len() / 2),
         _ => body,
     }
+}
+
+/// A listing from before the youngest objects were written; it stays in the order of keys.
+fn without_youngest(mut listed: Vec<ObjectInfo>, youngest: usize) -> Vec<ObjectInfo> {
+    let mut times: Vec<_> = listed
+        .iter()
+        .map(|info| (info.modified_at, info.key.clone()))
+        .collect();
+    times.sort_unstable();
+    let kept = times.len().saturating_sub(youngest);
+    let hidden: HashSet<Key> = times.drain(kept..).map(|(_, key)| key).collect();
+    listed.retain(|info| !hidden.contains(&info.key));
+    listed
 }
 
 impl<S: Store> Store for Faulty<S> {
@@ -286,7 +325,13 @@ impl<S: Store> Store for Faulty<S> {
     }
 
     fn list(&self, prefix: &str) -> Result<Vec<ObjectInfo>, StoreError> {
-        self.call(Operation::List, prefix, |_| self.inner.list(prefix))
+        self.call(Operation::List, prefix, |fault| {
+            let listed = self.inner.list(prefix)?;
+            Ok(match fault {
+                Some(Fault::StaleList { youngest }) => without_youngest(listed, *youngest),
+                _ => listed,
+            })
+        })
     }
 
     fn delete(&self, key: &Key) -> Result<(), StoreError> {
@@ -383,6 +428,19 @@ mod tests {
             .with_sleeper(move |pause| seen.store(pause.as_secs(), Ordering::SeqCst));
         assert_eq!(slow.get(&key()).unwrap(), "abcd");
         assert_eq!(slept.load(Ordering::SeqCst), 7);
+        for takes_place in [false, true] {
+            let after = Duration::from_secs(9);
+            let seen = Arc::clone(&slept);
+            let slow = store(Rule::nth(1, Fault::Timeout { after, takes_place }))
+                .with_sleeper(move |pause| seen.store(pause.as_secs(), Ordering::SeqCst));
+            let error = slow.delete(&key()).unwrap_err();
+            assert!(!error.is_permanent(), "{error}");
+            assert_eq!(slow.get(&key()).is_err(), takes_place);
+            assert_eq!(slept.load(Ordering::SeqCst), 9);
+        }
+        let stale = store(Rule::nth(1, Fault::StaleList { youngest: 1 }));
+        assert_eq!(stale.list("").unwrap(), []);
+        assert_eq!(stale.list("").unwrap().len(), 1);
         assert!(matches!(
             store(Rule::nth(1, Fault::Denied)).delete(&key()),
             Err(StoreError::Denied {

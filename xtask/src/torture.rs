@@ -1,0 +1,84 @@
+//! `cargo xtask torture`: simulated years of backups in which everything goes wrong, from seeds.
+//!
+//! The work is done by an example, `torture_worker`, because `xtask` starts before the project's crates
+//! build. Its short form is a test of its own and runs with all others.
+
+use std::process::Command;
+
+use crate::failure::Failure;
+use crate::{step, workspace};
+
+pub(crate) const USAGE: &str = "torture [--seed N] [--steps N] [--minutes M]   \
+    simulated lives of a vault from seed N on, for M minutes (default: one life, 1000 steps)";
+
+/// What is to be run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Plan {
+    seed: u64,
+    steps: u64,
+    minutes: u64,
+}
+
+impl Plan {
+    fn parse(words: &[String]) -> Result<Self, Failure> {
+        let mut plan = Self {
+            seed: 1,
+            steps: 1000,
+            minutes: 0,
+        };
+        for pair in words.chunks(2) {
+            let unknown = || Failure::UnknownFlag {
+                verb: "torture",
+                flag: pair.join(" "),
+            };
+            let [flag, number] = pair else {
+                return Err(unknown());
+            };
+            let number = number.parse().map_err(|_| unknown())?;
+            match flag.as_str() {
+                "--seed" => plan.seed = number,
+                "--steps" => plan.steps = number,
+                "--minutes" => plan.minutes = number,
+                _ => return Err(unknown()),
+            }
+        }
+        Ok(plan)
+    }
+}
+
+pub(crate) fn run(words: &[String]) -> Result<(), Failure> {
+    let plan = Plan::parse(words)?;
+    let mut cargo = Command::new("cargo");
+    cargo
+        .current_dir(workspace::root())
+        .args(["run", "--quiet", "--package", "xtask"])
+        .args(["--example", "torture_worker", "--"])
+        .args(["--seed", &plan.seed.to_string()])
+        .args(["--steps", &plan.steps.to_string()])
+        .args(["--minutes", &plan.minutes.to_string()]);
+    step::run(&mut cargo)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Plan, Failure> {
+        let words: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
+        Plan::parse(&words)
+    }
+
+    #[test]
+    fn flags_have_numbers() {
+        let plan = parse("--minutes 5 --seed 77").expect("known flags");
+        let expected = Plan {
+            seed: 77,
+            steps: 1000,
+            minutes: 5,
+        };
+        assert_eq!(plan, expected);
+        for text in ["--seed", "--seed x", "--years 1", "7", "--steps -1"] {
+            assert!(parse(text).is_err(), "{text}");
+        }
+    }
+}
