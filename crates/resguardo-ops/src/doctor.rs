@@ -371,7 +371,7 @@ fn runs(ctx: &Context, found: &mut Vec<Diagnosis>) {
             continue;
         }
         // A restore that was refused, or a verification that found something, ails nothing by itself.
-        let repeats = matches!(row.verb, Verb::Backup | Verb::Drill);
+        let repeats = matches!(row.verb, Verb::Backup | Verb::Drill | Verb::Prune);
         if row.state == RunState::Died || row.state == RunState::Failed && repeats {
             ailing += 1;
             let of = row

@@ -9,6 +9,8 @@
 mod ground;
 mod statement;
 
+use std::collections::BTreeMap;
+
 use jiff::{SignedDuration, Timestamp};
 use resguardo_model::receipt::Verb;
 use resguardo_model::retention::{self, Decision, Policy};
@@ -20,8 +22,8 @@ use resguardo_vault::{
 use crate::catalog::RunState;
 use crate::context::Context;
 use crate::error::OpsError;
-use crate::recover;
 use crate::run::OpenRun;
+use crate::{history, recover};
 use ground::Ground;
 
 /// Farthest apart that the clocks of this machine and of the store may be.
@@ -49,6 +51,8 @@ pub struct PruneDone {
     pub run: Option<RunId>,
     /// The source.
     pub source: SourceName,
+    /// Where it was pruned: the vault or a copy, without secrets.
+    pub place: String,
     /// The environment whose policy holds.
     pub environment: String,
     /// The policy in words; `None`: nothing is ever deleted.
@@ -105,6 +109,18 @@ pub struct Objects {
     pub refused: Amount,
     /// Until when it refuses, as far as it says so.
     pub refused_until: Option<Timestamp>,
+}
+
+/// The sources of the vault and how many backups each has, whoever took them.
+///
+/// # Errors
+/// If the vault cannot be read.
+pub fn stored(ctx: &Context) -> Result<BTreeMap<SourceName, u64>, OpsError> {
+    let mut stored = BTreeMap::new();
+    for head in history::heads(ctx, None)?.heads {
+        *stored.entry(head.head.source).or_default() += 1;
+    }
+    Ok(stored)
 }
 
 /// Prunes one source of the vault.
@@ -179,7 +195,7 @@ impl Planned {
     }
 
     /// What there is to tell before anything was done.
-    fn told(&self, request: &PruneRequest<'_>) -> PruneDone {
+    fn told(&self, vault: &Vault, request: &PruneRequest<'_>) -> PruneDone {
         let space = Space::of(self.heads());
         let backups = self.plan.decisions.iter().map(|decision| {
             let frees = space.backups.iter().find(|one| one.backup == decision.id);
@@ -188,6 +204,7 @@ impl Planned {
         PruneDone {
             run: None,
             source: request.source.clone(),
+            place: vault.store().describe(),
             environment: request.environment.to_owned(),
             policy: request.policy.map(ToString::to_string),
             backups: backups.collect(),
@@ -228,7 +245,7 @@ fn foresee(
 ) -> Result<PruneDone, OpsError> {
     ctx.cancel.check()?;
     let planned = Planned::new(ctx, vault, request)?;
-    let mut done = planned.told(request);
+    let mut done = planned.told(vault, request);
     if request.policy.is_none() {
         return Ok(done);
     }
@@ -268,7 +285,7 @@ fn carry_out(
         )
         .map_err(OpsError::vault(doing()))?;
     drop(lease);
-    let mut done = planned.told(request);
+    let mut done = planned.told(vault, request);
     done.freed_bytes = Space::freed_by(planned.heads(), &outcome.removed);
     apply(&mut done, outcome);
     Ok(done)

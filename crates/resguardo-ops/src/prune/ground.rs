@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
 use resguardo_model::retention::{Candidate, Pinned};
 use resguardo_model::{BackupId, Finding, SourceName, Verdict};
 use resguardo_vault::{StoredHead, StoredPin, Vault};
@@ -33,6 +34,12 @@ impl Ground {
         let pins = vault
             .pins(Some(source))
             .map_err(OpsError::vault(doing("pins")))?;
+        let mut pinned = pins.pins;
+        if vault.is_copy() {
+            // A pin that no copy has got yet holds for copies as well.
+            let at_vault = ctx.vault()?.pins(Some(source));
+            pinned.extend(at_vault.map_err(OpsError::vault(doing("pins")))?.pins);
+        }
         let drills = history::drills(ctx, &BTreeSet::from([source.clone()]))?;
         let mut findings = heads.findings;
         findings.extend(pins.findings);
@@ -40,7 +47,7 @@ impl Ground {
             heads: heads.heads,
             findings,
             drills,
-            pins: pins.pins,
+            pins: pinned,
         })
     }
 
@@ -56,7 +63,9 @@ impl Ground {
         // What a drill says of a stranger's backup is not asked: it stays as it is.
         let drills = self.drills.get(&head.backup).filter(|_| stored.trusted);
         let last = drills.and_then(|drills| drills.last);
-        let pin = self.pins.iter().find(|pin| pin.backup == head.backup);
+        // Of several the one that holds longest.
+        let pins = self.pins.iter().filter(|pin| pin.backup == head.backup);
+        let pin = pins.max_by_key(|pin| pin.until.unwrap_or(Timestamp::MAX));
         Candidate {
             id: head.backup,
             taken_at: head.taken_at,

@@ -32,7 +32,7 @@ pub(super) fn of_done(
         .map(|one| one.id)
         .collect();
     let objects = &done.objects;
-    let mut details = common(request);
+    let mut details = common(request, &done.place);
     details.extend(
         [
             ("kept", told(true)),
@@ -72,7 +72,7 @@ pub(super) fn of_failure(
     let left = vault.heads(Some(request.source)).ok()?.heads;
     let is_gone = |id: &BackupId| !left.iter().any(|stored| stored.head.backup == *id);
     let gone: Vec<BackupId> = planned.doomed().into_iter().filter(is_gone).collect();
-    let mut details = common(request);
+    let mut details = common(request, &vault.store().describe());
     let deleted = planned
         .plan
         .deleted()
@@ -93,9 +93,10 @@ pub(super) fn of_failure(
     receipt::store(ctx, record).ok().flatten()
 }
 
-fn common(request: &PruneRequest<'_>) -> BTreeMap<String, Value> {
+fn common(request: &PruneRequest<'_>, place: &str) -> BTreeMap<String, Value> {
     let zone = request.policy.map(|policy| zone_name(&policy.zone));
     [
+        ("store", value(place)),
         ("environment", value(request.environment)),
         ("retention", value(request.policy.map(ToString::to_string))),
         ("timezone", value(zone)),

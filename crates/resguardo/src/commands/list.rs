@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::civil::Date;
+use jiff::{SignedDuration, Timestamp};
 use resguardo_model::size::ByteSize;
 use resguardo_model::{SourceName, Verdict};
 use resguardo_ops::list::{self, ListedBackup};
@@ -118,7 +120,7 @@ pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
         .print(&table(&invocation.out, &header, &[3, 4, 5], rows));
     for space in &listed.space {
         invocation.out.note(&format!(
-            "{}: {} of {} take {} in the vault",
+            "{}: {} of {} in {}",
             space.source,
             counted(space.backups, "backup", "backups"),
             ByteSize(space.raw_bytes),
@@ -131,9 +133,16 @@ pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
 /// What a pin says: until when, and why.
 pub fn pin_words(pin: &StoredPin, zone: &jiff::tz::TimeZone) -> String {
     match pin.until {
-        Some(until) => format!("until {}: {}", time::moment(until, zone), pin.reason),
+        Some(until) => format!("until {}: {}", last_day(until, zone), pin.reason),
         None => pin.reason.clone(),
     }
+}
+
+/// The last day before `end`, which is the first instant that is not meant any more.
+fn last_day(end: Timestamp, zone: &jiff::tz::TimeZone) -> Date {
+    let moment = SignedDuration::from_nanos(1);
+    let last = end.checked_sub(moment).unwrap_or(end);
+    last.to_zoned(zone.clone()).date()
 }
 
 fn space_json(space: &SourceSpace) -> Value {

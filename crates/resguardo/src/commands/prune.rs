@@ -6,7 +6,6 @@ use jiff::tz::TimeZone;
 use resguardo_model::SourceName;
 use resguardo_model::retention::Policy;
 use resguardo_model::size::ByteSize;
-use resguardo_ops::list as listing;
 use resguardo_ops::prune::{self, PruneDone, PruneRequest, PrunedBackup};
 use serde_json::{Value, json};
 
@@ -122,10 +121,7 @@ fn choose(opened: &Opened, args: &Args) -> Result<Chosen, Failure> {
         .iter()
         .map(|source| (&source.name, source.elsewhere.environment.as_str()))
         .collect();
-    let mut stored: BTreeMap<SourceName, u64> = BTreeMap::new();
-    for backup in listing::list(&opened.context, None)?.backups {
-        *stored.entry(backup.source).or_default() += 1;
-    }
+    let stored = prune::stored(&opened.context)?;
     let environment_of = |name: &SourceName| {
         let own = configured.get(name).copied();
         own.or(args.environment.as_deref()).map(str::to_owned)
@@ -223,7 +219,7 @@ fn print(invocation: &Invocation, args: &Args, opened: &Opened, done: &PruneDone
         out.print(&decisions(invocation, done, zone));
         if let Some(space) = &done.space {
             out.print(&format!(
-                "{} of {} take {}, of which more than one needs {}",
+                "{} of {} in {}, {} of it shared",
                 counted(space.backups, "backup", "backups"),
                 ByteSize(space.raw_bytes),
                 ByteSize(space.stored_bytes),

@@ -197,7 +197,7 @@ fn a_pin_keeps_and_shows() {
     world
         .run(&["list"])
         .exits(0)
-        .prints(&["PINNED", "until 3000-01-01 00:00: closing of 2026"]);
+        .prints(&["PINNED", "until 2999-12-31: closing of 2026"]);
     world
         .run(&["show", id])
         .exits(0)
