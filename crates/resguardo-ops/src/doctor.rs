@@ -17,7 +17,7 @@ use crate::error::OpsError;
 use crate::run::described;
 use crate::source::SourceSpec;
 use crate::suspect::{self, Suspicion};
-use crate::{another, history, list, recover, sandbox};
+use crate::{access, another, history, list, recover, sandbox};
 
 /// What `doctor` is given beyond the context.
 #[derive(Clone, Debug)]
@@ -93,6 +93,7 @@ pub fn doctor(ctx: &Context, request: &DoctorRequest<'_>) -> Vec<Diagnosis> {
     }
     if ctx.vault.is_some() {
         freshness(ctx, request.sources, &newest, &mut found);
+        access::diagnose(ctx, &mut found);
     }
     runs(ctx, &mut found);
     suspects(ctx, request.sources, &mut found);

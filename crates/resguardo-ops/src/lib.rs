@@ -24,6 +24,7 @@
 //! copy::status(&Context, &CopyPlace)              -> Result<CopyStatus, OpsError>
 //! copy::rebuild(&Context, &CopyPlace, mend)       -> Result<RebuildDone, OpsError>
 //! copy::behind(&Context, place)                   -> Result<Vec<Behind>, OpsError>   (by receipts alone)
+//! access::look(&Context), access::review(...)      -> Result<Access, OpsError>, Result<Reviewed, OpsError>
 //! doctor::doctor(&Context, &DoctorRequest)        -> Vec<Diagnosis>
 //! catalog::Catalog::{open(path), in_memory, notes, runs(limit)}
 //! catalog::rebuild(&Context)                      -> Result<Rebuilt, OpsError>
@@ -35,6 +36,7 @@
 //! store the receipt, close the run. The vault is the truth; the catalog is a cache of it plus the
 //! history of runs, and losing it loses nothing else.
 
+pub mod access;
 mod another;
 pub mod backup;
 pub mod catalog;

@@ -27,8 +27,8 @@ use rustix::fs::FlockOperation;
 
 use crate::durable::{self, Draft, DurableError, Mode};
 use crate::port::{
-    BoxError, Capabilities, Condition, Key, ObjectInfo, PlaceFacts, Store, StoreError, Version,
-    checked_prefix, checked_range,
+    AccessFact, BoxError, Capabilities, Condition, Key, ObjectInfo, PlaceFacts, Store, StoreError,
+    Version, checked_prefix, checked_range,
 };
 
 const DRAFTS: &str = "~tmp";
@@ -291,6 +291,17 @@ impl Store for FolderStore {
         })
     }
 
+    fn access(&self) -> Result<Vec<AccessFact>, StoreError> {
+        let metadata = fs::metadata(&self.root).map_err(|error| {
+            if is_absence(&error) {
+                self.no_such_place(error)
+            } else {
+                from_io("ask", &self.describe(), error)
+            }
+        })?;
+        Ok(access_of(&metadata))
+    }
+
     fn put(
         &self,
         key: &Key,
@@ -369,6 +380,32 @@ impl Store for FolderStore {
         let _shared = self.lock(FlockOperation::LockShared).map_err(not_deleted)?;
         durable::remove(&path).map(|_| ()).map_err(not_deleted)
     }
+}
+
+/// Who may do what in the folder, by its owner and mode. Whoever may write in it may delete.
+fn access_of(metadata: &fs::Metadata) -> Vec<AccessFact> {
+    let mode = metadata.mode();
+    let may = |bits: u32| match (bits & 0o4 != 0, bits & 0o2 != 0) {
+        (_, true) => "may write and delete",
+        (true, false) => "may read",
+        (false, false) => "may do nothing",
+    };
+    let (group, others) = (mode >> 3 & 0o7, mode & 0o7);
+    let fact = |subject: &str, says: String, concern| AccessFact {
+        subject: subject.to_owned(),
+        says,
+        concern,
+    };
+    vec![
+        fact("owner", format!("user {}", metadata.uid()), false),
+        fact("mode", format!("{:04o}", mode & 0o7777), false),
+        fact(
+            "group",
+            format!("group {} {}", metadata.gid(), may(group)),
+            group & 0o2 != 0,
+        ),
+        fact("everybody else", may(others).to_owned(), others & 0o6 != 0),
+    ]
 }
 
 fn is_absence(error: &io::Error) -> bool {

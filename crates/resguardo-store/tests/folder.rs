@@ -51,6 +51,21 @@ fn a_missing_root_lists_nothing_and_takes_nothing() {
 }
 
 #[test]
+fn who_may_do_what_is_the_folders_mode() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = FolderStore::create(folder.path().join("vault")).unwrap();
+    let concerns = || {
+        let facts = store.access().unwrap();
+        let worrying = facts.into_iter().filter(|fact| fact.concern);
+        worrying.map(|fact| fact.subject).collect::<Vec<_>>()
+    };
+    assert!(concerns().is_empty(), "it is made private");
+    let open = fs::Permissions::from_mode(0o777);
+    fs::set_permissions(store.root(), open).unwrap();
+    assert_eq!(concerns(), ["group", "everybody else"]);
+}
+
+#[test]
 fn a_file_is_no_store() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let error = FolderStore::open(file.path()).unwrap_err();

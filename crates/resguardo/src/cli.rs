@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
     backup, catalog, completions, config, demo, doctor, drill, init, keys, list, man, pin, plan,
-    prune, receipts, restore, show, verify,
+    prune, receipts, restore, show, vault, verify,
 };
 
 const ABOUT: &str = "\
@@ -74,7 +74,7 @@ pub struct Global {
     /// The config file [default: ./resguardo.toml, if it is there]
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// The vault: a folder, or s3://bucket/prefix
+    /// The vault: a folder, s3://bucket/prefix, gs:// or az://
     #[arg(long, global = true, value_name = "URL")]
     pub vault: Option<String>,
     /// The identity that opens backups
@@ -107,6 +107,7 @@ pub enum Command {
     List(list::Args),
     Show(show::Args),
     Verify(verify::Args),
+    Vault(vault::Args),
     Restore(restore::Args),
     Drill(drill::Args),
     Prune(prune::Args),

@@ -1,6 +1,6 @@
 //! What to do about an error of a store, where its own words tell.
 
-use super::answer::Refusal;
+use super::answer::{NO_CREDENTIALS, Refusal};
 use crate::port::StoreError;
 
 /// The next thing to do, as a sentence without a full stop; `None` where the error says no more than that
@@ -31,6 +31,9 @@ pub fn advice(error: &StoreError) -> Option<String> {
         });
     }
     let advice = match refusal.code.as_str() {
+        NO_CREDENTIALS => {
+            "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (GOOGLE_APPLICATION_CREDENTIALS, AZURE_STORAGE_KEY), or give this machine a role"
+        }
         "RequestTimeTooSkewed" | "RequestExpired" => {
             "the store's clock and this machine's differ too much: set this machine's clock, best with NTP"
         }

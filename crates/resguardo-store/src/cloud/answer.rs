@@ -112,6 +112,9 @@ impl Asked<'_> {
     /// What `object_store` answered, as the port's error.
     fn error(&self, error: object_store::Error) -> StoreError {
         use object_store::Error as E;
+        if is_about_credentials(&error) {
+            return self.without_credentials(&error);
+        }
         if let Some(network) = network_error(&error) {
             return self.network(network, &error);
         }
@@ -143,6 +146,21 @@ impl Asked<'_> {
                 self.other(error.into())
             }
             _ => self.by_status(refusal),
+        }
+    }
+
+    /// Nobody here can say who asks.
+    fn without_credentials(&self, error: &object_store::Error) -> StoreError {
+        StoreError::Denied {
+            operation: self.operation,
+            key: self.key.to_owned(),
+            source: Refusal {
+                status: None,
+                code: NO_CREDENTIALS.to_owned(),
+                message: root_of(error).to_string(),
+                region: None,
+            }
+            .into(),
         }
     }
 
@@ -219,6 +237,33 @@ impl Asked<'_> {
             _ => self.interrupted(words),
         }
     }
+}
+
+/// Our own word for it.
+pub(crate) const NO_CREDENTIALS: &str = "no credentials";
+
+/// Whether the failure is not the store's but that of whoever should say who asks: a machine's metadata
+/// service, or a service of tokens. Its answers must never pass for those of the store: a 404 of it is no
+/// missing object.
+fn is_about_credentials(error: &object_store::Error) -> bool {
+    const PLACES: [&str; 9] = [
+        "/latest/api/token",
+        "security-credentials",
+        "169.254.",
+        "computeMetadata",
+        "metadata.google.internal",
+        "oauth2",
+        "metadata/identity",
+        "sts.",
+        "credential",
+    ];
+    if !matches!(error, object_store::Error::Generic { .. }) {
+        return false;
+    }
+    let text = error.to_string();
+    // Only the first line is `object_store`'s: what follows may be an answer's body.
+    let first = text.split("status code").next().unwrap_or(&text);
+    PLACES.iter().any(|place| first.contains(place))
 }
 
 /// What a service's own code means for the port.

@@ -1,5 +1,6 @@
 //! Throwaway servers, each a process of its own on a free port and in a private folder.
 
+mod answers;
 mod azure;
 mod gcs;
 mod s3;
@@ -15,6 +16,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::postgres::account::{Account, become_words};
+pub use answers::{Answer, Answering, Asked};
 pub use azure::AzureServer;
 pub use gcs::GcsServer;
 pub use s3::S3Server;

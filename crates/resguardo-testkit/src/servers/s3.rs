@@ -99,6 +99,24 @@ impl S3Server {
         self.put_unsigned(&format!("/{name}?versioning"), "", versioning);
     }
 
+    /// Locks every object that comes into a locked bucket for so many days (moto only).
+    pub fn lock_new_objects(&self, bucket: &str, mode: &str, days: u32) {
+        assert!(self.is_moto, "s3s-fs knows no object lock");
+        let rule = format!(
+            "<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled><Rule><DefaultRetention><Mode>{mode}</Mode><Days>{days}</Days></DefaultRetention></Rule></ObjectLockConfiguration>"
+        );
+        self.put_unsigned(&format!("/{bucket}?object-lock"), "", &rule);
+    }
+
+    /// Locks one object of a locked bucket (moto only).
+    pub fn lock_object(&self, bucket: &str, key: &str, mode: &str, until: &str) {
+        assert!(self.is_moto, "s3s-fs knows no object lock");
+        let lock = format!(
+            "<Retention><Mode>{mode}</Mode><RetainUntilDate>{until}</RetainUntilDate></Retention>"
+        );
+        self.put_unsigned(&format!("/{bucket}/{key}?retention"), "", &lock);
+    }
+
     /// Where it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {

@@ -17,6 +17,7 @@ pub mod prune;
 pub mod receipts;
 pub mod restore;
 pub mod show;
+pub mod vault;
 pub mod verify;
 
 use std::collections::BTreeSet;
@@ -44,6 +45,7 @@ pub fn run(invocation: &Invocation, command: Command) -> Result<Exit, Failure> {
         Command::List(args) => list::run(invocation, &args),
         Command::Show(args) => show::run(invocation, &args),
         Command::Verify(args) => verify::run(invocation, &args),
+        Command::Vault(args) => vault::run(invocation, &args),
         Command::Restore(args) => restore::run(invocation, &args),
         Command::Drill(args) => drill::run(invocation, &args),
         Command::Prune(args) => prune::run(invocation, &args),

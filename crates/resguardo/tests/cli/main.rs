@@ -10,6 +10,7 @@
 
 mod world;
 
+mod access;
 mod backup;
 mod bad_input;
 mod catalog;
