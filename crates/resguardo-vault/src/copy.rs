@@ -19,6 +19,7 @@
 
 mod compare;
 mod digests;
+mod dispute;
 mod place;
 mod primary;
 mod send;

@@ -98,7 +98,7 @@ impl Vault {
         Ok(all)
     }
 
-    fn read_head(
+    pub(crate) fn read_head(
         &self,
         info: &ObjectInfo,
         source: &SourceName,

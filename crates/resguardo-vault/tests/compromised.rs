@@ -299,6 +299,43 @@ fn heads_rolled_back_and_replayed_are_found() {
 }
 
 #[test]
+fn a_replaced_snapshot_does_not_reach_the_copies() {
+    use resguardo_store::MemoryStore;
+    use resguardo_vault::{CopyPlace, SyncRequest};
+    for mend in [false, true] {
+        let taken = Taken::over();
+        let copy = std::sync::Arc::new(MemoryStore::new());
+        let place = CopyPlace::new("offsite", copy.clone());
+        let sync = |number| {
+            let vault = taken.rig.vault();
+            let at_copy = vault.begin_copy(&place).unwrap();
+            let request = SyncRequest {
+                source: &source(),
+                run: run_id(number),
+                host: "host",
+                pid: std::process::id(),
+                mend,
+                unwanted: &std::collections::BTreeSet::new(),
+            };
+            vault
+                .sync(&at_copy, &request, &CancelToken::new(), &NoProgress)
+                .unwrap()
+        };
+        assert_eq!(sync(31).sent.len(), 3);
+        let key: Key = taken.heads()[1].key.parse().unwrap();
+        let before = copy.get(&key).unwrap();
+        let mut forgery = Forgery::of(&taken.rig, 2, b"false rows");
+        let second = taken.heads()[1].head.clone();
+        (forgery.head.sequence, forgery.head.previous) = (second.sequence, second.previous);
+        forgery.put_signed(&taken.rig, &taken.stolen);
+        let synced = sync(32);
+        assert_eq!(copy.get(&key).unwrap(), before, "mend: {mend}");
+        let kinds: Vec<_> = synced.findings.iter().map(|finding| finding.kind).collect();
+        assert!(kinds.contains(&FindingKind::HeadChanged), "{kinds:?}");
+    }
+}
+
+#[test]
 fn a_chain_written_anew_is_found_where_the_old_one_is_remembered() {
     let taken = Taken::over();
     // All of history under his own signature, the second backup left out.

@@ -178,6 +178,7 @@ impl Run<'_> {
             .filter(|stored| self.request.mend && held.contains(&stored.head.backup))
             .chain(wanted)
             .collect();
+        let looked_into = self.undisputed(looked_into)?;
         self.total_bytes = self.missing_bytes(&looked_into);
         self.progress.phase("copy");
         for some in looked_into.chunks(HEADS_AT_ONCE) {
@@ -394,7 +395,7 @@ impl Run<'_> {
     }
 
     /// One finding for an object, with every backup that it hits.
-    fn found(&mut self, mut finding: Finding, hit: Option<&StoredHead>) {
+    pub(super) fn found(&mut self, mut finding: Finding, hit: Option<&StoredHead>) {
         let hit = hit.map(|stored| stored.head.backup);
         let same = |old: &&mut Finding| old.object == finding.object && old.kind == finding.kind;
         match self.done.findings.iter_mut().find(same) {
