@@ -8,14 +8,14 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use resguardo_model::receipt::Verb;
 use resguardo_model::{BackupId, RunId, SourceName};
-use resguardo_vault::{PinDraft, StoredHead, VaultError};
+use resguardo_vault::{CopyPlace, PinDraft, StoredHead, VaultError};
 
 use crate::catalog::RunState;
 use crate::context::Context;
 use crate::error::OpsError;
 use crate::receipt::{self, Record, value};
 use crate::refer::{self, Reference};
-use crate::run::OpenRun;
+use crate::run::{OpenRun, described};
 
 /// Longest reason, in characters.
 const REASON_CHARACTERS_MAX: usize = 500;
@@ -91,22 +91,41 @@ pub fn pin(ctx: &Context, request: &PinRequest<'_>) -> Result<PinDone, OpsError>
     })
 }
 
-/// Takes the pin of a backup away; that there is none is no error.
+/// Takes the pin of a backup away, in the vault and then at its copies; that there is none is no error. A
+/// copy where it could not be done is a note: the backup stays there.
 ///
 /// # Errors
 /// As [`refer::resolve`]; [`OpsError::Vault`] if the store does not let this host delete.
-pub fn unpin(ctx: &Context, backup: &Reference) -> Result<PinDone, OpsError> {
-    change(ctx, backup, false, &[], |head| {
+pub fn unpin(ctx: &Context, backup: &Reference, copies: &[CopyPlace]) -> Result<PinDone, OpsError> {
+    let mut notes = Vec::new();
+    let mut done = change(ctx, backup, false, &[], |head| {
         let vault = ctx.vault()?;
         let doing = OpsError::vault(format!("unpinning {}", head.head.backup));
         // Whoever cannot say who he is changes nothing.
         if vault.writer().is_none() {
             return Err(doing(VaultError::NoWriteKey));
         }
-        vault
-            .remove_pin(&head.head.source, head.head.backup)
-            .map_err(doing)
-    })
+        let (source, backup) = (&head.head.source, head.head.backup);
+        let mut was_pinned = vault.remove_pin(source, backup).map_err(doing)?;
+        for place in copies {
+            let there = vault
+                .copy_at(place)
+                .and_then(|copy| copy.remove_pin(source, backup));
+            match there {
+                Ok(pinned) => was_pinned |= pinned,
+                // One that was never begun holds no pin.
+                Err(VaultError::NotAVault { .. }) => {}
+                Err(error) => notes.push(format!(
+                    "the copy {} may keep it pinned: {}",
+                    place.name(),
+                    described(&error)
+                )),
+            }
+        }
+        Ok(was_pinned)
+    })?;
+    done.notes.extend(notes);
+    Ok(done)
 }
 
 fn change(

@@ -10,14 +10,16 @@ use resguardo_model::receipt::Verb;
 use resguardo_model::retention::{Policy, Tier};
 use resguardo_model::{BackupId, EngineKind, SourceName};
 use resguardo_ops::catalog::RunState;
+use resguardo_ops::copy::{self, SyncRequest};
 use resguardo_ops::pin::{self, PinRequest};
 use resguardo_ops::prune::{self, PruneDone, PruneRequest};
 use resguardo_ops::restore::{self, Hooks, RestoreRequest};
 use resguardo_ops::verify::{self, Depth, Scope, VerifyRequest};
 use resguardo_ops::{Context, ErrorKind, OpsError, Origin, Reference, list, receipts};
-use resguardo_store::Store;
 use resguardo_store::wrap::{Fault, Faulty, Operation, Rule};
+use resguardo_store::{MemoryStore, Store};
 use resguardo_testkit::FakeClock;
+use resguardo_vault::CopyPlace;
 
 use crate::world::{Watcher, World, run_drill, take};
 
@@ -252,9 +254,9 @@ fn a_pinned_backup_stays_until_its_day_has_passed_and_all_of_it_has_a_receipt() 
         [ids[0], newer[0], newer[1]],
         "the second pin is over"
     );
-    let unpinned = pin::unpin(&ctx, &named[0]).unwrap();
+    let unpinned = pin::unpin(&ctx, &named[0], &[]).unwrap();
     assert!(unpinned.was_pinned && !unpinned.pinned);
-    assert!(!pin::unpin(&ctx, &named[0]).unwrap().was_pinned);
+    assert!(!pin::unpin(&ctx, &named[0], &[]).unwrap().was_pinned);
     prune(&world, &days(2));
     assert_eq!(left(&world), newer);
     let all = receipts::list(&ctx, None).unwrap();
@@ -300,7 +302,7 @@ fn pins_that_make_no_sense_are_refused() {
         ErrorKind::User
     );
     assert_eq!(
-        pin::unpin(&without_key, &shop).unwrap_err().kind(),
+        pin::unpin(&without_key, &shop, &[]).unwrap_err().kind(),
         ErrorKind::User
     );
     assert_eq!(
@@ -449,4 +451,80 @@ fn backups_of_strangers_are_neither_counted_nor_deleted() {
         .map(|backup| backup.id)
         .collect();
     assert_eq!(all, [ids[1], ids[2], theirs]);
+}
+
+#[test]
+fn a_copy_keeps_by_its_own_policy_and_pins_hold_there_too() {
+    let world = World::new();
+    let ids = take_days(&world, 6);
+    let ctx = world.context();
+    let place = CopyPlace::new(
+        "offsite",
+        Arc::new(MemoryStore::with_clock(world.clock.clone())),
+    );
+    let sync = || {
+        let request = SyncRequest {
+            place: &place,
+            source: &shop(),
+            mend: false,
+            policy: None,
+            begin_anew: false,
+        };
+        copy::sync(&ctx, &request).unwrap()
+    };
+    sync();
+    let at_copy = || -> Vec<BackupId> {
+        let copy = ctx.vault().unwrap().copy_at(&place).unwrap();
+        let heads = copy.heads(Some(&shop())).unwrap();
+        assert_eq!(heads.findings, []);
+        heads
+            .heads
+            .iter()
+            .map(|stored| stored.head.backup)
+            .collect()
+    };
+    let prune_copy = |policy: &Policy| {
+        let copy = ctx.vault().unwrap().copy_at(&place).unwrap();
+        let request = PruneRequest {
+            source: &shop(),
+            environment: "production",
+            policy: Some(policy),
+            accept_missing_heads: false,
+            dry_run: false,
+        };
+        prune::prune_in(&ctx, &copy, &request).unwrap()
+    };
+    prune(&world, &days(2));
+    sync();
+    assert_eq!(at_copy(), ids, "a deletion does not follow");
+    let done = prune_copy(&days(4));
+    assert_eq!(at_copy(), ids[2..]);
+    assert_eq!(left(&world), ids[4..]);
+    let (outcome, details) = details(&ctx, &done.receipt.unwrap());
+    assert_eq!(outcome, "succeeded");
+    assert_eq!(details["store"], place.describe());
+    sync();
+    assert_eq!(
+        at_copy(),
+        ids[2..],
+        "what was pruned there is not sent again"
+    );
+    assert_eq!(receipts::list(&ctx, None).unwrap().findings, []);
+
+    // A pin of the vault that the copy has not got yet keeps there as well.
+    let named: Reference = ids[4].to_string().parse().unwrap();
+    let request = PinRequest {
+        backup: &named,
+        reason: "audit",
+        until: None,
+    };
+    pin::pin(&ctx, &request).unwrap();
+    world.later(24);
+    let newer = take_days(&world, 2);
+    sync();
+    prune_copy(&days(1));
+    assert_eq!(at_copy(), [ids[4], newer[0], newer[1]]);
+    pin::unpin(&ctx, &named, std::slice::from_ref(&place)).unwrap();
+    prune_copy(&days(1));
+    assert_eq!(at_copy(), newer);
 }

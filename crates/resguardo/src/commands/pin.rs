@@ -79,7 +79,7 @@ pub fn run_unpin(invocation: &Invocation, args: &UnpinArgs) -> Result<Exit, Fail
     let backup: Reference = args.backup.parse()?;
     let opened = invocation.open(Reading::Nothing)?;
     let done =
-        pin::unpin(&opened.context, &backup).map_err(|error| of_reference(error, &opened))?;
+        pin::unpin(&opened.context, &backup, &[]).map_err(|error| of_reference(error, &opened))?;
     let how = if done.was_pinned {
         "is pinned no more"
     } else {
