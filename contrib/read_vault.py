@@ -49,6 +49,7 @@ MANIFEST_WINDOW = "--memory=128MB"
 SEEK_TABLE_MAGIC = 0x184D2A5E
 SEEK_FOOTER_MAGIC = 0x8F92EAB1
 HEAD_CONTEXT = b"resguardo-head-v1\n"
+PRUNE_CONTEXT = b"resguardo-prune-v1\n"
 ED25519_DER = bytes.fromhex("302a300506032b6570032100")
 
 SOURCE = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}\Z")
@@ -56,6 +57,7 @@ ULID = re.compile(r"[0-7][0-9a-hjkmnp-tv-z]{25}\Z")
 DIGEST = re.compile(r"[0-9a-f]{64}\Z")
 WRITER = re.compile(r"ed25519:[0-9a-f]{64}\Z")
 HEAD_LINE = re.compile(rb'\{"head":(\{.*\}),"signature":"([0-9a-f]{128})"\}\n?\Z', re.DOTALL)
+PRUNE_LINE = re.compile(rb'\{"prune":(\{.*\}),"signature":"([0-9a-f]{128})"\}\n?\Z', re.DOTALL)
 
 EXTENTS_BUFFERED_MAX = 500_000
 HANDLES_MAX = 128
@@ -210,13 +212,69 @@ def read_head(path, vault_id, source, backup):
     natural(manifest.get("bytes"), path)
     head["packs"] = object_refs(head.get("packs"), path)
     head["_path"] = path
+    head["_context"] = HEAD_CONTEXT
     head["_sha256"] = hashlib.sha256(data).hexdigest()
     head["_signed"] = signed
     head["_signature"] = bytes.fromhex(signature.decode("ascii"))
     return head
 
 
-def read_heads(vault, vault_id, source):
+def read_prune(path, vault_id, source, name):
+    """A prune record: what it says of heads that are missing."""
+    match = PRUNE_LINE.match(read_small(path, HEAD_BYTES_MAX))
+    if not match:
+        raise Refused(f"{path} is not a prune record")
+    signed, signature = match.groups()
+    record = parse_json(signed, path)
+    check_format(record, path)
+    for part, expected in (("vault", vault_id), ("source", source), ("record", name)):
+        if record.get(part) != expected:
+            raise Refused(f"{path} belongs elsewhere: its {part} is {record.get(part)!r}, "
+                          f"not {expected!r}")
+    if not WRITER.match(field(record, "writer", str, path)):
+        raise Refused(f"{path}: {record['writer']!r} is not a writer")
+    for hole in field(record, "holes", list, path):
+        if not isinstance(hole, dict):
+            raise Refused(f"{path}: a hole is not an object")
+        natural(hole.get("first"), path)
+        natural(hole.get("last"), path)
+        digest_of(hole.get("sha256"), path)
+    record["_path"] = path
+    record["_context"] = PRUNE_CONTEXT
+    record["_signed"] = signed
+    record["_signature"] = bytes.fromhex(signature.decode("ascii"))
+    return record
+
+
+def read_holes(vault, vault_id, source, writers):
+    """Which heads of a source were pruned, and the records that cannot be believed."""
+    folder = os.path.join(vault, source, "prunes")
+    holes, problems = [], []
+    for file in sorted(os.listdir(folder)) if os.path.isdir(folder) else []:
+        name, dot, rest = file.partition(".")
+        if rest != "json" or not ULID.match(name):
+            continue
+        try:
+            record = read_prune(os.path.join(folder, file), vault_id, source, name)
+            problem = why_not_trusted(record, writers)
+        except Refused as refused:
+            problem = str(refused)
+        if problem:
+            problems.append(f"{problem}; it explains no missing head")
+        else:
+            holes += record["holes"]
+    return holes, problems
+
+
+def was_pruned(holes, sequence, digest):
+    """Whether the head with that number and digest was pruned; in the midst of a hole every one was."""
+    return any(hole["first"] <= sequence
+               and (sequence < hole["last"]
+                    or (sequence == hole["last"] and digest == hole["sha256"]))
+               for hole in holes)
+
+
+def read_heads(vault, vault_id, source, writers=()):
     """The heads of a source by sequence, what is wrong with their chain, and what is no head."""
     folder = os.path.join(vault, source, "snapshots")
     heads, problems, unreadable = [], [], []
@@ -235,15 +293,18 @@ def read_heads(vault, vault_id, source):
             unreadable.append((backup, str(problem)))
     heads.sort(key=lambda head: (head["sequence"], head["backup"]))
     by_digest = {head["_sha256"] for head in heads}
+    holes, unbelieved = read_holes(vault, vault_id, source, writers)
+    problems += unbelieved
     sequences = set()
     for head in heads:
         if head["sequence"] in sequences:
             problems.append(f"{head['_path']}: another head has its sequence {head['sequence']}")
         sequences.add(head["sequence"])
         previous = head.get("previous")
-        if previous is not None and previous not in by_digest:
-            problems.append(f"{head['_path']}: the head before it is not here "
-                            "(pruned, removed or changed)")
+        if previous is not None and previous not in by_digest \
+                and not was_pruned(holes, head["sequence"] - 1, previous):
+            problems.append(f"{head['_path']}: the head before it is not here, and no prune record "
+                            "explains it (removed or changed)")
     return heads, problems, unreadable
 
 
@@ -258,7 +319,7 @@ def signature_holds(head):
     """Ed25519 with the openssl tool, over the exact bytes of the head."""
     key = ED25519_DER + bytes.fromhex(head["writer"][len("ed25519:"):])
     with tempfile.TemporaryDirectory(prefix="read_vault-") as folder:
-        parts = {"key": key, "message": HEAD_CONTEXT + head["_signed"],
+        parts = {"key": key, "message": head["_context"] + head["_signed"],
                  "signature": head["_signature"]}
         for name, data in parts.items():
             with open(os.path.join(folder, name), "wb") as file:
@@ -691,7 +752,7 @@ def show_list(vault, vault_id, only, writers):
     if not sources:
         say("the vault holds no source")
     for source in sources:
-        heads, wrong, unreadable = read_heads(vault, vault_id, source)
+        heads, wrong, unreadable = read_heads(vault, vault_id, source, writers)
         problems += wrong + [problem for _, problem in unreadable]
         for head in heads:
             problem = why_not_trusted(head, writers)
@@ -742,7 +803,8 @@ def run(options):
         return show_list(options.vault, vault_id, options.source, options.writer)
     if not SOURCE.match(options.source):
         raise Refused(f"{options.source!r} is not the name of a source")
-    heads, problems, unreadable = read_heads(options.vault, vault_id, options.source)
+    heads, problems, unreadable = read_heads(options.vault, vault_id, options.source,
+                                             options.writer)
     for problem in problems + [problem for _, problem in unreadable]:
         progress(f"warning: {problem}")
     head = choose_head(heads, unreadable, options.snapshot, options.writer, options.source)

@@ -10,6 +10,7 @@ mod rig;
 
 use std::sync::Arc;
 
+use resguardo_model::Clock;
 use resguardo_store::Store;
 use resguardo_store::wrap::Faulty;
 use resguardo_store::wrap::faulty::{Fault, Rule};
@@ -27,8 +28,11 @@ fn ripe() -> Pruning {
 
 /// Prunes over a store that goes wrong at call `n`, until it takes fewer calls than that.
 fn at_every_call(rule: impl Fn(u64) -> Rule) {
+    let ripe = ripe();
+    let begin = ripe.store_clock.now();
     for n in 1.. {
-        let all = ripe();
+        ripe.store_clock.set(begin);
+        let all = ripe.forked();
         let inner = all.rig.store.clone() as Arc<dyn Store>;
         let store = Arc::new(Faulty::new(inner).with(rule(n)));
         let opened = Vault::open(

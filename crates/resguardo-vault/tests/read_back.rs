@@ -13,7 +13,8 @@ use std::process::{Command, Output};
 use std::sync::Arc;
 
 use resguardo_store::{FolderStore, Store};
-use resguardo_vault::{Vault, WriteKey, generate_identity};
+use resguardo_vault::{PruneOptions, Vault, WriteKey, generate_identity};
+use rig::pruning::prune_with;
 use rig::{Files, Rig, back_up, backup_id, change_page, noise, pages};
 
 struct Folder {
@@ -137,4 +138,47 @@ fn a_wrong_identity_is_told() {
     std::fs::write(folder.path("identity.txt"), &*stranger).unwrap();
     let output = folder.read_vault(&["--source", "shop"], &folder.path("out"));
     assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+}
+
+#[test]
+fn the_script_tells_a_pruned_backup_from_one_that_was_removed() {
+    let folder = Folder::new();
+    let mut files = Files::from([("db.pages".to_owned(), pages(1, 30))]);
+    for number in 1..=5 {
+        change_page(files.get_mut("db.pages").unwrap(), 3, number);
+        back_up(&folder.vault, number, &files).unwrap();
+    }
+    let prune = |doomed: &[u64]| {
+        prune_with(&folder.vault, doomed, PruneOptions::default()).unwrap();
+    };
+    prune(&[3]);
+    prune(&[2]);
+    let writer = folder.vault.writer().unwrap().to_string();
+    let restore = |writer: &str, name: &str| {
+        let out = folder.path(name);
+        let output = folder.read_vault(&["--source", "shop", "--writer", writer], &out);
+        (output.status.success(), text(&output))
+    };
+    let (done, told) = restore(&writer, "pruned");
+    assert!(done && !told.contains("warning"), "{told}");
+    assert_files(&folder.path("pruned"), &files);
+
+    let head = format!("vault/shop/snapshots/{}.head.json", backup_id(4));
+    std::fs::remove_file(folder.path(&head)).unwrap();
+    let (_, told) = restore(&writer, "removed");
+    assert!(told.contains("no prune record explains it"), "{told}");
+    assert_eq!(told.matches("warning").count(), 1, "{told}");
+
+    let folder_of_records = folder.path("vault/shop/prunes");
+    let record = std::fs::read_dir(folder_of_records)
+        .unwrap()
+        .next()
+        .unwrap();
+    let record = record.unwrap().path();
+    let forged = std::fs::read_to_string(&record)
+        .unwrap()
+        .replace("\"last\":3", "\"last\":4");
+    std::fs::write(&record, forged).unwrap();
+    let (_, told) = restore(&writer, "forged");
+    assert!(told.contains("it explains no missing head"), "{told}");
 }

@@ -52,6 +52,13 @@ impl Pruning {
         }
     }
 
+    /// A vault with the same objects that goes its own way. The store's clock stays shared.
+    pub(crate) fn forked(&self) -> Self {
+        let mut forked = self.sharing();
+        forked.rig.store = Arc::new(self.rig.store.fork());
+        forked
+    }
+
     /// The source goes on: what the next backup holds. A page that each backup changes, one that only this
     /// one does, and rows at the end.
     pub(crate) fn change(&mut self, seed: u64) -> Files {
