@@ -181,6 +181,10 @@ impl Run<'_> {
         }
         if !doomed.is_empty() || !missing.is_empty() {
             self.record(&records, &before.heads, &doomed, missing)?;
+        } else {
+            for superfluous in records.superfluous() {
+                let _: Deletion = self.vault.remove(superfluous)?;
+            }
         }
         self.remove_heads(&doomed)?;
         self.sweep(&before, &listed, buried)
@@ -276,7 +280,7 @@ impl Run<'_> {
         self.vault
             .store()
             .put(&at, Bytes::from(bytes), Condition::Always)?;
-        for old in &records.objects {
+        for (old, _) in &records.objects {
             // Refused, it stays: it says nothing that the new one does not.
             let _: Deletion = self.vault.remove(old)?;
         }

@@ -48,6 +48,13 @@ impl Hole {
             && (sequence < self.last || (sequence == self.last && self.sha256 == *sha256))
     }
 
+    /// Whether the other explains whatever this one does.
+    pub(super) fn lies_in(&self, outer: &Self) -> bool {
+        outer.holds(self.last, &self.sha256)
+            && (outer.first < self.first
+                || (outer.first == self.first && outer.previous == self.previous))
+    }
+
     /// What is left of the hole when a head in it is alive after all.
     fn without(self, head: &Head, sha256: Sha256Digest) -> Vec<Self> {
         let is_first = head.sequence == self.first;
@@ -80,11 +87,7 @@ impl Holes {
         let mut open: HashMap<(u64, Sha256Digest), usize> = HashMap::new();
         let mut widest: Option<usize> = None;
         for hole in holes {
-            let lies_in = |outer: &Hole| {
-                outer.holds(hole.last, &hole.sha256)
-                    && (outer.first < hole.first || outer.previous == hole.previous)
-            };
-            if widest.is_some_and(|outer| lies_in(&merged[outer])) {
+            if widest.is_some_and(|outer| hole.lies_in(&merged[outer])) {
                 continue;
             }
             let before = hole.previous.and_then(|previous| {

@@ -56,8 +56,8 @@ pub(crate) struct RemovedHead {
 #[derive(Clone, Debug, Default)]
 pub struct PruneRecords {
     pub(crate) holes: Holes,
-    /// The objects of trusted writers.
-    pub(crate) objects: Vec<Key>,
+    /// The objects of trusted writers, the oldest first, with what each says.
+    pub(crate) objects: Vec<(Key, Vec<Hole>)>,
     /// Records that were forged, or signed by a writer who is not trusted here; they explain nothing.
     pub findings: Vec<Finding>,
 }
@@ -68,6 +68,31 @@ impl PruneRecords {
     pub fn explain(&self, head: &StoredHead) -> bool {
         self.holes.explain(head.head.sequence, &head.sha256)
     }
+
+    /// Records that say nothing which one other does not: a prune that carried them on was stopped before it
+    /// removed them.
+    pub(super) fn superfluous(&self) -> Vec<&Key> {
+        let is_superfluous = |number: usize, holes: &[Hole]| {
+            self.objects.iter().enumerate().any(|(other, (_, others))| {
+                // Of two that say the same the newer one stays.
+                other != number
+                    && covers(others, holes)
+                    && (other > number || !covers(holes, others))
+            })
+        };
+        self.objects
+            .iter()
+            .enumerate()
+            .filter(|(number, (_, holes))| is_superfluous(*number, holes))
+            .map(|(_, (key, _))| key)
+            .collect()
+    }
+}
+
+fn covers(outer: &[Hole], inner: &[Hole]) -> bool {
+    inner
+        .iter()
+        .all(|hole| outer.iter().any(|around| hole.lies_in(around)))
 }
 
 impl Vault {
@@ -107,8 +132,8 @@ impl Vault {
         for (result, (key, _)) in read.into_iter().zip(&places) {
             match result {
                 Some(Ok(record)) => {
-                    holes.extend(record.holes);
-                    records.objects.push((*key).clone());
+                    holes.extend(record.holes.iter().cloned());
+                    records.objects.push(((*key).clone(), record.holes));
                 }
                 Some(Err(finding)) => records.findings.push(finding),
                 None => {}
