@@ -19,6 +19,7 @@ mod scratch;
 mod server;
 mod shop;
 mod sqlite;
+mod year;
 
 use crate::failure::Failure;
 use crate::tools::{Install, Tools, User};
@@ -27,7 +28,7 @@ use plan::{Part, Plan};
 use product::Product;
 use scratch::Scratch;
 
-pub(crate) const USAGE: &str = "bench [pg|logical|sqlite|memory|list|all] [--runs N] [--size small] [--built] [--no-install]\n                                            \
+pub(crate) const USAGE: &str = "bench [pg|logical|sqlite|memory|list|year|all] [--runs N] [--size small] [--built] [--no-install]\n                                            \
     speed, bytes and memory against the peers, into docs/benchmarks.md";
 
 pub(crate) fn run(words: &[String]) -> Result<(), Failure> {
@@ -52,6 +53,7 @@ pub(crate) fn run(words: &[String]) -> Result<(), Failure> {
             Part::Sqlite => sqlite::run(&plan, &product, &scratch),
             Part::Memory => memory::run(&plan, &product, &scratch),
             Part::List => listing::run(&plan, &product, &scratch),
+            Part::Year => year::run(&plan, &product, &scratch),
         }?;
         let block = format!(
             "{figures}\n{}\n",

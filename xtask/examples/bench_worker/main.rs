@@ -11,6 +11,7 @@
 mod pages;
 mod place;
 mod snapshots;
+mod year;
 
 use std::path::Path;
 
@@ -24,6 +25,10 @@ const USAGE: &str = "bench_worker
   backup <vault> <keys> <data folder> [zstd level]
                                             take a backup of a PostgreSQL data folder at rest
   restore <vault> <keys> <empty folder>     bring the newest one back, durable, digests compared
+  day <vault> <keys> <data folder> <instant>
+                                            as backup, of data of that instant
+  retain <vault> <keys> <instant>           prune by 14 days, 8 weeks, 12 months as of then, without a
+                                            grace; tells the days that are kept, and what the newest needs
   snapshots <vault> <keys> <sources> <each> take many backups of a few bytes, with receipts";
 
 fn main() -> Result<(), Anything> {
@@ -33,15 +38,24 @@ fn main() -> Result<(), Anything> {
         ["keys", vault, keys] => place::make(Path::new(vault), Path::new(keys)),
         ["backup", vault, keys, data] => {
             let vault = place::open(Path::new(vault), Path::new(keys), LEVEL)?;
-            pages::back_up(&vault, Path::new(data))
+            pages::back_up(&vault, Path::new(data), place::description())
         }
         ["backup", vault, keys, data, level] => {
             let vault = place::open(Path::new(vault), Path::new(keys), level.parse()?)?;
-            pages::back_up(&vault, Path::new(data))
+            pages::back_up(&vault, Path::new(data), place::description())
         }
         ["restore", vault, keys, to] => {
             let vault = place::open(Path::new(vault), Path::new(keys), LEVEL)?;
             pages::restore(&vault, Path::new(to))
+        }
+        ["day", vault, keys, data, at] => {
+            let vault = place::open(Path::new(vault), Path::new(keys), LEVEL)?;
+            pages::back_up(&vault, Path::new(data), place::description_at(at.parse()?))
+        }
+        ["retain", vault, keys, at] => {
+            let grace = jiff::SignedDuration::ZERO;
+            let vault = place::open_with(Path::new(vault), Path::new(keys), LEVEL, grace)?;
+            year::retain(&vault, at.parse()?)
         }
         ["snapshots", vault, keys, sources, each] => {
             let vault = place::open(Path::new(vault), Path::new(keys), LEVEL)?;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use resguardo_model::{CancelToken, FileKind, FilePath, NoProgress, RunId, SourceName};
-use resguardo_vault::{SnapshotWriter, Vault};
+use resguardo_vault::{Description, SnapshotWriter, Vault};
 
 use crate::Anything;
 use crate::place::{self, THREADS};
@@ -46,11 +46,15 @@ impl Found {
     }
 }
 
-fn source() -> Result<SourceName, Anything> {
+pub(crate) fn source() -> Result<SourceName, Anything> {
     Ok("shop".parse()?)
 }
 
-pub(crate) fn back_up(vault: &Vault, data: &Path) -> Result<(), Anything> {
+pub(crate) fn back_up(
+    vault: &Vault,
+    data: &Path,
+    description: Description,
+) -> Result<(), Anything> {
     let mut files = Vec::new();
     walk(data, "", &mut files)?;
     files.sort_by_key(|file| std::cmp::Reverse(file.bytes));
@@ -79,7 +83,7 @@ pub(crate) fn back_up(vault: &Vault, data: &Path) -> Result<(), Anything> {
             .into_iter()
             .try_for_each(|thread| thread.join().map_err(|_| "a thread panicked")?)
     })?;
-    let done = writer.commit(place::description())?;
+    let done = writer.commit(description)?;
     println!(
         "{} files, {} bytes, {} new, {} stored, {} packs",
         files.len(),

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use jiff::{SignedDuration, Timestamp};
 use resguardo_model::clock::SystemClock;
 use resguardo_model::{Clock as _, EngineKind, Reason, Sha256Digest, SourceFacts};
 use resguardo_store::durable::{self, Mode};
@@ -41,6 +42,16 @@ pub(crate) fn make(vault: &Path, keys: &Path) -> Result<(), Anything> {
 }
 
 pub(crate) fn open(vault: &Path, keys: &Path, compression_level: i32) -> Result<Vault, Anything> {
+    open_with(vault, keys, compression_level, resguardo_vault::PRUNE_GRACE)
+}
+
+/// As [`open`]; dead objects wait only so long.
+pub(crate) fn open_with(
+    vault: &Path,
+    keys: &Path,
+    compression_level: i32,
+    prune_grace: SignedDuration,
+) -> Result<Vault, Anything> {
     let store: Arc<dyn Store> = Arc::new(FolderStore::open(vault)?);
     let key = WriteKey::from_json(&std::fs::read_to_string(keys.join("write-key.json"))?)?;
     let identities = Identities::parse(&std::fs::read(keys.join("identity.txt"))?, None)?;
@@ -54,7 +65,7 @@ pub(crate) fn open(vault: &Path, keys: &Path, compression_level: i32) -> Result<
         cache: keys.join("cache"),
         threads: THREADS,
         compression_level,
-        prune_grace: resguardo_vault::PRUNE_GRACE,
+        prune_grace,
     };
     Ok(Vault::open(store, access, settings)?)
 }
@@ -71,12 +82,17 @@ pub(crate) fn new_id() -> Ulid {
 
 /// The engine's name is the only one there is; the vault does not look at it.
 pub(crate) fn description() -> Description {
+    description_at(SystemClock.now())
+}
+
+/// As [`description`], of data of another instant.
+pub(crate) fn description_at(taken_at: Timestamp) -> Description {
     let now = SystemClock.now();
     Description {
         engine: EngineKind::Sqlite,
         reason: Reason::manual(),
         note: String::new(),
-        taken_at: now,
+        taken_at,
         started_at: now,
         host: "bench".to_owned(),
         operator: "bench".to_owned(),

@@ -15,16 +15,25 @@ pub(super) enum Part {
     Memory,
     /// `list` of a vault with thousands of backups.
     List,
+    /// A year of daily backups with a retention, against daily full ones and pgBackRest. Only if it is named.
+    Year,
 }
 
 impl Part {
-    pub(super) const ALL: [Self; 5] = [
+    pub(super) const ALL: [Self; 6] = [
         Self::Postgres,
         Self::Logical,
         Self::Sqlite,
         Self::Memory,
         Self::List,
+        Self::Year,
     ];
+
+    /// All but the long one.
+    fn usual() -> Vec<Self> {
+        let usual = |part: &Self| *part != Self::Year;
+        Self::ALL.into_iter().filter(usual).collect()
+    }
 
     /// The word on the command line.
     pub(super) fn word(self) -> &'static str {
@@ -34,6 +43,7 @@ impl Part {
             Self::Sqlite => "sqlite",
             Self::Memory => "memory",
             Self::List => "list",
+            Self::Year => "year",
         }
     }
 }
@@ -79,7 +89,7 @@ impl Plan {
                 flag: flag.to_owned(),
             };
             match word {
-                "all" => plan.parts = Part::ALL.to_vec(),
+                "all" => plan.parts = Part::usual(),
                 "--no-install" => plan.no_install = true,
                 "--built" => plan.built = true,
                 "--size" => match words.next() {
@@ -100,7 +110,7 @@ impl Plan {
             }
         }
         if plan.parts.is_empty() {
-            plan.parts = Part::ALL.to_vec();
+            plan.parts = Part::usual();
         }
         Ok(plan)
     }

@@ -25,12 +25,13 @@ pub(super) fn run(plan: &Plan, product: &Product, scratch: &Scratch) -> Result<S
     let live = folder.join("live");
     let mut contestants = [
         ours(product, &folder, &live),
-        pgbackrest(&folder, &live, "pgBackRest", "plain", &[])?,
+        pgbackrest(&folder, &live, "pgBackRest", "plain", 2, &[])?,
         pgbackrest(
             &folder,
             &live,
             "pgBackRest, bundles and block increments (beta)",
             "block",
+            2,
             &BLOCKS,
         )?,
     ];
@@ -136,11 +137,13 @@ fn ours(product: &Product, folder: &Path, live: &Path) -> Contestant {
 
 const BLOCKS: [&str; 2] = ["repo1-bundle=y", "repo1-block=y"];
 
-fn pgbackrest(
+/// pgBackRest with a repository of its own, in which it keeps so many full backups and what hangs on them.
+pub(super) fn pgbackrest(
     folder: &Path,
     live: &Path,
     name: &'static str,
     short: &str,
+    fulls: u32,
     more: &[&str],
 ) -> Result<Contestant, Failure> {
     let own = folder.join(short);
@@ -153,7 +156,7 @@ fn pgbackrest(
     let at = own.display();
     let settings = format!(
         "[global]\nrepo1-path={}\nrepo1-cipher-type=aes-256-cbc\nrepo1-cipher-pass=resguardo-bench\n\
-         repo1-retention-full=2\ncompress-type=zst\ncompress-level=3\nprocess-max=2\n\
+         repo1-retention-full={fulls}\ncompress-type=zst\ncompress-level=3\nprocess-max=2\n\
          log-level-file=off\nlog-level-console=warn\nlock-path={at}/lock\nlog-path={at}/log\n\
          spool-path={at}/spool\n{}\n\n[shop]\npg1-path={}\n",
         store.display(),
@@ -205,7 +208,7 @@ fn point(live: &Path, state: &Path) -> Result<(), Failure> {
 }
 
 /// That every file came back with every byte.
-fn same(wanted: &Path, restored: &Path) -> Result<(), Failure> {
+pub(super) fn same(wanted: &Path, restored: &Path) -> Result<(), Failure> {
     for (path, _) in scratch::files(wanted)? {
         let transient = TRANSIENT.iter().any(|name| path.starts_with(name));
         if transient || path.ends_with(CACHE) {
