@@ -6,6 +6,7 @@ use resguardo_model::{BackupId, EngineKind, Finding, Reason, SourceName, Verdict
 use resguardo_vault::{Pins, SourceSpace, Space, StoredHead, StoredPin};
 
 use crate::context::Context;
+use crate::copy::Copied;
 use crate::error::OpsError;
 use crate::history::{self, Drills};
 
@@ -57,10 +58,25 @@ pub struct ListedBackup {
     pub database: String,
     /// Where it is stored; the vault is the first.
     pub copies: Vec<String>,
+    /// What the copies that hold it are called.
+    pub copy_names: Vec<String>,
     /// Somebody asked that it be kept.
     pub pin: Option<StoredPin>,
     /// What deleting it alone would free in the vault, in bytes.
     pub frees_bytes: u64,
+}
+
+impl ListedBackup {
+    /// Adds the copies that hold it.
+    pub(crate) fn lies_at<'a>(&mut self, copies: impl Iterator<Item = &'a Copied>) {
+        for copied in copies {
+            // Read from a copy, it is named already.
+            if !self.copies.contains(&copied.place) {
+                self.copies.push(copied.place.clone());
+            }
+            self.copy_names.push(copied.name.clone());
+        }
+    }
 }
 
 /// The last drill of a backup.
@@ -94,8 +110,7 @@ pub fn list(ctx: &Context, source: Option<&SourceName>) -> Result<Listed, OpsErr
         .filter(|stored| wanted(Some(&stored.head.source)))
         .map(|stored| {
             let mut line = line(stored, drills.get(&stored.head.backup), &store);
-            line.copies.extend(copies.places_of(stored));
-            line.copies.dedup();
+            line.lies_at(copies.of(stored));
             with_keeping(line, &pins, &space)
         })
         .collect();
@@ -152,6 +167,7 @@ pub(crate) fn line(stored: &StoredHead, drills: Option<&Drills>, store: &str) ->
         migration,
         database,
         copies: vec![store.to_owned()],
+        copy_names: Vec::new(),
         pin: None,
         frees_bytes: 0,
     }

@@ -9,7 +9,7 @@
 mod ground;
 mod statement;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use resguardo_model::receipt::Verb;
@@ -167,6 +167,18 @@ pub fn prune_in(
             Err(error)
         }
     }
+}
+
+/// The backups of a source that `policy` would let go.
+pub(crate) fn doomed_by(
+    ctx: &Context,
+    vault: &Vault,
+    source: &SourceName,
+    policy: &Policy,
+) -> Result<BTreeSet<BackupId>, OpsError> {
+    let candidates = Ground::read(ctx, vault, source)?.candidates();
+    let plan = retention::plan(policy, &candidates, ctx.clock.now());
+    Ok(plan.deleted().map(|decision| decision.id).collect())
 }
 
 /// The plan, and the heads that it is about.

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    backup, catalog, completions, config, demo, doctor, drill, init, keys, list, man, pin, plan,
-    prune, receipts, restore, show, vault, verify,
+    backup, catalog, completions, config, copy, demo, doctor, drill, init, keys, list, man, pin,
+    plan, prune, receipts, restore, show, vault, verify,
 };
 
 const ABOUT: &str = "\
@@ -115,6 +115,7 @@ pub enum Command {
     Unpin(pin::UnpinArgs),
     Keys(keys::Args),
     Receipts(receipts::Args),
+    Copy(copy::Args),
     Catalog(catalog::Args),
     Plan(plan::Args),
     Demo(demo::Args),

@@ -1,5 +1,7 @@
 //! One run of the program: flags, surroundings, output, and what is opened from them.
 
+mod copies;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -25,6 +27,8 @@ use crate::render::progress::{PlainProgress, TerminalProgress};
 use crate::secret;
 use crate::setup::remains;
 use crate::wire;
+
+pub use copies::{FromCopy, policy_at};
 
 /// One run of the program.
 pub struct Invocation {
@@ -233,30 +237,12 @@ impl Invocation {
     pub fn open_with(&self, config: Config, reading: Reading) -> Result<Opened, Failure> {
         let home = self.home()?;
         let store = self.store(&config)?;
-        let description = describe(&*store, &home)?;
+        let description =
+            describe(&*store, &home).map_err(|failure| copies::with_copies(failure, &config))?;
         let keys = KeyFolder::new(home.keys(description.vault));
         keys.remember_place(&store.describe());
-        let write_key = self.write_key(&config, &keys)?;
-        let (identities, unread_identity) = self.identities(&config, &keys, reading)?;
-        if write_key.is_none() {
-            self.out.warn(&format!(
-                "this machine has no write key for vault {}: no writer is pinned here, and no receipt will be signed",
-                description.vault
-            ));
-        }
-        let access = Access {
-            trusted_writers: Vec::new(),
-            write_key,
-            identities,
-        };
-        let settings = Settings {
-            clock: Arc::clone(&self.clock),
-            cache: home.cache().to_path_buf(),
-            threads: std::thread::available_parallelism().map_or(2, usize::from),
-            compression_level: config.vault.compression_level,
-            prune_grace: config.vault.prune_grace(),
-        };
-        let vault = Vault::open(store, access, settings)?;
+        let (access, unread_identity) = self.access(&config, &keys, description.vault, reading)?;
+        let vault = Vault::open(store, access, self.settings(&config, &home))?;
         let context = self.context(&config, Some(vault), home.state())?;
         Ok(Opened {
             sources: config.usable_sources().cloned().collect(),
@@ -265,6 +251,39 @@ impl Invocation {
             keys: Some(keys),
             unread_identity,
         })
+    }
+
+    /// The keys with which a vault is opened, and why an identity that is there was not read.
+    fn access(
+        &self,
+        config: &Config,
+        keys: &KeyFolder,
+        vault: VaultId,
+        reading: Reading,
+    ) -> Result<(Access, Option<Failure>), Failure> {
+        let write_key = self.write_key(config, keys)?;
+        let (identities, unread_identity) = self.identities(config, keys, reading)?;
+        if write_key.is_none() {
+            self.out.warn(&format!(
+                "this machine has no write key for vault {vault}: no writer is pinned here, and no receipt will be signed"
+            ));
+        }
+        let access = Access {
+            trusted_writers: Vec::new(),
+            write_key,
+            identities,
+        };
+        Ok((access, unread_identity))
+    }
+
+    fn settings(&self, config: &Config, home: &Home) -> Settings {
+        Settings {
+            clock: Arc::clone(&self.clock),
+            cache: home.cache().to_path_buf(),
+            threads: std::thread::available_parallelism().map_or(2, usize::from),
+            compression_level: config.vault.compression_level,
+            prune_grace: config.vault.prune_grace(),
+        }
     }
 
     /// What is needed without a vault: to export, or to restore and drill a file.

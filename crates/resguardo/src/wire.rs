@@ -11,11 +11,13 @@ use resguardo_engine::process::ProcessMark;
 use resguardo_engine::sqlite::SqliteEngine;
 use resguardo_model::CancelToken;
 use resguardo_ops::Engines;
-use resguardo_store::wrap::{Retry, RetryPolicy, SystemPacing};
+use resguardo_store::wrap::{Retry, RetryPolicy, SystemPacing, Throttle};
 use resguardo_store::{AzureStore, FolderStore, GcsStore, Location, MemoryStore, S3Store, Store};
+use resguardo_vault::CopyPlace;
 
 use crate::ambient::Ambient;
 use crate::config::VaultSettings;
+use crate::config::copies::CopySettings;
 use crate::config::store::StoreSettings;
 use crate::error::Failure;
 
@@ -149,6 +151,26 @@ pub fn open_place(
         Location::Memory => Arc::new(MemoryStore::new()),
     };
     Ok(store)
+}
+
+/// A copy, with its bandwidth limit. Nothing is asked of it yet.
+///
+/// # Errors
+/// If its place makes no sense, or what it is to be reached with cannot be read.
+pub fn open_copy(
+    copy: &CopySettings,
+    folder: &Path,
+    missing: Missing,
+    cancel: &CancelToken,
+) -> Result<CopyPlace, Failure> {
+    let store = open_place(&copy.url, &copy.store, folder, missing, cancel)?;
+    let Some(bandwidth) = copy.bandwidth else {
+        return Ok(CopyPlace::new(&copy.name, store));
+    };
+    // Outside of the retries: what is waited for here is no time that a call took.
+    let pacing = Arc::new(SystemPacing::new(cancel.clone()));
+    let limited = Throttle::new(store, bandwidth, pacing);
+    Ok(CopyPlace::new(&copy.name, Arc::new(limited)))
 }
 
 fn store_error(error: resguardo_store::StoreError) -> Failure {

@@ -18,6 +18,9 @@ use crate::history;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Copied {
     pub(crate) source: SourceName,
+    /// What the copy is called.
+    #[serde(default)]
+    pub(crate) name: String,
     /// The copy's store.
     pub(crate) place: String,
     pub(crate) at: Timestamp,
@@ -39,6 +42,7 @@ impl Copied {
         };
         Some(Self {
             source: predicate.source.clone(),
+            name: text("copy").unwrap_or_default().to_owned(),
             place: text("place")?.to_owned(),
             at: predicate.finished_at,
             sequence: predicate.sequence,
@@ -74,14 +78,11 @@ impl KnownCopies {
         }
     }
 
-    /// The places that hold a backup.
-    pub(crate) fn places_of(&self, stored: &StoredHead) -> Vec<String> {
+    /// The copies that hold a backup.
+    pub(crate) fn of(&self, stored: &StoredHead) -> impl Iterator<Item = &Copied> {
+        let (source, sequence) = (stored.head.source.clone(), stored.head.sequence);
         let of_source = self.0.values();
-        of_source
-            .filter(|copied| copied.source == stored.head.source)
-            .filter(|copied| copied.holds.contains(stored.head.sequence))
-            .map(|copied| copied.place.clone())
-            .collect()
+        of_source.filter(move |copied| copied.source == source && copied.holds.contains(sequence))
     }
 
     pub(crate) fn at(&self, source: &SourceName, place: &str) -> Option<&Copied> {

@@ -14,7 +14,7 @@ use crate::context::Context;
 use crate::error::{ErrorKind, OpsError};
 use crate::receipt::{self, Record, value};
 use crate::run::{self, OpenRun};
-use crate::{history, recover};
+use crate::{history, prune, recover};
 
 /// What is asked of a synchronisation.
 #[derive(Clone, Copy, Debug)]
@@ -164,8 +164,10 @@ fn unwanted(
     vault: &Vault,
     request: &SyncRequest<'_>,
 ) -> Result<BTreeSet<BackupId>, OpsError> {
-    let _ = (ctx, vault, request.policy);
-    Ok(BTreeSet::new())
+    match request.policy {
+        Some(policy) => prune::doomed_by(ctx, vault, request.source, policy),
+        None => Ok(BTreeSet::new()),
+    }
 }
 
 /// The receipt of a run in which something happened, or the first of its copy.

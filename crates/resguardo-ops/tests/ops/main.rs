@@ -9,6 +9,7 @@
 
 mod backup;
 mod catalog;
+mod copy;
 mod drill;
 mod fault;
 mod interrupt;

@@ -99,14 +99,26 @@ impl World {
     }
 
     fn open_over(&self, store: Arc<dyn Store>, access: Access) -> Vault {
-        let settings = Settings {
+        Vault::open(store, access, self.settings()).unwrap()
+    }
+
+    pub(crate) fn vault_access(&self, write: bool, read: bool) -> Access {
+        let key = WriteKey::from_json(&self.write_key).unwrap();
+        Access {
+            trusted_writers: vec![key.writer()],
+            write_key: write.then_some(key),
+            identities: read.then(|| Identities::parse(self.identity.as_bytes(), None).unwrap()),
+        }
+    }
+
+    pub(crate) fn settings(&self) -> Settings {
+        Settings {
             clock: self.clock.clone(),
             cache: self.path("cache"),
             threads: 2,
             compression_level: 1,
             prune_grace: resguardo_vault::PRUNE_GRACE,
-        };
-        Vault::open(store, access, settings).unwrap()
+        }
     }
 
     /// The same vault, opened by somebody who made himself a write key.

@@ -8,7 +8,7 @@ use resguardo_ops::SourceSpec;
 use resguardo_ops::backup::{self, BackupDone, BackupRequest};
 use serde_json::{Value, json};
 
-use super::chosen_sources;
+use super::{chosen_sources, copy};
 use crate::error::Failure;
 use crate::exit::Exit;
 use crate::invocation::{Invocation, Opened, Reading};
@@ -51,6 +51,9 @@ pub struct Args {
     /// The data are as they should be, although the last restore into the source did not end well
     #[arg(long, conflicts_with = "out")]
     after_failed_restore: bool,
+    /// Do not send it to the copies now; `resguardo copy sync` does later
+    #[arg(long, conflicts_with = "out")]
+    no_copy: bool,
     /// Write a standard file instead; `<time>` in the name is replaced
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -77,7 +80,20 @@ pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
                 for note in &done.notes {
                     invocation.out.note(note);
                 }
-                answers.push(as_json(&done));
+                let mut answer = as_json(&done);
+                if !args.no_copy {
+                    let (copies, failure) = copy::after_backup(invocation, &opened, &done.source);
+                    answer["copies"] = json!(copies);
+                    if let Some(failure) = failure
+                        && let Some(earlier) = first_failure.replace(failure)
+                    {
+                        earlier.print(&invocation.out);
+                    }
+                }
+                answers.push(answer);
+                if invocation.cancel.is_cancelled() {
+                    break;
+                }
             }
             Err(failure) => {
                 let interrupted = failure.exit == Exit::Interrupted;

@@ -1,6 +1,7 @@
 //! `doctor`: everything that a backup, drill or restore needs, looked at.
 
 use resguardo_model::{Diagnosis, Severity};
+use resguardo_ops::copy::{self as copies, Behind};
 use resguardo_ops::doctor::{self, DoctorRequest};
 use resguardo_store::probe::{self, Probe};
 use resguardo_vault::VaultError;
@@ -12,6 +13,7 @@ use crate::exit::Exit;
 use crate::invocation::{self, Invocation, Opened, Reading};
 use crate::keys::KeyFolder;
 use crate::render::{Output, counted, probing};
+use crate::wire::Missing;
 
 const AFTER_HELP: &str = "\
 Looks at config, keys, vault, store, clock, disk space, tools and sources, and
@@ -64,6 +66,7 @@ pub fn run(invocation: &Invocation, _args: &Args) -> Result<Exit, Failure> {
             .into_iter()
             .filter(|diagnosis| !is_said(diagnosis, &said)),
     );
+    found.extend(copies_found(invocation, &opened));
     found.iter_mut().for_each(without_itself);
     let worst = found
         .iter()
@@ -79,6 +82,61 @@ pub fn run(invocation: &Invocation, _args: &Args) -> Result<Exit, Failure> {
     } else {
         Exit::Done
     })
+}
+
+/// What is known of each copy, and whether it can be reached.
+fn copies_found(invocation: &Invocation, opened: &Opened) -> Vec<Diagnosis> {
+    let mut found = Vec::new();
+    let Some(vault) = &opened.context.vault else {
+        return found;
+    };
+    for copy in &opened.config.copies {
+        let subject = format!("copy {}", copy.name);
+        let next = format!(
+            "send what is missing with `resguardo copy sync {}`",
+            copy.name
+        );
+        let place = match invocation.copy_place(&opened.config, copy, Missing::Leave) {
+            Ok(place) => place,
+            Err(failure) => {
+                found.push(of_failure(&subject, &failure));
+                continue;
+            }
+        };
+        match vault.copy_at(&place) {
+            Ok(_) => {}
+            // It is begun by the first backup that is sent there, unless it was there before.
+            Err(VaultError::NotAVault { .. }) => {
+                let message = format!("{} holds no vault", place.describe());
+                found.push(Diagnosis::not_ok(
+                    Severity::Warning,
+                    &subject,
+                    message,
+                    &next,
+                ));
+                continue;
+            }
+            Err(error) => {
+                found.push(of_failure(&subject, &error.into()));
+                continue;
+            }
+        }
+        match copies::behind(&opened.context, &place.describe()) {
+            Ok(behind) => found.extend(behind.iter().map(|one| copy_found(&subject, one, &next))),
+            Err(error) => found.push(of_failure(&subject, &error.into())),
+        }
+    }
+    found
+}
+
+fn copy_found(subject: &str, one: &Behind, next: &str) -> Diagnosis {
+    let source = &one.source;
+    if one.backups == 0 {
+        return Diagnosis::ok(subject, format!("it has every backup of {source}"));
+    }
+    let missing = counted(one.backups, "backup", "backups");
+    let message = format!("it lacks {missing} of {source}, of {}", one.of);
+    Diagnosis::not_ok(Severity::Warning, subject, message, next)
 }
 
 fn config_found(config: &Config) -> Diagnosis {

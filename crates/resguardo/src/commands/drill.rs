@@ -14,7 +14,7 @@ use super::{no_source, no_such_source, of_reference};
 use crate::cli::Lang;
 use crate::error::Failure;
 use crate::exit::Exit;
-use crate::invocation::{Invocation, Opened, Reading};
+use crate::invocation::{FromCopy, Invocation, Opened, Reading};
 use crate::render::table::table;
 use crate::render::{Output, time};
 
@@ -51,6 +51,8 @@ pub struct Args {
     /// Keep the sandbox
     #[arg(long)]
     keep: bool,
+    #[command(flatten)]
+    from_copy: FromCopy,
 }
 
 /// Runs `drill`.
@@ -142,10 +144,10 @@ fn opened(invocation: &Invocation, args: &Args) -> Result<(Opened, Vec<Origin>),
     };
     if let Some(what) = &args.what {
         let reference: Reference = what.parse()?;
-        let opened = invocation.open_with(config, Reading::Backups)?;
+        let opened = invocation.open_from(config, Reading::Backups, &args.from_copy, true)?;
         return Ok((anywhere(opened), vec![Origin::Backup(reference)]));
     }
-    let opened = anywhere(invocation.open_with(config, Reading::Backups)?);
+    let opened = anywhere(invocation.open_from(config, Reading::Backups, &args.from_copy, true)?);
     if opened.sources.is_empty() {
         return Err(no_source(&opened.config));
     }

@@ -11,10 +11,11 @@ use resguardo_vault::{SourceSpace, StoredPin};
 use serde_json::{Value, json};
 
 use super::sources_known;
+use crate::config::Config;
 use crate::config::problem::nearest;
 use crate::error::Failure;
 use crate::exit::Exit;
-use crate::invocation::{Invocation, Opened, Reading};
+use crate::invocation::{FromCopy, Invocation, Opened, Reading};
 use crate::render::table::table;
 use crate::render::{counted, finding_line, time};
 
@@ -32,6 +33,8 @@ Examples:
 pub struct Args {
     /// Only those of this source
     name: Option<SourceName>,
+    #[command(flatten)]
+    from: FromCopy,
 }
 
 /// Runs `list`.
@@ -39,7 +42,7 @@ pub struct Args {
 /// # Errors
 /// If the vault cannot be read, or knows no such source, and the config neither.
 pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
-    let opened = invocation.open(Reading::Nothing)?;
+    let opened = invocation.open_from(invocation.config()?, Reading::Nothing, &args.from, false)?;
     let listed = list::list(&opened.context, args.name.as_ref())?;
     for finding in &listed.findings {
         invocation.out.warn(&finding_line(finding));
@@ -78,6 +81,7 @@ pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
         .backups
         .iter()
         .any(|backup| !words(backup).is_empty());
+    let has_copies = !opened.config.copies.is_empty();
     let on_servers = listed
         .backups
         .iter()
@@ -104,6 +108,7 @@ pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
                     .as_ref()
                     .map_or_else(String::new, |pin| pin_words(pin, zone))
             }));
+            row.extend(has_copies.then(|| copies_of(backup, &opened.config)));
             row.extend(on_servers.then(|| backup.database.clone()));
             row.extend(told.then(|| words(backup)));
             row
@@ -113,6 +118,7 @@ pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
         "ID", "SOURCE", "TAKEN", "AGE", "SIZE", "ADDED", "REASON", "PROVEN",
     ];
     header.extend(pinned.then_some("PINNED"));
+    header.extend(has_copies.then_some("COPIES"));
     header.extend(on_servers.then_some("DATABASE"));
     header.extend(told.then_some("NOTE"));
     invocation
@@ -202,6 +208,20 @@ fn words(backup: &ListedBackup) -> String {
         (_, true) => note.to_owned(),
         (true, false) => commit,
         (false, false) => format!("{note} ({commit})"),
+    }
+}
+
+/// The copies that hold a backup, as far as receipts tell.
+fn copies_of(backup: &ListedBackup, config: &Config) -> String {
+    let configured = config.copies.iter();
+    let names: Vec<&str> = configured
+        .filter(|copy| backup.copies.contains(&copy.url) || backup.copy_names.contains(&copy.name))
+        .map(|copy| copy.name.as_str())
+        .collect();
+    if names.is_empty() {
+        "none".to_owned()
+    } else {
+        names.join(", ")
     }
 }
 

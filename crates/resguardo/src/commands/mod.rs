@@ -4,6 +4,7 @@ pub mod backup;
 pub mod catalog;
 pub mod completions;
 pub mod config;
+pub mod copy;
 pub mod demo;
 pub mod doctor;
 pub mod drill;
@@ -41,6 +42,7 @@ pub fn run(invocation: &Invocation, command: Command) -> Result<Exit, Failure> {
         Command::Init(args) => init::run(invocation, &args),
         Command::Doctor(args) => doctor::run(invocation, &args),
         Command::Config(args) => config::run(invocation, &args),
+        Command::Copy(args) => copy::run(invocation, &args),
         Command::Backup(args) => backup::run(invocation, &args),
         Command::List(args) => list::run(invocation, &args),
         Command::Show(args) => show::run(invocation, &args),

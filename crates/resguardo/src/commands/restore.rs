@@ -16,7 +16,7 @@ use crate::config::interpolate::interpolate;
 use crate::config::location::{POSTGRES_HINT, engine_of, is_url, names_database, sqlite_path};
 use crate::error::Failure;
 use crate::exit::Exit;
-use crate::invocation::{Invocation, Opened, Reading};
+use crate::invocation::{FromCopy, Invocation, Opened, Reading};
 use crate::prompt;
 use crate::render::{counted, time};
 
@@ -85,6 +85,8 @@ pub struct Args {
     /// The source that a file is a backup of
     #[arg(long, value_name = "NAME")]
     source: Option<SourceName>,
+    #[command(flatten)]
+    from_copy: FromCopy,
 }
 
 /// When what is configured around a restore is done. No doc comments on the values: clap would spread the
@@ -120,7 +122,9 @@ pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
             invocation.open_without_vault(config)?
         }
         Origin::File { .. } => invocation.open_with(config, Reading::Nothing)?,
-        Origin::Backup(_) => invocation.open_with(config, Reading::Backups)?,
+        Origin::Backup(_) => {
+            invocation.open_from(config, Reading::Backups, &args.from_copy, true)?
+        }
     };
     if args.create
         && engine == EngineKind::Sqlite

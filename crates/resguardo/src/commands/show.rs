@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::{list, of_reference};
 use crate::error::Failure;
 use crate::exit::Exit;
-use crate::invocation::{Invocation, Reading};
+use crate::invocation::{FromCopy, Invocation, Reading};
 use crate::render::table::{pairs, table};
 use crate::render::{counted, time};
 
@@ -30,6 +30,8 @@ pub struct Args {
     /// The backup
     #[arg(value_name = "REF")]
     backup: String,
+    #[command(flatten)]
+    from: FromCopy,
 }
 
 /// Runs `show`.
@@ -38,7 +40,8 @@ pub struct Args {
 /// If there is no such backup.
 pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
     let reference: Reference = args.backup.parse()?;
-    let opened = invocation.open(Reading::IfAtHand)?;
+    let opened =
+        invocation.open_from(invocation.config()?, Reading::IfAtHand, &args.from, false)?;
     let mut done =
         show::show(&opened.context, &reference).map_err(|error| of_reference(error, &opened))?;
     if let (Err(why), Some(unread)) = (&mut done.contents, &opened.unread_identity) {
@@ -92,16 +95,6 @@ fn print(invocation: &Invocation, done: &ShowDone, zone: &jiff::tz::TimeZone) {
         ("writer", format!("{}{trust}", backup.writer)),
         ("proven", proven),
     ];
-    if let Some(lock) = &done.lock {
-        let until = lock.until.map_or_else(
-            || "until it is lifted".to_owned(),
-            |until| format!("until {}", time::moment(until, zone)),
-        );
-        let mode = lock
-            .mode
-            .map_or_else(String::new, |mode| format!(" ({mode})"));
-        rows.push(("locked", format!("by the store, {until}{mode}")));
-    }
     if let Some(pin) = &backup.pin {
         rows.push(("pinned", list::pin_words(pin, zone)));
     }
@@ -216,11 +209,6 @@ fn as_json(done: &ShowDone) -> Value {
     backup["manifest"] = json!(head.manifest);
     backup["sequence"] = json!(head.sequence);
     backup["packs"] = json!(head.packs);
-    backup["locked"] = json!(
-        done.lock
-            .as_ref()
-            .map(|lock| json!({ "until": lock.until, "mode": lock.mode }))
-    );
     json!({
         "backup": backup,
         "manifest": contents.map(|contents| &contents.header),

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::of_reference;
 use crate::error::Failure;
 use crate::exit::Exit;
-use crate::invocation::{Invocation, Reading};
+use crate::invocation::{FromCopy, Invocation, Reading};
 use crate::render::{Output, about_object, counted, time};
 
 const AFTER_HELP: &str = "\
@@ -48,14 +48,28 @@ pub struct Args {
     /// How deep
     #[arg(long, value_enum, default_value_t = DepthArg::Bytes)]
     depth: DepthArg,
+    #[command(flatten)]
+    from: FromCopy,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum DepthArg {
+pub enum DepthArg {
     Heads,
     Digests,
     Structure,
     Bytes,
+}
+
+impl DepthArg {
+    /// The depth, and what it reads.
+    pub fn parts(self) -> (Depth, Reading) {
+        match self {
+            Self::Heads => (Depth::Heads, Reading::Nothing),
+            Self::Digests => (Depth::Digests, Reading::Nothing),
+            Self::Structure => (Depth::Structure, Reading::Backups),
+            Self::Bytes => (Depth::Bytes, Reading::Backups),
+        }
+    }
 }
 
 /// Runs `verify`.
@@ -68,13 +82,8 @@ pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
         (None, Some(source)) => Scope::Source(source.clone()),
         (None, None) => Scope::All,
     };
-    let (depth, reading) = match args.depth {
-        DepthArg::Heads => (Depth::Heads, Reading::Nothing),
-        DepthArg::Digests => (Depth::Digests, Reading::Nothing),
-        DepthArg::Structure => (Depth::Structure, Reading::Backups),
-        DepthArg::Bytes => (Depth::Bytes, Reading::Backups),
-    };
-    let opened = invocation.open(reading)?;
+    let (depth, reading) = args.depth.parts();
+    let opened = invocation.open_from(invocation.config()?, reading, &args.from, true)?;
     let done = verify::verify(&opened.context, &VerifyRequest { scope, depth })
         .map_err(|error| of_reference(error, &opened))?;
     for note in &done.notes {
@@ -89,7 +98,8 @@ pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
     })
 }
 
-fn as_json(done: &VerifyDone) -> serde_json::Value {
+/// The shape of `docs/json.md`.
+pub fn as_json(done: &VerifyDone) -> serde_json::Value {
     let mut answer = json!(done.findings);
     answer["run"] = json!(done.run);
     answer["seconds"] = json!(done.seconds);
@@ -98,7 +108,8 @@ fn as_json(done: &VerifyDone) -> serde_json::Value {
     answer
 }
 
-fn print(out: &Output, done: &VerifyDone) {
+/// What was found, for people.
+pub fn print(out: &Output, done: &VerifyDone) {
     let Findings {
         findings,
         whole,

@@ -14,9 +14,11 @@ use serde::de::Visitor;
 use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 
+mod copy;
 mod retention;
 mod step;
 
+pub use copy::{CopyFile, CopyTable};
 pub use retention::{RetentionFile, RetentionTable};
 pub use step::{JsonScalar, StepFile};
 
@@ -25,6 +27,11 @@ pub use step::{JsonScalar, StepFile};
 pub struct Leaf<T>(Spanned<T>);
 
 impl<T> Leaf<T> {
+    /// A value that stands there in another shape.
+    pub fn at(span: Range<usize>, value: T) -> Self {
+        Self(Spanned::new(span, value))
+    }
+
     /// The value.
     pub fn get(&self) -> &T {
         self.0.get_ref()
@@ -178,8 +185,10 @@ pub struct VaultFile {
     /// A folder, s3://bucket/prefix, gs://bucket/prefix or az://container/prefix. A relative folder is seen
     /// from this file.
     pub url: Option<Leaf<String>>,
-    /// Further vaults that hold the same backups. Not supported yet: refused by name.
-    pub copies: Option<Leaf<Vec<String>>>,
+    /// Further vaults that hold the same backups: URLs, or tables like { url = "...", name = "offsite" }.
+    /// Every backup is sent there once it was taken.
+    #[serde(default)]
+    pub copies: Vec<Leaf<CopyFile>>,
     /// zstd level, 1 (fast) to 19 (small). Default: 1.
     pub compression_level: Option<Leaf<i32>>,
     /// How long objects that no backup needs any more wait before `prune` deletes them, and longest time

@@ -5,6 +5,7 @@
 //! `BACKUP_DIR` and `BACKUP_RETENTION_DAYS` count where there is no file at all.
 
 mod check;
+pub mod copies;
 mod drill;
 pub mod file;
 mod http;
@@ -37,6 +38,7 @@ use resguardo_ops::source::SandboxSpec;
 use resguardo_vault::PRUNE_GRACE;
 use secrecy::{ExposeSecret as _, SecretString};
 
+use copies::CopySettings;
 use interpolate::SecretRef;
 pub use key_place::KeyPlace;
 use location::{POSTGRES_HINT, engine_of};
@@ -69,6 +71,13 @@ pub struct Setting<T> {
     pub value: T,
     /// Its origin.
     pub origin: Origin,
+}
+
+impl<T> Setting<T> {
+    /// Whether the file says it.
+    fn is_of_file(&self) -> bool {
+        matches!(self.origin, Origin::File { .. })
+    }
 }
 
 /// One line of `config show`.
@@ -157,6 +166,8 @@ pub struct Config {
     pub folder: PathBuf,
     /// The vault.
     pub vault: VaultSettings,
+    /// Its copies.
+    pub copies: Vec<CopySettings>,
     /// What is promised in each environment that is configured.
     pub environments: BTreeMap<String, EnvironmentSettings>,
     /// Every source, by name.

@@ -82,6 +82,16 @@ pub(super) fn with_file(
         .iter()
         .map(|(name, environment)| (name.as_str(), resolver.environment(name, environment)))
         .collect();
+    let mut zones: Vec<&TimeZone> = environments
+        .values()
+        .filter_map(|environment| environment.zone.as_ref())
+        .collect();
+    zones.dedup();
+    let zone = match zones.as_slice() {
+        [only] => (*only).clone(),
+        _ => ambient.zone.clone(),
+    };
+    let copies = resolver.copies(&file.vault, vault.url.as_ref(), &zone);
     let sources = resolver.sources(
         &file.sources,
         &environments,
@@ -97,15 +107,6 @@ pub(super) fn with_file(
             problems,
         });
     }
-    let mut zones: Vec<&TimeZone> = environments
-        .values()
-        .filter_map(|environment| environment.zone.as_ref())
-        .collect();
-    zones.dedup();
-    let zone = match zones.as_slice() {
-        [only] => (*only).clone(),
-        _ => ambient.zone.clone(),
-    };
     let environments = environments
         .into_iter()
         .map(|(name, environment)| (name.to_owned(), environment))
@@ -115,6 +116,7 @@ pub(super) fn with_file(
         text: Arc::clone(text),
         folder: folder.to_path_buf(),
         vault,
+        copies,
         environments,
         sources,
         zone,
@@ -183,6 +185,7 @@ pub fn without_file(ambient: &Ambient, overrides: &Overrides) -> Result<Config, 
         text: "".into(),
         folder: folder.clone(),
         vault,
+        copies: Vec::new(),
         environments,
         sources,
         zone: ambient.zone.clone(),

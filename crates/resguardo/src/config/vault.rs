@@ -21,16 +21,6 @@ const PRUNE_GRACE_MIN: Span = Span::from_seconds(3_600);
 impl Resolver<'_> {
     pub(super) fn vault(&mut self, file: &VaultFile, overrides: &Overrides) -> VaultSettings {
         let url = self.vault_place(file, overrides);
-        if let Some(copies) = &file.copies {
-            self.problems.push(
-                Problem::at(
-                    copies.span(),
-                    "copies are not supported yet",
-                    "take this out",
-                )
-                .with_hint("back up into one vault; a copy of its folder is a vault too"),
-            );
-        }
         let level = self.with_default(
             "vault.compression_level",
             file.compression_level.as_ref(),

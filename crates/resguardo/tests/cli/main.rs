@@ -15,6 +15,7 @@ mod backup;
 mod bad_input;
 mod catalog;
 mod config;
+mod copy;
 mod demo;
 mod doctor;
 mod drill;

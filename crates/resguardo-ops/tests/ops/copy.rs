@@ -1,0 +1,290 @@
+//! Copies: what receipts, the list and a rebuild say of them.
+
+use std::sync::Arc;
+
+use resguardo_model::receipt::Verb;
+use resguardo_model::{CheckOutcome, FindingKind, SourceName, Verdict};
+use resguardo_ops::copy::{self, SyncDone, SyncRequest};
+use resguardo_ops::drill::{self, DrillRequest};
+use resguardo_ops::error::ErrorKind;
+use resguardo_ops::verify::{self, Depth, Scope, VerifyRequest};
+use resguardo_ops::{Context, OpsError, Reference, list, receipts, show};
+use resguardo_store::wrap::faulty::{Fault, Rule};
+use resguardo_store::wrap::{Faulty, Operation};
+use resguardo_store::{FolderStore, MemoryStore, Store};
+use resguardo_vault::{CopyPlace, Vault};
+
+use crate::world::{World, latest};
+
+fn shop() -> SourceName {
+    "shop".parse().unwrap()
+}
+
+fn offsite(world: &World) -> CopyPlace {
+    let store = FolderStore::create(world.path("offsite")).unwrap();
+    CopyPlace::new("offsite", Arc::new(store))
+}
+
+fn sync(ctx: &Context, place: &CopyPlace) -> Result<SyncDone, OpsError> {
+    let source = shop();
+    let request = SyncRequest {
+        place,
+        source: &source,
+        mend: false,
+        policy: None,
+        begin_anew: false,
+    };
+    copy::sync(ctx, &request)
+}
+
+/// A context over the copy alone, as on a machine whose vault is lost.
+fn over_copy(world: &World, ctx: &Context) -> Context {
+    let keys = world.vault_access(true, true);
+    let store = FolderStore::open(world.path("offsite")).unwrap();
+    let vault = Vault::open_copy(Arc::new(store), keys, world.settings()).unwrap();
+    Context {
+        vault: Some(Arc::new(vault)),
+        ..ctx.clone()
+    }
+}
+
+#[test]
+fn the_list_tells_where_each_backup_is_and_the_receipt_how_it_came_there() {
+    let world = World::new();
+    let ctx = world.context();
+    let first = world.back_up();
+    let place = offsite(&world);
+    let done = sync(&ctx, &place).unwrap();
+    assert!(done.is_whole());
+    assert_eq!(done.synced.sent.len(), 1);
+    world.later(1);
+    world.sql("update orders set cents = 7 where id = 3");
+    let second = world.back_up();
+    let listed = list::list(&ctx, None).unwrap().backups;
+    let copies = |id| {
+        let line = listed.iter().find(|backup| backup.id == id).unwrap();
+        line.copies.clone()
+    };
+    assert_eq!(copies(first.id), ["memory:", &place.describe()]);
+    assert_eq!(copies(second.id), ["memory:"]);
+    let behind = copy::behind(&ctx, &place.describe()).unwrap();
+    assert_eq!((behind[0].backups, behind[0].of), (1, 2));
+    assert_eq!(behind[0].newest, Some(first.taken_at));
+
+    let receipt = receipts::find(&ctx, &done.receipt.unwrap()).unwrap();
+    let predicate = &receipt.statement.predicate;
+    assert_eq!(
+        (predicate.verb, predicate.outcome.as_str()),
+        (Verb::Copy, "succeeded")
+    );
+    assert_eq!(predicate.details["copy"], "offsite");
+    assert_eq!(predicate.details["sent"][0]["backup"], first.id.to_string());
+    assert_eq!(predicate.details["holds"][0][0], 1);
+    let head = first.head_sha256.to_string();
+    assert_eq!(receipt.statement.subject[0].digest["sha256"], head);
+    let reference: Reference = first.id.to_string().parse().unwrap();
+    let shown = show::show(&ctx, &reference).unwrap();
+    assert!(shown.receipts.iter().any(|one| one.verb == Verb::Copy));
+    assert_eq!(shown.backup.copies.len(), 2);
+
+    sync(&ctx, &place).unwrap();
+    let behind = copy::behind(&ctx, &place.describe()).unwrap();
+    assert_eq!((behind[0].backups, behind[0].of), (0, 2));
+    // The same is told by a catalog that was made anew.
+    let rebuilt = Context {
+        catalog: resguardo_ops::catalog::Catalog::in_memory().unwrap(),
+        ..ctx
+    };
+    let again = copy::behind(&rebuilt, &place.describe()).unwrap();
+    assert_eq!(again, behind);
+    world.assert_nothing_left();
+}
+
+#[test]
+fn a_run_in_which_nothing_happened_leaves_no_receipt() {
+    let world = World::new();
+    let ctx = world.context();
+    world.back_up();
+    let place = offsite(&world);
+    sync(&ctx, &place).unwrap();
+    let receipts = world.keys("receipts").len();
+    for _ in 0..2 {
+        let done = sync(&ctx, &place).unwrap();
+        assert_eq!(done.receipt, None);
+        assert_eq!(done.notes, [""; 0]);
+    }
+    assert_eq!(world.keys("receipts").len(), receipts);
+}
+
+#[test]
+fn what_is_read_from_a_copy_is_told_in_the_vault() {
+    let world = World::new();
+    let ctx = world.context();
+    world.back_up();
+    let place = offsite(&world);
+    sync(&ctx, &place).unwrap();
+    let at_copy = copy::at_copy(&ctx, &place).unwrap();
+    let source = world.shop();
+    let request = DrillRequest {
+        origin: latest(),
+        sources: std::slice::from_ref(&source),
+        keep: false,
+    };
+    let done = drill::drill(&at_copy, &request).unwrap();
+    assert_eq!(done.verdict, Verdict::Passed);
+    assert!(
+        done.checks
+            .iter()
+            .any(|check| check.outcome == CheckOutcome::Passed)
+    );
+    let receipt = receipts::find(&ctx, &done.receipt.unwrap()).unwrap();
+    let place_told = &receipt.statement.predicate.details["place"];
+    assert_eq!(*place_told, place.describe());
+    // It is a proof of the backup like any other.
+    assert!(
+        list::list(&ctx, None).unwrap().backups[0]
+            .proven_at
+            .is_some()
+    );
+    let request = VerifyRequest {
+        scope: Scope::All,
+        depth: Depth::Digests,
+    };
+    let found = verify::verify(&at_copy, &request).unwrap();
+    assert_eq!(found.findings.findings, []);
+    assert_eq!(found.receipts.len(), 1);
+    // Nobody takes backups into a copy.
+    let error = crate::world::take(&at_copy, &source).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Refused);
+}
+
+#[test]
+fn a_copy_that_is_gone_is_not_begun_again_by_accident() {
+    let world = World::new();
+    let ctx = world.context();
+    world.back_up();
+    sync(&ctx, &offsite(&world)).unwrap();
+    std::fs::remove_dir_all(world.path("offsite")).unwrap();
+    let place = offsite(&world);
+    let error = sync(&ctx, &place).unwrap_err();
+    assert!(matches!(error, OpsError::CopyGone { .. }), "{error:?}");
+    assert_eq!(error.kind(), ErrorKind::Vault);
+    assert!(error.hint().unwrap().contains("copy sync offsite --new"));
+    let source = shop();
+    let request = SyncRequest {
+        place: &place,
+        source: &source,
+        mend: false,
+        policy: None,
+        begin_anew: true,
+    };
+    assert_eq!(copy::sync(&ctx, &request).unwrap().synced.sent.len(), 1);
+}
+
+#[test]
+fn another_vault_is_refused_and_a_copy_that_refuses_is_told() {
+    let (world, other) = (World::new(), World::new());
+    let ctx = world.context();
+    world.back_up();
+    let theirs = CopyPlace::new("theirs", other.store.clone());
+    let error = sync(&ctx, &theirs).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Refused);
+    let denied = Faulty::new(MemoryStore::new())
+        .with(Rule::from(1, Fault::Denied).on(Operation::Put).key("packs"));
+    let denied = CopyPlace::new("denied", Arc::new(denied));
+    let error = sync(&ctx, &denied).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Vault);
+    let told = receipts::find(&ctx, "latest").unwrap().statement.predicate;
+    assert_eq!((told.verb, told.outcome.as_str()), (Verb::Copy, "failed"));
+    assert!(
+        told.details["error"]
+            .as_str()
+            .unwrap()
+            .contains("access denied")
+    );
+    let status = copy::status(&ctx, &theirs).unwrap();
+    assert_eq!(status.sources.unwrap_err().kind(), ErrorKind::Refused);
+}
+
+#[test]
+fn a_damaged_backup_does_not_reach_the_copy_and_is_told() {
+    let world = World::new();
+    let ctx = world.context();
+    world.back_up();
+    let pack = world.store.list("shop/packs").unwrap()[0].key.clone();
+    world.store.delete(&pack).unwrap();
+    let place = offsite(&world);
+    let done = sync(&ctx, &place).unwrap();
+    assert!(!done.is_whole());
+    assert_eq!(done.synced.findings[0].kind, FindingKind::PackMissing);
+    let receipt = receipts::find(&ctx, &done.receipt.unwrap()).unwrap();
+    assert_eq!(receipt.statement.predicate.outcome, "failed");
+    let behind = copy::behind(&ctx, &place.describe()).unwrap();
+    assert_eq!((behind[0].backups, behind[0].of), (1, 1));
+    let status = copy::status(&ctx, &place).unwrap().sources.unwrap();
+    assert_eq!((status[0].held, status[0].missing.len()), (0, 1));
+}
+
+#[test]
+fn a_lost_vault_is_made_again_and_what_no_copy_has_is_named() {
+    let world = World::new();
+    let ctx = world.context();
+    let first = world.back_up();
+    let place = offsite(&world);
+    sync(&ctx, &place).unwrap();
+    world.later(1);
+    let second = world.back_up();
+    // The vault is lost with the second backup.
+    for info in world.store.list("").unwrap() {
+        world.store.delete(&info.key).unwrap();
+    }
+    let lost = over_copy(&world, &ctx);
+    let to = CopyPlace::new("vault", world.store.clone());
+    let done = copy::rebuild(&lost, &to, false).unwrap();
+    assert!(done.is_whole());
+    assert_eq!(done.lost.len(), 1);
+    assert_eq!(done.lost[0].backups_hit, [second.id]);
+    assert_eq!(done.receipts.len(), 1);
+    let again = world.context();
+    let backups = list::list(&again, None).unwrap();
+    assert_eq!(backups.findings, []);
+    let ids: Vec<_> = backups.backups.iter().map(|backup| backup.id).collect();
+    assert_eq!(ids, [first.id]);
+    world.later(1);
+    world.back_up();
+    assert_eq!(sync(&again, &place).unwrap().synced.sent.len(), 1);
+    let request = VerifyRequest {
+        scope: Scope::All,
+        depth: Depth::Bytes,
+    };
+    let found = verify::verify(&again, &request).unwrap();
+    assert_eq!(found.findings.findings, []);
+    assert_eq!(found.findings.whole.len(), 2);
+}
+
+#[test]
+fn damage_in_the_vault_is_mended_from_the_copy() {
+    let world = World::new();
+    let ctx = world.context();
+    world.back_up();
+    let place = offsite(&world);
+    sync(&ctx, &place).unwrap();
+    let pack = world.store.list("shop/packs").unwrap()[0].key.clone();
+    let mut bytes = world.store.get(&pack).unwrap().to_vec();
+    bytes[100] ^= 1;
+    let always = resguardo_store::Condition::Always;
+    world.store.put(&pack, bytes.into(), always).unwrap();
+    let done = copy::rebuild(
+        &over_copy(&world, &ctx),
+        &CopyPlace::new("vault", world.store.clone()),
+        true,
+    )
+    .unwrap();
+    assert_eq!(done.sources[0].1.mended, [pack.to_string()]);
+    let request = VerifyRequest {
+        scope: Scope::All,
+        depth: Depth::Bytes,
+    };
+    let found = verify::verify(&world.context(), &request).unwrap();
+    assert_eq!(found.findings.findings, []);
+}

@@ -1,0 +1,586 @@
+//! `copy`: further vaults that hold the same backups.
+
+use clap::Subcommand;
+use resguardo_model::SourceName;
+use resguardo_model::size::ByteSize;
+use resguardo_ops::OpsError;
+use resguardo_ops::copy::{self, CopyStatus, RebuildDone, SourceStatus, SyncDone, SyncRequest};
+use resguardo_ops::verify::{Scope, VerifyRequest, verify};
+use resguardo_vault::CopyPlace;
+use serde_json::{Value, json};
+
+use super::verify::{self as verifying, DepthArg};
+use crate::config::Config;
+use crate::config::copies::CopySettings;
+use crate::error::Failure;
+use crate::exit::Exit;
+use crate::invocation::{Invocation, Opened, Reading, policy_at};
+use crate::keys::KeyFolder;
+use crate::render::table::table;
+use crate::render::{Output, counted, finding_line, time};
+use crate::wire::{self, Missing};
+
+const AFTER_HELP: &str = "\
+A copy is a further vault that holds the same backups: [vault] copies. Each
+backup is sent there once it was taken; what could not be is sent later.
+
+Nothing is ever deleted at a copy but by `resguardo prune`, which follows the
+copy's own retention: what is deleted in the vault stays at its copies.
+
+Examples:
+  resguardo copy sync                     send what is missing, everywhere
+  resguardo copy status                   ask each copy what it holds
+  resguardo copy verify offsite           compare every object's SHA-256
+  resguardo copy sync offsite --mend      send again what is damaged there
+  resguardo restore shop --from offsite --to back.db
+  resguardo copy rebuild --from offsite   make a lost vault again";
+
+/// Further vaults that hold the same backups
+#[derive(Debug, clap::Args)]
+#[command(after_help = AFTER_HELP)]
+pub struct Args {
+    #[command(subcommand)]
+    verb: CopyVerb,
+}
+
+#[derive(Debug, Subcommand)]
+enum CopyVerb {
+    /// Send to each copy the backups that it lacks
+    Sync {
+        /// Only these copies: their names, or URLs [default: all of the config]
+        #[arg(value_name = "COPY")]
+        copies: Vec<String>,
+        /// Only this source; may be repeated
+        #[arg(long, value_name = "NAME")]
+        source: Vec<SourceName>,
+        /// Read all that the copy holds, and send again what is damaged
+        #[arg(long)]
+        mend: bool,
+        /// Begin a copy anew whose place is empty and held it before
+        #[arg(long)]
+        new: bool,
+    },
+    /// Check what is stored at each copy
+    Verify {
+        /// Only these copies: their names, or URLs [default: all of the config]
+        #[arg(value_name = "COPY")]
+        copies: Vec<String>,
+        /// Only this source
+        #[arg(long, value_name = "NAME")]
+        source: Option<SourceName>,
+        /// How deep, as in `resguardo verify`
+        #[arg(long, value_enum, default_value_t = DepthArg::Digests)]
+        depth: DepthArg,
+    },
+    /// Ask each copy what it holds
+    Status {
+        /// Only these copies: their names, or URLs [default: all of the config]
+        #[arg(value_name = "COPY")]
+        copies: Vec<String>,
+    },
+    /// Make the vault again from a copy: all of it, or what it lost
+    Rebuild {
+        /// The copy: its name in the config, or its URL
+        #[arg(long, value_name = "COPY")]
+        from: String,
+        /// Read all that the vault holds, and replace what is damaged
+        #[arg(long)]
+        mend: bool,
+    },
+}
+
+/// Runs `copy`.
+///
+/// # Errors
+/// The last failure; the copies after it are served all the same.
+pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
+    match &args.verb {
+        CopyVerb::Sync {
+            copies,
+            source,
+            mend,
+            new,
+        } => sync(invocation, copies, source, *mend, *new),
+        CopyVerb::Verify {
+            copies,
+            source,
+            depth,
+        } => verify_copies(invocation, copies, source.as_ref(), *depth),
+        CopyVerb::Status { copies } => status(invocation, copies),
+        CopyVerb::Rebuild { from, mend } => rebuild(invocation, from, *mend),
+    }
+}
+
+/// The copies that are meant.
+fn chosen(
+    invocation: &Invocation,
+    config: &Config,
+    named: &[String],
+) -> Result<Vec<CopySettings>, Failure> {
+    if !named.is_empty() {
+        let copies = named.iter();
+        return copies
+            .map(|name| invocation.copy_settings(config, name))
+            .collect();
+    }
+    if config.copies.is_empty() {
+        return Err(Failure::user("no copy is configured").hint(
+            "add one to the config: [vault] copies = [\"s3://bucket/prefix\"], or name its URL",
+        ));
+    }
+    Ok(config.copies.clone())
+}
+
+/// Failures on the way: each but the last is printed, the last one is the answer.
+#[derive(Default)]
+struct Failures(Option<Failure>);
+
+impl Failures {
+    /// Keeps one; tells whether to go on.
+    fn keep(&mut self, invocation: &Invocation, failure: Failure) -> bool {
+        let goes_on = failure.exit != Exit::Interrupted;
+        if let Some(earlier) = self.0.replace(failure) {
+            earlier.print(&invocation.out);
+        }
+        goes_on
+    }
+
+    fn end(self, otherwise: Exit) -> Result<Exit, Failure> {
+        match self.0 {
+            Some(failure) => Err(failure),
+            None => Ok(otherwise),
+        }
+    }
+}
+
+fn sync(
+    invocation: &Invocation,
+    named: &[String],
+    only: &[SourceName],
+    mend: bool,
+    begin_anew: bool,
+) -> Result<Exit, Failure> {
+    let opened = invocation.open(Reading::Nothing)?;
+    let copies = chosen(invocation, &opened.config, named)?;
+    let sources = sources_of(&opened, only)?;
+    let (mut answers, mut failures, mut exit) = (Vec::new(), Failures::default(), Exit::Done);
+    'all: for settings in &copies {
+        let place = match invocation.copy_place(&opened.config, settings, Missing::Create) {
+            Ok(place) => place,
+            Err(failure) => {
+                if failures.keep(invocation, failure) {
+                    continue;
+                }
+                break;
+            }
+        };
+        for source in &sources {
+            match sync_one(&opened, settings, &place, source, (mend, begin_anew)) {
+                Ok(done) => {
+                    tell_synced(&invocation.out, &done);
+                    if !done.is_whole() {
+                        exit = Exit::Findings;
+                    }
+                    answers.push(synced_json(&done));
+                }
+                Err(error) => {
+                    if !failures.keep(invocation, error.into()) {
+                        break 'all;
+                    }
+                }
+            }
+        }
+    }
+    drop(opened);
+    invocation.out.json(&json!({ "syncs": answers }));
+    if sources.is_empty() {
+        invocation
+            .out
+            .print("no backup yet; take one with `resguardo backup`");
+    }
+    failures.end(exit)
+}
+
+fn sources_of(opened: &Opened, only: &[SourceName]) -> Result<Vec<SourceName>, Failure> {
+    let all = copy::sources(&opened.context)?;
+    if only.is_empty() {
+        return Ok(all);
+    }
+    match only.iter().find(|name| !all.contains(name)) {
+        Some(unknown) => Err(
+            Failure::user(format!("the vault holds no backup of {unknown}"))
+                .hint("see all backups with `resguardo list`"),
+        ),
+        None => Ok(only.to_vec()),
+    }
+}
+
+fn sync_one(
+    opened: &Opened,
+    settings: &CopySettings,
+    place: &CopyPlace,
+    source: &SourceName,
+    (mend, begin_anew): (bool, bool),
+) -> Result<SyncDone, OpsError> {
+    let policy = policy_of(&opened.config, settings, source);
+    let request = SyncRequest {
+        place,
+        source,
+        mend,
+        policy: policy.as_ref(),
+        begin_anew,
+    };
+    copy::sync(&opened.context, &request)
+}
+
+/// What a copy keeps of a source; of one that no config knows, everything.
+pub fn policy_of(
+    config: &Config,
+    settings: &CopySettings,
+    source: &SourceName,
+) -> Option<resguardo_model::retention::Policy> {
+    let known = config.sources.iter().find(|one| one.name == *source)?;
+    policy_at(config, settings, &known.elsewhere.environment)
+}
+
+/// Sends the backups of a source to every copy, after one was taken. What went wrong is the second answer;
+/// the backup stands all the same.
+pub fn after_backup(
+    invocation: &Invocation,
+    opened: &Opened,
+    source: &SourceName,
+) -> (Vec<Value>, Option<Failure>) {
+    let (mut answers, mut failed) = (Vec::new(), None);
+    for settings in &opened.config.copies {
+        let name = &settings.name;
+        let done = invocation
+            .copy_place(&opened.config, settings, Missing::Create)
+            .and_then(|place| Ok(sync_one(opened, settings, &place, source, (false, false))?));
+        let failure = match done {
+            Ok(done) => {
+                tell_synced(&invocation.out, &done);
+                answers.push(synced_json(&done));
+                if done.is_whole() {
+                    continue;
+                }
+                Failure::new(Exit::Vault, String::new())
+            }
+            Err(failure) => {
+                answers.push(json!({
+                    "copy": name,
+                    "place": settings.url,
+                    "source": source,
+                    "error": failure.as_json()["error"],
+                }));
+                failure
+            }
+        };
+        if let Some(earlier) = failed.replace(behind(name, source, failure)) {
+            Failure::print(&earlier, &invocation.out);
+        }
+        if invocation.cancel.is_cancelled() {
+            break;
+        }
+    }
+    (answers, failed)
+}
+
+/// The backup stands, and a copy does not have it.
+fn behind(name: &str, source: &SourceName, cause: Failure) -> Failure {
+    let exit = match cause.exit {
+        Exit::Interrupted => Exit::Interrupted,
+        _ => Exit::Vault,
+    };
+    let mut failure = Failure::new(
+        exit,
+        format!("the backup of {source} stands; the copy {name} is behind"),
+    );
+    let causes = std::iter::once(cause.message).chain(cause.causes);
+    failure.causes = causes.filter(|text| !text.is_empty()).collect();
+    failure.hint(match cause.hint {
+        Some(hint) => format!("{hint}; then `resguardo copy sync {name}`"),
+        None => format!("send it later with `resguardo copy sync {name}`"),
+    })
+}
+
+fn tell_synced(out: &Output, done: &SyncDone) {
+    for finding in &done.synced.findings {
+        out.warn(&finding_line(finding));
+    }
+    for (object, words) in &done.synced.kept {
+        out.warn(&format!(
+            "{object} is damaged at {} and cannot be replaced: {words}",
+            done.copy
+        ));
+    }
+    for note in &done.notes {
+        out.note(note);
+    }
+    let synced = &done.synced;
+    let held = synced.compared.held.len() as u64;
+    let mut line = format!(
+        "{}: {} sent to {}, {} in {}; it holds {}",
+        done.source,
+        counted(synced.sent.len() as u64, "backup", "backups"),
+        done.copy,
+        ByteSize(synced.bytes),
+        time::length(done.seconds),
+        counted(held, "backup", "backups"),
+    );
+    if !synced.mended.is_empty() {
+        let mended = synced.mended.len() as u64;
+        line += &format!("; {} mended", counted(mended, "object", "objects"));
+    }
+    let left_out = synced.unwanted.len() + synced.compared.pruned.len();
+    if left_out > 0 {
+        line += &format!("; {left_out} left out by its retention");
+    }
+    if synced.compared.missing.is_empty() {
+        out.say(&line);
+    } else {
+        let missing = synced.compared.missing.len() as u64;
+        let missing = counted(missing, "backup", "backups");
+        out.print(&format!(
+            "{line}; {}",
+            out.bad(&format!("{missing} missing"))
+        ));
+    }
+}
+
+fn synced_json(done: &SyncDone) -> Value {
+    let synced = &done.synced;
+    let ids = |list: &[resguardo_vault::Numbered]| -> Vec<String> {
+        list.iter().map(|one| one.backup.to_string()).collect()
+    };
+    let left_out = [ids(&synced.compared.pruned), ids(&synced.unwanted)].concat();
+    json!({
+        "copy": done.copy,
+        "place": done.place,
+        "source": done.source,
+        "sent": synced.sent.iter().map(|one| json!({
+            "backup": one.backup.backup,
+            "etag": one.etag,
+            "stored_at": one.stored_at,
+        })).collect::<Vec<_>>(),
+        "objects": synced.objects,
+        "records": synced.records,
+        "bytes": synced.bytes,
+        "mended": synced.mended,
+        "refused": synced.kept.iter().map(|(object, why)| json!({
+            "object": object,
+            "why": why,
+        })).collect::<Vec<_>>(),
+        "held": synced.compared.held.len(),
+        "missing": ids(&synced.compared.missing),
+        "left_out": left_out,
+        "findings": synced.findings,
+        "whole": done.is_whole(),
+        "seconds": done.seconds,
+        "run": done.run,
+        "receipt": done.receipt,
+        "notes": done.notes,
+    })
+}
+
+fn verify_copies(
+    invocation: &Invocation,
+    named: &[String],
+    source: Option<&SourceName>,
+    depth: DepthArg,
+) -> Result<Exit, Failure> {
+    let (depth, reading) = depth.parts();
+    let opened = invocation.open(reading)?;
+    let copies = chosen(invocation, &opened.config, named)?;
+    let (mut answers, mut failures, mut exit) = (Vec::new(), Failures::default(), Exit::Done);
+    for settings in &copies {
+        let request = VerifyRequest {
+            scope: source.map_or(Scope::All, |name| Scope::Source(name.clone())),
+            depth,
+        };
+        let done = invocation
+            .copy_place(&opened.config, settings, Missing::Leave)
+            .and_then(|place| {
+                let context = copy::at_copy(&opened.context, &place)?;
+                Ok(verify(&context, &request)?)
+            });
+        match done {
+            Ok(done) => {
+                invocation.out.say(&format!("{}:", settings.name));
+                for note in &done.notes {
+                    invocation.out.note(note);
+                }
+                verifying::print(&invocation.out, &done);
+                let mut answer = verifying::as_json(&done);
+                answer["copy"] = json!(settings.name);
+                answers.push(answer);
+                if !done.findings.findings.is_empty() {
+                    let name = &settings.name;
+                    invocation.out.print(&format!(
+                        "what the vault has whole is sent there again by `resguardo copy sync {name} --mend`"
+                    ));
+                    exit = Exit::Findings;
+                }
+            }
+            Err(failure) => {
+                if !failures.keep(invocation, failure) {
+                    break;
+                }
+            }
+        }
+    }
+    invocation.out.json(&json!({ "copies": answers }));
+    failures.end(exit)
+}
+
+fn status(invocation: &Invocation, named: &[String]) -> Result<Exit, Failure> {
+    let opened = invocation.open(Reading::Nothing)?;
+    let copies = chosen(invocation, &opened.config, named)?;
+    let (mut all, mut failures) = (Vec::new(), Failures::default());
+    for settings in &copies {
+        let place = invocation.copy_place(&opened.config, settings, Missing::Leave)?;
+        all.push(copy::status(&opened.context, &place)?);
+    }
+    invocation
+        .out
+        .json(&json!({ "copies": all.iter().map(status_json).collect::<Vec<_>>() }));
+    let zone = &opened.context.zone;
+    let mut rows = Vec::new();
+    for one in &all {
+        for source in one.sources.iter().flatten() {
+            rows.push(vec![
+                one.copy.clone(),
+                source.source.to_string(),
+                source.held.to_string(),
+                source.missing.len().to_string(),
+                source.only_there.to_string(),
+                source
+                    .newest_there
+                    .map_or_else(|| "-".to_owned(), |at| time::moment(at, zone)),
+                state_of(source),
+            ]);
+        }
+    }
+    if !rows.is_empty() {
+        let header = [
+            "COPY",
+            "SOURCE",
+            "HELD",
+            "MISSING",
+            "ONLY THERE",
+            "NEWEST",
+            "STATE",
+        ];
+        let out = &invocation.out;
+        out.print(&table(out, &header, &[2, 3, 4], rows));
+    }
+    for one in all {
+        if let Err(error) = one.sources {
+            let mut failure = Failure::from(error);
+            failure.message = format!("copy {}: {}", one.copy, failure.message);
+            failures.keep(invocation, failure);
+        }
+    }
+    failures.end(Exit::Done)
+}
+
+fn state_of(source: &SourceStatus) -> String {
+    match source.missing.len() {
+        0 => "has everything".to_owned(),
+        _ => "behind: `resguardo copy sync`".to_owned(),
+    }
+}
+
+fn status_json(status: &CopyStatus) -> Value {
+    let sources = status.sources.as_ref().ok().map(|sources| {
+        sources
+            .iter()
+            .map(|one| {
+                json!({
+                    "source": one.source,
+                    "held": one.held,
+                    "missing": one.missing,
+                    "pruned": one.pruned,
+                    "only_there": one.only_there,
+                    "newest": one.newest,
+                    "newest_there": one.newest_there,
+                    "synced_at": one.synced_at,
+                })
+            })
+            .collect::<Vec<_>>()
+    });
+    let error = status.sources.as_ref().err().map(ToString::to_string);
+    json!({
+        "copy": status.copy,
+        "place": status.place,
+        "sources": sources,
+        "error": error,
+    })
+}
+
+fn rebuild(invocation: &Invocation, from: &str, mend: bool) -> Result<Exit, Failure> {
+    let config = invocation.config()?;
+    let settings = invocation.copy_settings(&config, from)?;
+    let opened = invocation.open_copy_alone(config, Reading::IfAtHand, &settings)?;
+    let store = wire::open_store(
+        &opened.config.vault,
+        &opened.config.folder,
+        Missing::Create,
+        &invocation.cancel,
+    )?;
+    let to = CopyPlace::new("vault", store);
+    let done = copy::rebuild(&opened.context, &to, mend)?;
+    if let Some(vault) = &opened.context.vault {
+        let keys = KeyFolder::new(invocation.home()?.keys(vault.id()));
+        keys.remember_place(&done.place);
+    }
+    drop(opened);
+    tell_rebuilt(invocation, &done);
+    Ok(match done.is_whole() {
+        true => Exit::Done,
+        false => Exit::Findings,
+    })
+}
+
+fn tell_rebuilt(invocation: &Invocation, done: &RebuildDone) {
+    let out = &invocation.out;
+    for note in &done.notes {
+        out.note(note);
+    }
+    for (source, synced) in &done.sources {
+        for finding in &synced.findings {
+            out.warn(&finding_line(finding));
+        }
+        out.say(&format!(
+            "{source}: {} brought back, {}; {} mended",
+            counted(synced.sent.len() as u64, "backup", "backups"),
+            ByteSize(synced.bytes),
+            counted(synced.mended.len() as u64, "object", "objects"),
+        ));
+    }
+    for finding in &done.lost {
+        out.warn(&format!("{}: no copy has it, it is lost", finding.message));
+    }
+    out.say(&format!(
+        "the vault is at {} again; look at it with `resguardo verify`",
+        done.place
+    ));
+    out.json(&json!({
+        "place": done.place,
+        "from": done.from,
+        "sources": done.sources.iter().map(|(source, synced)| json!({
+            "source": source,
+            "sent": synced.sent.iter().map(|one| one.backup.backup).collect::<Vec<_>>(),
+            "objects": synced.objects,
+            "records": synced.records,
+            "bytes": synced.bytes,
+            "mended": synced.mended,
+            "missing": synced.compared.missing.iter().map(|one| one.backup).collect::<Vec<_>>(),
+            "findings": synced.findings,
+        })).collect::<Vec<_>>(),
+        "lost": done.lost,
+        "whole": done.is_whole(),
+        "seconds": done.seconds,
+        "receipts": done.receipts,
+        "notes": done.notes,
+    }));
+}

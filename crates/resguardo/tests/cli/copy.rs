@@ -1,0 +1,307 @@
+//! Copies from the command line: every backup reaches them, what cannot is said, and a lost vault comes back.
+
+use resguardo_testkit::S3Server;
+use rusqlite::Connection;
+
+use crate::world::{World, ask};
+
+/// A shop whose vault has the copy `./offsite`.
+fn with_copy() -> World {
+    let world = World::with_shop();
+    add_copies(&world, "copies = [\"./offsite\"]");
+    world
+}
+
+/// Adds a line to `[vault]`.
+fn add_copies(world: &World, line: &str) {
+    let config = std::fs::read_to_string(world.path("resguardo.toml")).unwrap();
+    let config = config.replacen("[vault]\n", &format!("[vault]\n{line}\n"), 1);
+    assert!(config.contains(line));
+    world.write("resguardo.toml", &config);
+}
+
+fn change(world: &World) {
+    let shop = Connection::open(world.path("shop.db")).unwrap();
+    shop.execute("UPDATE customers SET note = 'x' WHERE id = 7", [])
+        .unwrap();
+}
+
+fn a_pack(world: &World, vault: &str) -> std::path::PathBuf {
+    let folder = world.path(vault).join("shop/packs");
+    let mut packs = std::fs::read_dir(folder).unwrap();
+    packs.next().unwrap().unwrap().path()
+}
+
+fn flip(path: &std::path::Path) {
+    let mut bytes = std::fs::read(path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn every_backup_reaches_the_copy() {
+    let world = with_copy();
+    let ran = world.run(&["backup", "--json"]).exits(0);
+    let answer = ran.json();
+    let copy = &answer["backups"][0]["copies"][0];
+    assert_eq!(copy["copy"], "offsite");
+    assert_eq!(copy["whole"], true);
+    let id = answer["backups"][0]["id"].as_str().unwrap().to_owned();
+    assert_eq!(copy["sent"][0]["backup"], id);
+    world.run(&["list"]).exits(0).prints(&["COPIES", "offsite"]);
+    let listed = world.run(&["list", "--json"]).exits(0).json();
+    let copies = listed["backups"][0]["copies"].as_array().unwrap().len();
+    assert_eq!(copies, 2);
+    world
+        .run(&["copy", "status"])
+        .exits(0)
+        .prints(&["has everything"]);
+    world
+        .run(&["doctor"])
+        .exits(0)
+        .prints(&["copy offsite: it has every backup of shop"]);
+    world
+        .run(&["copy", "verify"])
+        .exits(0)
+        .prints(&["nothing is wrong"]);
+    world.run(&["drill", "--from", "offsite"]).exits(0);
+    world
+        .run(&["restore", &id, "--from", "offsite", "--to", "back.db"])
+        .exits(0);
+    assert_eq!(
+        ask(&world.path("back.db"), "SELECT count(*) FROM customers"),
+        "500"
+    );
+    // Receipts lie in the vault alone, each in one chain.
+    world.run(&["receipts", "verify"]).exits(0);
+}
+
+#[test]
+fn a_backup_that_does_not_reach_its_copy_stands_and_is_said_to() {
+    let world = with_copy();
+    world.write("offsite", "a file, not a folder");
+    let ran = world
+        .run(&["backup", "--json"])
+        .exits(5)
+        .complains(&["the backup of shop stands", "the copy offsite is behind"]);
+    let answer = ran.json();
+    assert!(answer["backups"][0]["id"].is_string());
+    assert!(answer["backups"][0]["copies"][0]["error"].is_object());
+    world.run(&["list"]).exits(0).prints(&["none"]);
+    world.run(&["doctor"]).exits(3).prints(&["copy offsite"]);
+    std::fs::remove_file(world.path("offsite")).unwrap();
+    change(&world);
+    world.run(&["backup", "--no-copy"]).exits(0);
+    world.run(&["doctor"]).exits(0).prints(&[
+        "copy offsite",
+        "holds no vault",
+        "resguardo copy sync offsite",
+    ]);
+    let synced = world.run(&["copy", "sync", "--json"]).exits(0).json();
+    assert_eq!(synced["syncs"][0]["sent"].as_array().unwrap().len(), 2);
+    world.run(&["backup", "--no-copy"]).exits(0);
+    world
+        .run(&["doctor"])
+        .exits(0)
+        .prints(&["it lacks 1 backup of shop, of 3"]);
+    world
+        .run(&["copy", "status"])
+        .exits(0)
+        .prints(&["behind: `resguardo copy sync`"]);
+}
+
+#[test]
+fn a_lost_vault_is_read_from_its_copy_and_made_again() {
+    let world = with_copy();
+    let id = world.backup();
+    std::fs::remove_dir_all(world.path("vault")).unwrap();
+    world
+        .run(&["list"])
+        .exits(5)
+        .complains(&["--from offsite", "resguardo copy rebuild --from offsite"]);
+    world.run(&["backup"]).exits(5);
+    world
+        .run(&["list", "--from", "offsite"])
+        .exits(0)
+        .prints(&[&id[..10]]);
+    world.run(&["show", "latest", "--from", "offsite"]).exits(0);
+    world
+        .run(&["restore", "shop", "--from", "offsite", "--to", "back.db"])
+        .exits(0)
+        .complains(&["no receipt"]);
+    assert_eq!(
+        ask(&world.path("back.db"), "SELECT count(*) FROM customers"),
+        "500"
+    );
+    let rebuilt = world
+        .run(&["copy", "rebuild", "--from", "offsite", "--json"])
+        .exits(0)
+        .json();
+    assert_eq!(rebuilt["sources"][0]["sent"][0], id);
+    assert_eq!(rebuilt["whole"], true);
+    world.run(&["verify"]).exits(0);
+    world.run(&["backup"]).exits(0);
+    world.run(&["receipts", "verify"]).exits(0);
+    world.run(&["copy", "verify"]).exits(0);
+}
+
+#[test]
+fn a_machine_with_nothing_but_the_identity_restores_from_a_copy() {
+    let world = with_copy();
+    world.backup();
+    let identity = world.keys().join("identity.txt");
+    std::fs::copy(identity, world.path("identity.txt")).unwrap();
+    let offsite = world.path("offsite").display().to_string();
+    let bare = World::new();
+    std::fs::copy(world.path("identity.txt"), bare.path("identity.txt")).unwrap();
+    bare.run(&[
+        "restore",
+        "shop",
+        "--from",
+        &offsite,
+        "--identity",
+        "identity.txt",
+        "--to",
+        "back.db",
+    ])
+    .exits(0);
+    assert_eq!(
+        ask(&bare.path("back.db"), "SELECT count(*) FROM customers"),
+        "500"
+    );
+}
+
+#[test]
+fn damage_at_a_copy_is_found_and_mended() {
+    let world = with_copy();
+    world.backup();
+    flip(&a_pack(&world, "offsite"));
+    world
+        .run(&["copy", "verify"])
+        .exits(3)
+        .prints(&["pack-damaged", "resguardo copy sync offsite --mend"]);
+    world.run(&["copy", "sync"]).exits(0);
+    world.run(&["copy", "verify", "offsite"]).exits(3);
+    world
+        .run(&["copy", "sync", "--mend"])
+        .exits(0)
+        .prints(&["1 object mended"]);
+    world.run(&["copy", "verify"]).exits(0);
+    // The other way round: what is damaged in the vault is never sent, and mended from the copy.
+    flip(&a_pack(&world, "vault"));
+    world.run(&["verify", "--depth", "digests"]).exits(3);
+    world
+        .run(&["copy", "rebuild", "--from", "offsite", "--mend"])
+        .exits(0);
+    world.run(&["verify"]).exits(0);
+}
+
+#[test]
+fn what_a_copy_cannot_be() {
+    let world = with_copy();
+    let other = World::with_shop();
+    let theirs = other.path("vault").display().to_string();
+    world.backup();
+    world
+        .run(&["copy", "sync", &theirs])
+        .exits(7)
+        .complains(&["is no copy of vault", "it holds vault"]);
+    std::fs::create_dir(world.path("photos")).unwrap();
+    world.write("photos/1.jpg", "jpeg");
+    world
+        .run(&["copy", "sync", "./photos"])
+        .exits(7)
+        .complains(&["holds no vault and is not empty"]);
+    world
+        .run(&["copy", "sync", "offsit"])
+        .exits(1)
+        .complains(&["there is no copy offsit", "did you mean offsite?"]);
+    world
+        .run(&["list", "--from", "nowhere"])
+        .exits(1)
+        .complains(&["configured: offsite"]);
+    std::fs::remove_dir_all(world.path("offsite")).unwrap();
+    world
+        .run(&["copy", "sync"])
+        .exits(5)
+        .complains(&["the copy offsite is gone", "copy sync offsite --new"]);
+    world.run(&["copy", "sync", "offsite", "--new"]).exits(0);
+    let without = World::with_shop();
+    without.backup();
+    without
+        .run(&["copy", "sync"])
+        .exits(1)
+        .complains(&["no copy is configured", "copies = ["]);
+}
+
+#[test]
+fn what_makes_no_sense_in_the_config_is_pointed_at() {
+    for (line, needles) in [
+        (
+            "copies = [\"./a/x\", \"./b/x\"]",
+            ["two copies are called x", "name = \"offsite\""],
+        ),
+        (
+            "copies = [\"./vault\"]",
+            ["is the vault itself", "another place"],
+        ),
+        (
+            "copies = [{ url = \"./x\", bandwidth = \"10Mb\" }]",
+            ["is no bandwidth", "10MB/s"],
+        ),
+        (
+            "copies = [{ url = \"./x\", bandwith = \"10MB/s\" }]",
+            ["bandwith", "bandwidth"],
+        ),
+        ("copies = [{ name = \"x\" }]", ["a copy has a url", "s3://"]),
+        (
+            "copies = [{ url = \"./x\", name = \"Off Site\" }]",
+            ["is no name of a copy", "1 to 63"],
+        ),
+        (
+            "copies = [{ url = \"./x\", retention = {} }]",
+            ["keeps nothing", "daily = 14"],
+        ),
+    ] {
+        let world = World::with_shop();
+        add_copies(&world, line);
+        world.run(&["list"]).exits(1).complains(&needles);
+    }
+}
+
+#[test]
+fn from_a_folder_to_s3_and_back() {
+    let server = S3Server::s3s_fs();
+    server.create_bucket("offsite");
+    let world = World::with_shop().with("OFFSITE_SECRET", S3Server::SECRET_ACCESS_KEY);
+    add_copies(
+        &world,
+        &format!(
+            "copies = [{{ url = \"s3://offsite/shop\", endpoint = \"{}\", access_key = \"{}\", secret_key = \"${{OFFSITE_SECRET}}\", bandwidth = \"500MB/s\" }}]",
+            server.endpoint(),
+            S3Server::ACCESS_KEY_ID
+        ),
+    );
+    let id = world.backup();
+    change(&world);
+    world.backup();
+    let listed = world.run(&["list", "--json"]).exits(0).json();
+    let copies = listed["backups"][1]["copies"].as_array().unwrap();
+    assert!(copies[1].as_str().unwrap().starts_with("s3://offsite/shop"));
+    world.run(&["copy", "verify"]).exits(0);
+    world
+        .run(&["restore", &id, "--from", "offsite", "--to", "back.db"])
+        .exits(0);
+    std::fs::remove_dir_all(world.path("vault")).unwrap();
+    world
+        .run(&["copy", "rebuild", "--from", "offsite"])
+        .exits(0);
+    world.run(&["verify"]).exits(0);
+    let wrong = world.again_with("OFFSITE_SECRET", "wrong");
+    wrong
+        .run(&["backup"])
+        .exits(5)
+        .complains(&["stands", "is behind", "access denied"]);
+    drop(server);
+}
