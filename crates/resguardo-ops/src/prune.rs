@@ -96,6 +96,22 @@ pub struct PrunedBackup {
     pub kept_until: Option<Timestamp>,
 }
 
+impl PrunedBackup {
+    /// The policy let it go, and it stays all the same.
+    fn stays(&mut self, why: String) {
+        self.kept = true;
+        self.why = vec![why];
+    }
+
+    fn stays_in_store(&mut self, until: Option<Timestamp>) {
+        self.kept_until = until;
+        self.stays(match until {
+            Some(until) => format!("the store keeps it until {until:.0}"),
+            None => "the store refuses to delete it".to_owned(),
+        });
+    }
+}
+
 /// Objects that no backup needs: of backups that are gone, and of runs that were interrupted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Objects {
@@ -261,12 +277,32 @@ fn foresee(
     if request.policy.is_none() {
         return Ok(done);
     }
+    keep_locked(vault, &planned, &mut done);
     let doing = || format!("looking for dead objects of {}", request.source);
     let dead = vault
         .dead_objects(request.source, &[])
         .map_err(OpsError::vault(doing()))?;
     done.objects.deleted = dead.dead;
     Ok(done)
+}
+
+/// What the store would refuse to delete, as far as it tells.
+fn keep_locked(vault: &Vault, planned: &Planned, done: &mut PruneDone) {
+    let mut doomed = planned.doomed();
+    for stored in planned.heads() {
+        let id = stored.head.backup;
+        // Where it cannot be asked, the prune itself finds out.
+        let lock = match (doomed.contains(&id), stored.key.parse()) {
+            (true, Ok(key)) => vault.store().retention(&key).ok().flatten(),
+            _ => None,
+        };
+        let backup = done.backups.iter_mut().find(|one| one.id == id);
+        if let (Some(lock), Some(backup)) = (lock, backup) {
+            backup.stays_in_store(lock.until);
+            doomed.retain(|other| *other != id);
+        }
+    }
+    done.freed_bytes = Space::freed_by(planned.heads(), &doomed);
 }
 
 fn carry_out(
@@ -334,16 +370,15 @@ fn apply(done: &mut PruneDone, outcome: PruneOutcome) {
         let Some(backup) = done.backups.iter_mut().find(|one| one.id == id) else {
             continue;
         };
-        backup.kept = true;
-        backup.why = vec![match because {
-            KeptBecause::Refused(Some(until)) => {
-                backup.kept_until = Some(until);
-                format!("the store keeps it until {until:.0}")
+        match because {
+            KeptBecause::Refused(until) => backup.stays_in_store(until),
+            KeptBecause::Pinned => backup.stays("pinned meanwhile".to_owned()),
+            KeptBecause::UntrustedWriter => {
+                backup.stays("its writer is not trusted here".to_owned());
             }
-            KeptBecause::Refused(None) => "the store refuses to delete it".to_owned(),
-            KeptBecause::Pinned => "pinned meanwhile".to_owned(),
-            KeptBecause::UntrustedWriter => "its writer is not trusted here".to_owned(),
-        }];
+        }
+        done.notes
+            .push(format!("backup {id} stays: {}", backup.why.join("; ")));
     }
     done.objects = Objects {
         deleted: outcome.deleted,

@@ -15,7 +15,7 @@ use resguardo_ops::pin::{self, PinRequest};
 use resguardo_ops::prune::{self, PruneDone, PruneRequest};
 use resguardo_ops::restore::{self, Hooks, RestoreRequest};
 use resguardo_ops::verify::{self, Depth, Scope, VerifyRequest};
-use resguardo_ops::{Context, ErrorKind, OpsError, Origin, Reference, list, receipts};
+use resguardo_ops::{Context, ErrorKind, OpsError, Origin, Reference, list, receipts, show};
 use resguardo_store::wrap::{Fault, Faulty, Operation, Rule};
 use resguardo_store::{MemoryStore, Store};
 use resguardo_testkit::FakeClock;
@@ -527,4 +527,41 @@ fn a_copy_keeps_by_its_own_policy_and_pins_hold_there_too() {
     pin::unpin(&ctx, &named, std::slice::from_ref(&place)).unwrap();
     prune_copy(&days(1));
     assert_eq!(at_copy(), newer);
+}
+
+#[test]
+fn what_the_store_locks_stays_and_its_date_is_told() {
+    let world = World::new();
+    let until = "2026-12-01T00:00:00Z".parse().unwrap();
+    let mut ids = take_days(&world, 5);
+    let locked = ids.split_off(2);
+    world.store.lock_until(&locked[0].to_string(), until);
+    let ctx = world.context();
+    let words = "the store keeps it until 2026-12-01T00:00:00Z";
+    let foreseen = run(&ctx, Some(&days(1)), true).unwrap();
+    let done = run(&ctx, Some(&days(1)), false).unwrap();
+    assert_eq!(left(&world), locked);
+    for told in [&foreseen, &done] {
+        let stays = told.backups.iter().find(|one| one.id == locked[0]).unwrap();
+        assert_eq!(
+            (stays.kept, &stays.why[..]),
+            (true, &[words.to_owned()][..])
+        );
+        assert_eq!(stays.kept_until, Some(until));
+        let goes = told.backups.iter().filter(|one| !one.kept);
+        assert_eq!(goes.map(|one| one.id).collect::<Vec<_>>(), ids);
+    }
+    assert_eq!(foreseen.freed_bytes, done.freed_bytes);
+    assert!(
+        done.notes.iter().any(|note| note.ends_with(words)),
+        "{:?}",
+        done.notes
+    );
+    let reference = locked[0].to_string().parse().unwrap();
+    let shown = show::show(&ctx, &reference).unwrap().lock.unwrap();
+    assert_eq!(shown.until, Some(until));
+    assert_whole(&world);
+    world.later(24 * 10);
+    prune(&world, &days(1));
+    assert_eq!(left(&world), locked[1..]);
 }

@@ -1,5 +1,7 @@
 //! `doctor`: everything that a backup, drill or restore needs, looked at.
 
+use std::collections::BTreeSet;
+
 use resguardo_model::{Diagnosis, Severity};
 use resguardo_ops::copy::{self as copies, Behind};
 use resguardo_ops::doctor::{self, DoctorRequest};
@@ -51,6 +53,7 @@ pub fn run(invocation: &Invocation, _args: &Args) -> Result<Exit, Failure> {
         ));
     }
     found.extend(sources_not_ready(&config));
+    found.extend(retention_found(&config));
     let seen = look_at_store(invocation, &config, &mut found);
     let cache = invocation.home()?.cache().to_path_buf();
     let opened = open(invocation, config, &mut found)?;
@@ -156,6 +159,24 @@ fn config_found(config: &Config) -> Diagnosis {
             "resguardo init, or name one with --config FILE",
         ),
     }
+}
+
+/// What is kept of the sources of each environment.
+fn retention_found(config: &Config) -> impl Iterator<Item = Diagnosis> {
+    let used = config.sources.iter();
+    let used = used.map(|source| source.elsewhere.environment.as_str());
+    let used: BTreeSet<&str> = used.collect();
+    used.into_iter().map(|name| {
+        let settings = config.environments.get(name);
+        let message = match settings.and_then(|settings| settings.retention.as_ref()) {
+            Some(policy) => {
+                let zone = policy.zone.iana_name().map(|zone| format!(", days of {zone}"));
+                format!("{name} keeps {policy}{}", zone.unwrap_or_default())
+            }
+            None => format!("{name} keeps everything: nothing is ever deleted"),
+        };
+        Diagnosis::ok("retention", message)
+    })
 }
 
 fn sources_not_ready(config: &Config) -> impl Iterator<Item = Diagnosis> {

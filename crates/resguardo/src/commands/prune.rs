@@ -293,6 +293,15 @@ fn summary(args: &Args, done: &PruneDone, zone: &TimeZone) -> String {
             );
         }
     }
+    if objects.refused.objects > 0 {
+        line += &format!(
+            "; {} the store refuses to delete",
+            ByteSize(objects.refused.bytes)
+        );
+        if let Some(until) = objects.refused_until {
+            line += &format!(" until {}", time::moment(until, zone));
+        }
+    }
     line
 }
 

@@ -1,5 +1,6 @@
 //! `prune`, `pin` and `unpin`
 
+use resguardo_testkit::S3Server;
 use serde_json::{Value, json};
 
 use crate::world::World;
@@ -297,4 +298,49 @@ fn days_of_the_environment_without_a_file() {
         .run(&["prune"])
         .exits(1)
         .complains(&["not a whole number of days"]);
+}
+
+#[test]
+fn in_a_bucket_and_told_by_the_doctor() {
+    let server = S3Server::s3s_fs();
+    server.create_bucket("backups");
+    let world = World::new()
+        .with("AWS_ACCESS_KEY_ID", S3Server::ACCESS_KEY_ID)
+        .with("AWS_SECRET_ACCESS_KEY", S3Server::SECRET_ACCESS_KEY)
+        .with("AWS_ENDPOINT_URL", &server.endpoint());
+    crate::world::shop(&world.path("shop.db"), 100);
+    let init = [
+        "init",
+        "--vault",
+        "s3://backups/shop",
+        "--source",
+        "shop=./shop.db",
+        "--yes",
+    ];
+    world.run(&init).exits(0);
+    world
+        .run(&["doctor"])
+        .prints(&["keeps everything: nothing is ever deleted"]);
+    world.retain("{ last = 1, keep_successful = 1 }");
+    world
+        .run(&["doctor"])
+        .exits(0)
+        .prints(&["production keeps last 1, days of UTC"]);
+    let taken: Vec<String> = (0..4).map(|_| world.backup()).collect();
+    world
+        .run(&["pin", &taken[0], "--reason", "the first"])
+        .exits(0);
+    world
+        .run(&["prune"])
+        .exits(0)
+        .prints(&["deleted 2 of 4 backups"]);
+    assert_eq!(world.listed(), [&taken[..1], &taken[3..]].concat());
+    world.run(&["verify", "--all"]).exits(0);
+    world.run(&["unpin", &taken[0]]).exits(0);
+    world
+        .run(&["prune"])
+        .exits(0)
+        .prints(&["deleted 1 of 2 backups"]);
+    world.run(&["verify", "--all"]).exits(0);
+    world.run(&["drill"]).exits(0);
 }
