@@ -170,7 +170,10 @@ fn retention_found(config: &Config) -> impl Iterator<Item = Diagnosis> {
         let settings = config.environments.get(name);
         let message = match settings.and_then(|settings| settings.retention.as_ref()) {
             Some(policy) => {
-                let zone = policy.zone.iana_name().map(|zone| format!(", days of {zone}"));
+                let zone = policy
+                    .zone
+                    .iana_name()
+                    .map(|zone| format!(", days of {zone}"));
                 format!("{name} keeps {policy}{}", zone.unwrap_or_default())
             }
             None => format!("{name} keeps everything: nothing is ever deleted"),
