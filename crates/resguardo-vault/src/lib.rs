@@ -72,4 +72,6 @@ pub mod parsers {
     pub use crate::index::parse as index;
     pub use crate::manifest::parse as manifest;
     pub use crate::pack::PackTable;
+    pub use crate::pin::is_pin;
+    pub use crate::prune::{buried, is_record};
 }

@@ -189,6 +189,13 @@ impl Vault {
     }
 }
 
+/// Whether the bytes are a pin, for the fuzz targets.
+#[doc(hidden)]
+#[must_use]
+pub fn is_pin(bytes: &[u8]) -> bool {
+    KIND.open::<PinFile>(bytes).is_ok()
+}
+
 fn stored(key: &Key, file: PinFile, trusted: bool) -> StoredPin {
     StoredPin {
         source: file.source,

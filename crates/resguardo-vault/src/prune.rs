@@ -394,6 +394,23 @@ impl Run<'_> {
     }
 }
 
+/// Whether the bytes are a prune record, for the fuzz targets.
+#[doc(hidden)]
+#[must_use]
+pub fn is_record(bytes: &[u8]) -> bool {
+    record::KIND.open::<PruneRecord>(bytes).is_ok()
+}
+
+/// The objects that a tombstone of `source` names, for the fuzz targets.
+#[doc(hidden)]
+#[must_use]
+pub fn buried(source: &SourceName, bytes: &[u8]) -> Vec<Key> {
+    match tombstone::parse(source, bytes) {
+        tombstone::Parsed::Objects(objects) => objects.into_iter().collect(),
+        tombstone::Parsed::Newer | tombstone::Parsed::Broken => Vec::new(),
+    }
+}
+
 /// What must be mended before anything may be called dead: a head that cannot be read, or that is gone.
 fn alarms(findings: &[Finding]) -> Vec<Finding> {
     let is_alarm = |finding: &&Finding| {

@@ -72,3 +72,37 @@ fn index() {
         let _ = parsers::index(&framed[..]);
     });
 }
+
+#[test]
+fn prune_record_and_pin() {
+    bolero::check!().for_each(|bytes| {
+        // No fuzzer finds an Ed25519 signature.
+        assert!(!parsers::is_record(bytes) && !parsers::is_pin(bytes));
+        for name in ["prune", "pin"] {
+            let mut framed = format!("{{\"{name}\":").into_bytes();
+            framed.extend_from_slice(bytes);
+            framed.extend_from_slice(b",\"signature\":\"");
+            framed.extend_from_slice(&[b'0'; 128]);
+            framed.extend_from_slice(b"\"}\n");
+            assert!(!parsers::is_record(&framed) && !parsers::is_pin(&framed));
+        }
+    });
+}
+
+#[test]
+fn tombstone() {
+    let source = "shop".parse().unwrap();
+    bolero::check!().for_each(|bytes| {
+        let mut framed = b"{\"format\":1,\"source\":\"shop\",\"run\":\"01jd8kq2v3m4n5p6q7r8s9t0vw\",\"objects\":[{\"bytes\":1,\"key\":\"shop/".to_vec();
+        framed.extend_from_slice(bytes);
+        framed.extend_from_slice(b"\"}]}");
+        for text in [bytes, &framed] {
+            for key in parsers::buried(&source, text) {
+                let parts: Vec<&str> = key.as_str().split('/').collect();
+                assert_eq!((parts.len(), parts[0]), (3, "shop"));
+                assert!(["packs", "index", "snapshots"].contains(&parts[1]), "{key}");
+                assert!(!key.as_str().ends_with(".head.json"), "{key}");
+            }
+        }
+    });
+}

@@ -85,26 +85,15 @@ impl Vault {
             Err(StoreError::NotFound { .. }) => return Ok(Read::Gone),
             Err(error) => return Err(error.into()),
         };
-        #[derive(Deserialize)]
-        struct Format {
-            format: u32,
-        }
-        if serde_json::from_slice::<Format>(&bytes).is_ok_and(|file| file.format > 1) {
-            return Ok(Read::Newer);
-        }
-        let Ok(file) = serde_json::from_slice::<TombstoneFile>(&bytes) else {
-            return Ok(Read::Broken);
-        };
-        let own = format!("{source}/");
-        let objects = file.objects.iter().filter_map(|object| {
-            let key: Key = object.key.parse().ok()?;
-            (key.as_str().starts_with(&own) && layout::is_kept_by_heads(&key)).then_some(key)
-        });
-        Ok(Read::Tombstone(Tombstone {
-            key: info.key.clone(),
-            written_at: info.modified_at,
-            objects: objects.collect(),
-        }))
+        Ok(match parse(source, &bytes) {
+            Parsed::Objects(objects) => Read::Tombstone(Tombstone {
+                key: info.key.clone(),
+                written_at: info.modified_at,
+                objects,
+            }),
+            Parsed::Newer => Read::Newer,
+            Parsed::Broken => Read::Broken,
+        })
     }
 
     /// Writes tombstones for objects that are dead now.
@@ -157,6 +146,36 @@ impl Vault {
         }
         Ok(left)
     }
+}
+
+/// What a tombstone of a source names.
+pub(crate) enum Parsed {
+    /// Objects of the source that may be dead; whatever else it names is left out.
+    Objects(HashSet<Key>),
+    /// It is of a newer Resguardo.
+    Newer,
+    /// It is none.
+    Broken,
+}
+
+/// Reads a tombstone of `source`.
+pub(crate) fn parse(source: &SourceName, bytes: &[u8]) -> Parsed {
+    #[derive(Deserialize)]
+    struct Format {
+        format: u32,
+    }
+    if serde_json::from_slice::<Format>(bytes).is_ok_and(|file| file.format > 1) {
+        return Parsed::Newer;
+    }
+    let Ok(file) = serde_json::from_slice::<TombstoneFile>(bytes) else {
+        return Parsed::Broken;
+    };
+    let own = format!("{source}/");
+    let objects = file.objects.iter().filter_map(|object| {
+        let key: Key = object.key.parse().ok()?;
+        (key.as_str().starts_with(&own) && layout::is_kept_by_heads(&key)).then_some(key)
+    });
+    Parsed::Objects(objects.collect())
 }
 
 enum Read {
