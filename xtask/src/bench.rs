@@ -15,6 +15,7 @@ mod page;
 mod plan;
 mod postgres;
 mod product;
+mod scale;
 mod scratch;
 mod server;
 mod shop;
@@ -28,7 +29,7 @@ use plan::{Part, Plan};
 use product::Product;
 use scratch::Scratch;
 
-pub(crate) const USAGE: &str = "bench [pg|logical|sqlite|memory|list|year|all] [--runs N] [--size small] [--built] [--no-install]\n                                            \
+pub(crate) const USAGE: &str = "bench [pg|logical|sqlite|memory|list|year|scale|all] [--runs N] [--size small] [--built] [--no-install]\n                                            \
     speed, bytes and memory against the peers, into docs/benchmarks.md";
 
 pub(crate) fn run(words: &[String]) -> Result<(), Failure> {
@@ -54,6 +55,7 @@ pub(crate) fn run(words: &[String]) -> Result<(), Failure> {
             Part::Memory => memory::run(&plan, &product, &scratch),
             Part::List => listing::run(&plan, &product, &scratch),
             Part::Year => year::run(&plan, &product, &scratch),
+            Part::Scale => scale::run(&plan, &product, &scratch),
         }?;
         let block = format!(
             "{figures}\n{}\n",

@@ -57,9 +57,13 @@ enum Line {
     End(EndLine),
 }
 
-/// Writes a manifest; its files must be in the order of their paths.
-pub(crate) fn write(manifest: &Manifest, out: &mut dyn Write) -> io::Result<()> {
-    let header = serde_json::to_vec(&manifest.header)?;
+/// Writes a manifest; its files must come in the order of their paths. Each is let go of once it is written.
+pub(crate) fn write(
+    header: &ManifestHeader,
+    files: impl Iterator<Item = FileEntry>,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let header = serde_json::to_vec(header)?;
     if header.len() as u64 >= LINE_BYTES_MAX {
         let what = "so many packs do not fit into one manifest";
         return Err(io::Error::other(what));
@@ -70,8 +74,9 @@ pub(crate) fn write(manifest: &Manifest, out: &mut dyn Write) -> io::Result<()> 
         value.write_to(out)?;
         out.write_all(b"\n")
     };
-    let mut extents = 0;
-    for file in &manifest.files {
+    let (mut count, mut extents) = (0, 0);
+    for file in files {
+        count += 1;
         line(&Line::File(FileLine {
             path: file.path.clone(),
             kind: file.kind,
@@ -85,7 +90,7 @@ pub(crate) fn write(manifest: &Manifest, out: &mut dyn Write) -> io::Result<()> 
         }
     }
     line(&Line::End(EndLine {
-        files: manifest.files.len() as u64,
+        files: count,
         extents,
     }))
 }
@@ -333,7 +338,7 @@ mod tests {
 
     fn text(manifest: &Manifest) -> String {
         let mut out = Vec::new();
-        write(manifest, &mut out).unwrap();
+        write(&manifest.header, manifest.files.iter().cloned(), &mut out).unwrap();
         String::from_utf8(out).unwrap()
     }
 

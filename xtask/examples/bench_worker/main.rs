@@ -10,6 +10,7 @@
 
 mod pages;
 mod place;
+mod scale;
 mod snapshots;
 mod year;
 
@@ -29,7 +30,10 @@ const USAGE: &str = "bench_worker
                                             as backup, of data of that instant
   retain <vault> <keys> <instant>           prune by 14 days, 8 weeks, 12 months as of then, without a
                                             grace; tells the days that are kept, and what the newest needs
-  snapshots <vault> <keys> <sources> <each> take many backups of a few bytes, with receipts";
+  snapshots <vault> <keys> <sources> <each> take many backups of a few bytes, with receipts
+  grow <vault> <keys> <bytes> <page bytes> <generation> <changed of a million, or every-other>
+                                            take a backup of page files that are made as they are read
+  read <vault> <keys>                       read the newest backup as streams";
 
 fn main() -> Result<(), Anything> {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -60,6 +64,23 @@ fn main() -> Result<(), Anything> {
         ["snapshots", vault, keys, sources, each] => {
             let vault = place::open(Path::new(vault), Path::new(keys), LEVEL)?;
             snapshots::take(&vault, sources.parse()?, each.parse()?)
+        }
+        ["grow", vault, keys, bytes, page_bytes, generation, changes] => {
+            let vault = place::open(Path::new(vault), Path::new(keys), LEVEL)?;
+            let changes = match changes {
+                "every-other" => scale::Changes::EveryOther,
+                some => scale::Changes::PerMillion(some.parse()?),
+            };
+            let shape = scale::Shape {
+                bytes: bytes.parse()?,
+                page_bytes: page_bytes.parse()?,
+                generation: generation.parse()?,
+                changes,
+            };
+            scale::back_up(&vault, shape)
+        }
+        ["read", vault, keys] => {
+            scale::read(&place::open(Path::new(vault), Path::new(keys), LEVEL)?)
         }
         _ => Err(USAGE.into()),
     }

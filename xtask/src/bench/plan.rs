@@ -17,21 +17,24 @@ pub(super) enum Part {
     List,
     /// A year of daily backups with a retention, against daily full ones and pgBackRest. Only if it is named.
     Year,
+    /// Page files up to a terabyte, ten million extents, ten thousand backups. Takes hours: only by name.
+    Scale,
 }
 
 impl Part {
-    pub(super) const ALL: [Self; 6] = [
+    pub(super) const ALL: [Self; 7] = [
         Self::Postgres,
         Self::Logical,
         Self::Sqlite,
         Self::Memory,
         Self::List,
         Self::Year,
+        Self::Scale,
     ];
 
-    /// All but the long one.
+    /// All but the long ones.
     fn usual() -> Vec<Self> {
-        let usual = |part: &Self| *part != Self::Year;
+        let usual = |part: &Self| ![Self::Year, Self::Scale].contains(part);
         Self::ALL.into_iter().filter(usual).collect()
     }
 
@@ -44,6 +47,7 @@ impl Part {
             Self::Memory => "memory",
             Self::List => "list",
             Self::Year => "year",
+            Self::Scale => "scale",
         }
     }
 }

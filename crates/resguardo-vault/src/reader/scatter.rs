@@ -19,13 +19,11 @@ use crate::vault::Vault;
 /// Packs that are read at once; each may hold all of its bytes.
 pub(crate) const PACKS_OPEN_MAX: usize = 4;
 
-/// A part of a frame and where it goes.
+/// An extent that is wanted, by its file and its number there: a backup may have ten million of them.
+#[derive(Clone, Copy)]
 struct Piece {
-    frame: u32,
-    frame_offset: u32,
-    length: u32,
     file: u32,
-    file_offset: u64,
+    extent: u32,
 }
 
 struct Output<'a> {
@@ -100,28 +98,22 @@ fn create<'a>(entry: &'a FileEntry, path: &'a Path) -> Result<Output<'a>, VaultE
 fn by_pack(outputs: &[Output<'_>]) -> Vec<(u32, Vec<Piece>)> {
     let mut packs: BTreeMap<u32, Vec<Piece>> = BTreeMap::new();
     for (file, output) in (0_u32..).zip(outputs) {
-        for extent in &output.entry.extents {
-            let Extent {
-                file_offset,
-                length,
-                pack,
-                frame,
-                frame_offset,
-            } = *extent;
-            let length = u32::try_from(length).expect("the manifest was checked: it fits a frame");
-            packs.entry(pack).or_default().push(Piece {
-                frame,
-                frame_offset,
-                length,
-                file,
-                file_offset,
-            });
+        for (extent, found) in (0_u32..).zip(&output.entry.extents) {
+            let piece = Piece { file, extent };
+            packs.entry(found.pack).or_default().push(piece);
         }
     }
     for pieces in packs.values_mut() {
-        pieces.sort_unstable_by_key(|piece| (piece.frame, piece.frame_offset));
+        pieces.sort_unstable_by_key(|piece| {
+            let extent = extent_of(outputs, *piece);
+            (extent.frame, extent.frame_offset)
+        });
     }
     packs.into_iter().collect()
+}
+
+fn extent_of<'a>(outputs: &'a [Output<'_>], piece: Piece) -> &'a Extent {
+    &outputs[piece.file as usize].entry.extents[piece.extent as usize]
 }
 
 struct Scatter<'a> {
@@ -153,26 +145,30 @@ impl Scatter<'_> {
     }
 
     fn restore_pack(&self, object: &ObjectRef, pieces: &[Piece]) -> Result<(), VaultError> {
-        let wanted = pieces.iter().map(|piece| u64::from(piece.length)).sum();
+        let extent = |piece: &Piece| extent_of(self.outputs, *piece);
+        let wanted = pieces.iter().map(|piece| extent(piece).length).sum();
         let head = &self.snapshot.head.head;
         let hit = |error: VaultError| name_backup(error, head.backup);
         let mut pack = OpenedPack::fetch(self.vault, &head.source, object, wanted).map_err(hit)?;
-        for same_frame in pieces.chunk_by(|a, b| a.frame == b.frame) {
+        for same_frame in pieces.chunk_by(|a, b| extent(a).frame == extent(b).frame) {
             self.cancel.check()?;
-            let raw = pack.decode(same_frame[0].frame).map_err(hit)?;
+            let raw = pack.decode(extent(&same_frame[0]).frame).map_err(hit)?;
             for piece in same_frame {
-                self.write(piece, &raw, object)?;
+                self.write(*piece, &raw, object)?;
             }
         }
         Ok(())
     }
 
-    fn write(&self, piece: &Piece, raw: &[u8], object: &ObjectRef) -> Result<(), VaultError> {
-        let from = piece.frame_offset as usize;
+    fn write(&self, piece: Piece, raw: &[u8], object: &ObjectRef) -> Result<(), VaultError> {
+        let extent = extent_of(self.outputs, piece);
+        let from = extent.frame_offset as usize;
+        let length =
+            usize::try_from(extent.length).expect("the manifest was checked: it fits a frame");
         let head = &self.snapshot.head.head;
-        let Some(bytes) = raw.get(from..from + piece.length as usize) else {
+        let Some(bytes) = raw.get(from..from + length) else {
             let key = crate::layout::pack(&head.source, &object.sha256);
-            let what = format!("frame {} is shorter than the manifest says", piece.frame);
+            let what = format!("frame {} is shorter than the manifest says", extent.frame);
             let kind = resguardo_model::FindingKind::PackUnreadable;
             return Err(name_backup(
                 crate::seal::damaged(&key, kind, what),
@@ -182,7 +178,7 @@ impl Scatter<'_> {
         let output = &self.outputs[piece.file as usize];
         output
             .file
-            .write_all_at(bytes, piece.file_offset)
+            .write_all_at(bytes, extent.file_offset)
             .map_err(|error| VaultError::file("writing", output.path, error))?;
         let done = self.done.fetch_add(bytes.len() as u64, Ordering::Relaxed) + bytes.len() as u64;
         self.progress.bytes(done, Some(self.total));

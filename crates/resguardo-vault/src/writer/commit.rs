@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use jiff::SignedDuration;
 use resguardo_model::head::IndexRef;
-use resguardo_model::{Head, Manifest, ManifestHeader, ObjectRef, Reason, Sha256Digest};
+use resguardo_model::{Head, ManifestHeader, ObjectRef, Reason, Sha256Digest};
 use resguardo_store::{Condition, Key};
 
 use super::file::WrittenFile;
@@ -197,13 +197,13 @@ impl SnapshotWriter {
             facts: description.facts.clone(),
             packs: resolution.packs.clone(),
         };
-        let files = files.iter().map(|file| resolution.entry(file)).collect();
-        let manifest = Manifest { header, files };
+        // One file at a time: the extents of all of them would be as many bytes again as their runs.
+        let files = files.iter().map(|file| resolution.entry(file));
         let recipients = self.vault.write_key()?.age_recipients()?;
         let recipients = keys::as_dyn(&recipients);
         let key = layout::manifest(self.source(), self.backup);
         let sealed = seal::compress_and_seal(MANIFEST_LEVEL, recipients, |out| {
-            manifest::write(&manifest, out)
+            manifest::write(&header, files, out)
         })
         .map_err(|error| VaultError::Seal {
             object: key.to_string(),

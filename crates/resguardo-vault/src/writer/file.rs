@@ -18,10 +18,10 @@ use crate::error::VaultError;
 use crate::frame::FRAME_BYTES;
 use crate::piece::PieceId;
 
-/// Consecutive pages that lie back to back in one frame.
+/// Consecutive pages that lie back to back in one frame. The runs of a file follow one another without a
+/// gap from its first page on; ten million of them are held at once, so each is small.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PageRun {
-    pub(super) first_page: u64,
     pub(super) count: u32,
     pub(super) at: At,
     pub(super) frame_offset: u32,

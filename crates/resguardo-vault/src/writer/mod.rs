@@ -31,6 +31,7 @@ use self::failure::Failure;
 pub use self::file::FileWriter;
 use self::file::{FreshPieces, WrittenFile};
 use self::gather::Gather;
+use self::ids::Spool;
 use self::packer::Packer;
 use self::pool::Pool;
 use crate::bounded::Decoded;
@@ -105,6 +106,8 @@ struct Pipeline {
     cancel: CancelToken,
     cache: PathBuf,
     fresh_pieces: Mutex<FreshPieces>,
+    /// Ids of pages until the end.
+    spool: Arc<Spool>,
 }
 
 impl Pipeline {
@@ -217,6 +220,7 @@ impl SnapshotWriter {
             cancel: cancel.clone(),
             cache: cache.clone(),
             fresh_pieces: Mutex::default(),
+            spool: Arc::new(Spool::new(cache.clone())),
         };
         Ok(Self {
             vault,

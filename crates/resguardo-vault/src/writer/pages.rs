@@ -19,7 +19,6 @@ use crate::piece::PieceId;
 pub(super) struct Pages {
     pub(super) page_bytes: u32,
     block: Vec<u8>,
-    next_page: u64,
     previous: Option<PageCursor>,
     in_flight: VecDeque<Receiver<NamedPages>>,
     gather: Gather,
@@ -32,7 +31,6 @@ pub(super) struct Pages {
 /// A block whose pages have their ids.
 struct NamedPages {
     block: Arc<Vec<u8>>,
-    first_page: u64,
     ids: Vec<PieceId>,
     known: KnownPages,
     /// The ticket of its frame, if all of it is new and was compressed at once.
@@ -57,14 +55,13 @@ impl Pages {
         Ok(Self {
             page_bytes,
             block: Vec::new(),
-            next_page: 0,
             previous: previous
                 .map_err(|error| VaultError::file("reading the page map in", cache, error))?,
             in_flight: VecDeque::new(),
             gather: Gather::default(),
             gathered_from: 0,
             runs: Vec::new(),
-            ids: IdSpool::new(cache.clone()),
+            ids: IdSpool::new(Arc::clone(&owner.pipeline.spool)),
         })
     }
 
@@ -104,12 +101,10 @@ impl Pages {
             })?,
             None => KnownPages::default(),
         };
-        let first_page = self.next_page;
-        self.next_page += u64::from(count);
         let (done, receiver) = bounded(1);
         let work = Arc::clone(&pipeline.work);
         pipeline.pool.submit(move || {
-            let named = name_pages(&work, block, first_page, page_bytes, known);
+            let named = name_pages(&work, block, page_bytes, known);
             let _ = done.send(named);
         });
         self.in_flight.push_back(receiver);
@@ -130,7 +125,6 @@ impl Pages {
         if let Some(ticket) = named.ticket {
             let count = u32::try_from(named.ids.len()).expect("a block has at most 2048 pages");
             self.push_run(PageRun {
-                first_page: named.first_page,
                 count,
                 at: At::New { ticket },
                 frame_offset: 0,
@@ -169,7 +163,6 @@ impl Pages {
                 (At::New { ticket }, offset)
             };
             self.push_run(PageRun {
-                first_page: named.first_page + number as u64,
                 count: 1,
                 at,
                 frame_offset,
@@ -177,14 +170,13 @@ impl Pages {
         }
     }
 
-    /// Adds a run, or lengthens the last one if it goes on there.
+    /// Adds the run of the next pages, or lengthens the last one if it goes on there.
     fn push_run(&mut self, run: PageRun) {
         let page_bytes = self.page_bytes;
         let from = self.gathered_from;
         let at_end = self.runs.len();
         if let Some(last) = self.runs.last_mut().filter(|last| last.at == run.at) {
-            let goes_on = last.first_page + u64::from(last.count) == run.first_page
-                && last.frame_offset + last.count * page_bytes == run.frame_offset;
+            let goes_on = last.frame_offset + last.count * page_bytes == run.frame_offset;
             if goes_on && at_end > from {
                 last.count += run.count;
                 return;
@@ -211,6 +203,10 @@ impl Pages {
                 moved(&mut run.at, &mut run.frame_offset, &leftover, ticket, base);
             }
         }
+        self.ids
+            .settle()
+            .map_err(|error| VaultError::file("writing to", &pipeline.cache, error))?;
+        self.runs.shrink_to_fit();
         Ok(WrittenBody::Pages {
             page_bytes: self.page_bytes,
             runs: self.runs,
@@ -223,7 +219,6 @@ impl Pages {
 fn name_pages(
     work: &Work,
     block: Arc<Vec<u8>>,
-    first_page: u64,
     page_bytes: usize,
     known: KnownPages,
 ) -> NamedPages {
@@ -236,7 +231,6 @@ fn name_pages(
     }
     NamedPages {
         block,
-        first_page,
         ids,
         known,
         ticket,

@@ -196,9 +196,12 @@ impl<W: Write, E: From<io::Error>> MapRecords<'_, W, E> {
                     runs,
                     ids,
                 } => {
-                    let mut ids = ids.reader()?;
+                    let mut ids = ids.reader();
                     let mut buffer = Vec::new();
+                    let mut next_page = 0;
                     for run in runs {
+                        let first_page = next_page;
+                        next_page += u64::from(run.count);
                         buffer.resize(run.count as usize * 16, 0);
                         ids.read_exact(&mut buffer)?;
                         if !self.includes(run.at) {
@@ -210,7 +213,7 @@ impl<W: Write, E: From<io::Error>> MapRecords<'_, W, E> {
                             self.resolution,
                         )?;
                         object.begin_file(number, &name)?;
-                        object.writer.run(run.first_page, place, &buffer)?;
+                        object.writer.run(first_page, place, &buffer)?;
                     }
                 }
                 WrittenBody::Stream { pieces } => {
