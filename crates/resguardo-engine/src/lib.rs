@@ -5,6 +5,7 @@ mod beside;
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
 mod durable;
+mod exported;
 mod folder;
 mod meta;
 pub mod port;

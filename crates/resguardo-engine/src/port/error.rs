@@ -191,4 +191,15 @@ impl EngineError {
                 | Self::Timeout { .. }
         )
     }
+
+    /// With its causes, in one line.
+    pub(crate) fn in_full(&self) -> String {
+        let mut words = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            words.push_str(&format!(": {error}"));
+            cause = error.source();
+        }
+        words
+    }
 }

@@ -60,7 +60,7 @@ pub(super) fn all(
         Ok(inventory) => inventory,
         Err(error) => {
             let expected = "the inventory of the backup can be read";
-            return vec![CheckResult::error(rows::COUNTS, expected, in_full(&error))];
+            return vec![CheckResult::error(rows::COUNTS, expected, error.in_full())];
         }
     };
     let asked = Asked {
@@ -104,17 +104,6 @@ fn skipped(name: &str, why: impl Into<String>) -> CheckResult {
     let mut result = CheckResult::new(name, CheckOutcome::Skipped, "", "");
     result.detail = why.into();
     result
-}
-
-/// An error with its causes, for the detail of a result.
-fn in_full(error: &EngineError) -> String {
-    let mut words = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        words.push_str(&format!(": {error}"));
-        cause = error.source();
-    }
-    words
 }
 
 /// Runs one check and notes how long it took.

@@ -20,6 +20,7 @@ use super::Surroundings;
 use super::capture::{self, Opened, Source};
 use super::tool;
 use crate::durable;
+use crate::exported;
 use crate::folder::PrivateFolder;
 use crate::meta::Meta;
 use crate::port::{CaptureRequest, EngineError, FileDigest, Run};
@@ -45,26 +46,11 @@ pub(super) fn export(
         known: format::KNOWN,
     })?;
     let beside = beside(out);
-    for path in [out, &beside] {
-        if path.symlink_metadata().is_ok() {
-            return Err(taken(path));
-        }
-    }
+    exported::refuse_taken([out, &beside])?;
     let folder = private_folder(out)?;
     let draft = folder.file("dump");
     let meta = write(around, request, format, (&draft, out), run)?;
-    let meta_draft = folder.file("meta");
-    meta.write(&meta_draft)
-        .map_err(|error| of_system("writing", &beside, error))?;
-    run.cancel.check()?;
-    name(&meta_draft, &beside)?;
-    if let Err(error) = name(&draft, out) {
-        // A meta file without its dump would only mislead.
-        let _ = std::fs::remove_file(&beside);
-        return Err(error);
-    }
-    durable::flush_folder_of(out)
-        .map_err(|error| of_system("flushing the folder of", out, error))?;
+    exported::publish(&folder, &draft, (out, &beside), &meta, run)?;
     Ok(vec![out.to_owned(), beside])
 }
 
@@ -86,20 +72,6 @@ fn private_folder(out: &Path) -> Result<PrivateFolder, EngineError> {
             },
             _ => of_system("making a private folder in", parent, error),
         }
-    })
-}
-
-fn taken(path: &Path) -> EngineError {
-    EngineError::Occupied {
-        place: path.display().to_string(),
-        contents: "a file of that name is there, and an export overwrites nothing".to_owned(),
-    }
-}
-
-fn name(draft: &Path, path: &Path) -> Result<(), EngineError> {
-    durable::rename_to_free(draft, path).map_err(|error| match error.kind() {
-        io::ErrorKind::AlreadyExists => taken(path),
-        _ => of_system("naming", path, error),
     })
 }
 

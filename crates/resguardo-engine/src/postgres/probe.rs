@@ -35,7 +35,7 @@ pub(super) fn probe(around: &Surroundings, subject: &str, location: &Location) -
         diagnoses: Vec::new(),
     };
     if let Err(error) = look(around, location, &mut found) {
-        found.problem(words(&error), next_step(&error));
+        found.problem(error.in_full(), next_step(&error));
     }
     found.diagnoses
 }
@@ -92,7 +92,7 @@ fn look(
         ByteSize(database.bytes)
     ));
     if let Err(error) = tools {
-        found.problem(words(&error), next_step(&error));
+        found.problem(error.in_full(), next_step(&error));
     }
     privileges(&privilege::missing(&session)?, found);
     locks(&session, relations.len(), found)?;
@@ -178,17 +178,6 @@ fn standby(session: &Session, found: &mut Found<'_>) -> Result<(), EngineError> 
         );
     }
     Ok(())
-}
-
-/// An error with its causes.
-fn words(error: &EngineError) -> String {
-    let mut words = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        words.push_str(&format!(": {error}"));
-        cause = error.source();
-    }
-    words
 }
 
 fn next_step(error: &EngineError) -> String {

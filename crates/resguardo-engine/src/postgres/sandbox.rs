@@ -77,7 +77,7 @@ pub(super) fn open(
             }
             notes.extend(likeness.create(&session, &database)?);
             let settings = cluster.settings(&database);
-            (Place::Instance(cluster), settings)
+            (Place::Instance(Box::new(cluster)), settings)
         }
     };
     let mut inner = DatabaseTarget::sandbox(settings, around);
@@ -120,7 +120,7 @@ fn server_tools(
 
 /// Where a sandbox's database is.
 enum Place {
-    Instance(Cluster),
+    Instance(Box<Cluster>),
     Database(Box<Temporary>),
 }
 

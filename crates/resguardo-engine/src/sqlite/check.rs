@@ -79,11 +79,11 @@ fn asked(
                     })
                 }),
             Err(error) => {
-                results.push(CheckResult::error(name, "", in_full(error)));
+                results.push(CheckResult::error(name, "", error.in_full()));
                 continue;
             }
         };
-        let result = result.unwrap_or_else(|error| CheckResult::error(name, "", in_full(&error)));
+        let result = result.unwrap_or_else(|error| CheckResult::error(name, "", error.in_full()));
         results.push(stopwatch.stop(result));
     }
     results
@@ -118,8 +118,8 @@ fn of_file(path: &Path, backup: &dyn BackupReader, run: Run<'_>) -> Vec<CheckRes
         Ok(read) => read,
         Err(error) => {
             return vec![
-                CheckResult::error(DIGEST, expected_digest, in_full(&error)),
-                CheckResult::error(SIZE, expected_size, in_full(&error)),
+                CheckResult::error(DIGEST, expected_digest, error.in_full()),
+                CheckResult::error(SIZE, expected_size, error.in_full()),
             ];
         }
     };
@@ -273,17 +273,6 @@ fn foreign_keys(asked: &Asked<'_>) -> Result<CheckResult, EngineError> {
     let mut result = CheckResult::compare(FOREIGN_KEYS, "0 rows without their parent", actual);
     result.detail = integrity::describe(&orphans);
     Ok(result)
-}
-
-/// An error with its causes, for the detail of a result.
-fn in_full(error: &EngineError) -> String {
-    let mut words = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        words.push_str(&format!(": {error}"));
-        cause = error.source();
-    }
-    words
 }
 
 /// Times one check.

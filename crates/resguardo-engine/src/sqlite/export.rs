@@ -20,6 +20,7 @@ use super::failure::place;
 use super::names::{KNOWN, Names};
 use super::restore::folder_beside;
 use crate::durable;
+use crate::exported;
 use crate::meta::{Inside, Meta};
 use crate::port::{CaptureRequest, CaptureSink, EngineError, FileDigest, FileSink, Run, SinkError};
 use crate::system::of_system;
@@ -40,11 +41,7 @@ pub(super) fn export(
         known: KNOWN,
     })?;
     let meta_path = out.with_file_name(names.meta());
-    for path in [out, &meta_path] {
-        if path.symlink_metadata().is_ok() {
-            return Err(taken(path));
-        }
-    }
+    exported::refuse_taken([out, &meta_path])?;
     let folder = folder_beside(out)?;
     let outlet = Outlet {
         path: folder.file("database"),
@@ -68,33 +65,8 @@ pub(super) fn export(
         }),
         ..Meta::of(out, written.file, captured)
     };
-    let meta_draft = folder.file("meta");
-    meta.write(&meta_draft)
-        .map_err(|error| of_system("writing", &meta_path, error))?;
-    run.cancel.check()?;
-    name(&meta_draft, &meta_path)?;
-    if let Err(error) = name(&outlet.path, out) {
-        // A meta file without its database would only mislead.
-        let _ = std::fs::remove_file(&meta_path);
-        return Err(error);
-    }
-    durable::flush_folder_of(out)
-        .map_err(|error| of_system("flushing the folder of", out, error))?;
+    exported::publish(&folder, &outlet.path, (out, &meta_path), &meta, run)?;
     Ok(vec![out.to_owned(), meta_path])
-}
-
-fn taken(path: &Path) -> EngineError {
-    EngineError::Occupied {
-        place: place(path),
-        contents: "a file of that name is there, and an export overwrites nothing".to_owned(),
-    }
-}
-
-fn name(draft: &Path, path: &Path) -> Result<(), EngineError> {
-    durable::rename_to_free(draft, path).map_err(|error| match error.kind() {
-        io::ErrorKind::AlreadyExists => taken(path),
-        _ => of_system("naming", path, error),
-    })
 }
 
 /// What was written.

@@ -11,7 +11,7 @@ use resguardo_testkit::{PgServer, PgVersion};
 use tempfile::TempDir;
 
 use crate::restore::{SHOP, assert_same, state};
-use crate::world::{described, engine, engine_with};
+use crate::world::{clean, described, engine, engine_with};
 
 /// Name and words for `pg_dump` of each format; what is compressed is compressed afterwards.
 const FORMATS: [(&str, &[&str]); 7] = [
@@ -115,10 +115,7 @@ fn what_is_cut_short_is_refused_before_anything_is_touched() {
             let bytes = std::fs::read(&victim).unwrap();
             for length in [bytes.len() / 2, bytes.len() - bytes.len() / 20 - 1] {
                 std::fs::write(&victim, &bytes[..length]).unwrap();
-                let options = RestoreOptions {
-                    clean: true,
-                    ..RestoreOptions::default()
-                };
+                let options = clean();
                 let error = restore(&server, "shop", &file, &options).unwrap_err();
                 assert!(
                     matches!(error, EngineError::Corrupt { .. }),

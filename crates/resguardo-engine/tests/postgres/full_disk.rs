@@ -79,15 +79,21 @@ fn no_room_for_the_server() {
     });
 }
 
+/// A server whose database `postgres` fits on none of these disks.
+fn large(version: PgVersion) -> PgServer {
+    let server = PgServer::start(version);
+    server.psql(
+        "postgres",
+        "create table t as select i, md5(i::text) || md5((-i)::text) as word from generate_series(1, 500000) i",
+    );
+    server
+}
+
 #[test]
 fn no_room_for_the_data() {
     on_small_disk("full_disk::no_room_for_the_data", "64m", |disk| {
         for version in PgVersion::all() {
-            let server = PgServer::start(version);
-            server.psql(
-            "postgres",
-            "create table t as select i, md5(i::text) || md5((-i)::text) as word from generate_series(1, 500000) i",
-        );
+            let server = large(version);
             let backup = captured(&server, "postgres");
             drop(server);
             let site = Site::below(disk);
@@ -111,11 +117,7 @@ fn no_room_for_the_data() {
 fn no_room_at_the_target() {
     on_small_disk("full_disk::no_room_at_the_target", "24m", |disk| {
         for version in PgVersion::all() {
-            let server = PgServer::start(version);
-            server.psql(
-            "postgres",
-            "create table t as select i, md5(i::text) || md5((-i)::text) as word from generate_series(1, 500000) i",
-        );
+            let server = large(version);
             let backup = captured(&server, "postgres");
             let folder = disk.join("tablespace");
             std::fs::create_dir(&folder).unwrap();

@@ -1,13 +1,15 @@
 //! What a database has beside its objects: settings, grants, comment and limit, and those of its roles.
 
 use resguardo_engine::contract::with_run;
-use resguardo_engine::port::{Engine as _, Location, RestoreOptions};
+use resguardo_engine::port::{Engine as _, Location};
 use resguardo_model::CheckOutcome;
 use resguardo_testkit::fixture::{self, Extra};
 use resguardo_testkit::{PgServer, PgVersion};
 
 use crate::restore::restored;
-use crate::world::{Site, assert_all_pass, captured, checked, drilled, engine, execute};
+use crate::world::{
+    Site, assert_all_pass, captured, checked, clean, create, drilled, engine, execute,
+};
 
 const CHECK: &str = "database settings and grants";
 /// Roles with settings of their own, of which one is a member of the other in no common way.
@@ -59,11 +61,7 @@ fn a_database_that_is_made_anew_has_all_of_it() {
         let server = shop(version);
         let backup = captured(&server, "shop");
         let other = PgServer::start(version);
-        let create = RestoreOptions {
-            create: true,
-            ..RestoreOptions::default()
-        };
-        let done = restored(&other, "shop", &backup, &create);
+        let done = restored(&other, "shop", &backup, &create());
         let told = done.notes.iter().find(|note| note.contains("could not"));
         assert_eq!(told, None);
         let before = look(&server);
@@ -85,11 +83,7 @@ fn a_database_that_was_there_keeps_its_own() {
         "shop",
         "comment on database shop is 'mine'; create table mine (a int)",
     );
-    let clean = RestoreOptions {
-        clean: true,
-        ..RestoreOptions::default()
-    };
-    restored(&other, "shop", &backup, &clean);
+    restored(&other, "shop", &backup, &clean());
     let kept = look(&other);
     assert!(kept.starts_with("mine|-1|"), "{kept}");
     assert!(!kept.contains("nowhere"), "{kept}");
@@ -105,11 +99,7 @@ fn a_backup_of_a_closed_database_brings_an_open_one() {
     assert_ne!(look(&server), before);
     let backup = captured(&server, "shop");
     server.drop_database("shop");
-    let create = RestoreOptions {
-        create: true,
-        ..RestoreOptions::default()
-    };
-    restored(&server, "shop", &backup, &create);
+    restored(&server, "shop", &backup, &create());
     assert_eq!(look(&server), before);
 }
 

@@ -9,10 +9,12 @@ use resguardo_engine::port::{
 };
 use resguardo_testkit::{PgServer, PgVersion, fixture};
 
-use crate::world::{captured, described, engine};
+use crate::world::{captured, create, described, engine};
 
-/// Of everything a little.
-pub(crate) const SHOP: &str = r#"
+/// Of everything a little, and of what comes back in an order.
+pub(crate) const SHOP: &str = concat!(
+    a_little_of_everything!(),
+    r#"
     do $$ begin create role shop_owner; create role "clerk's" login; grant shop_owner to "clerk's";
         exception when duplicate_object then null; end $$;
     create schema shop authorization shop_owner;
@@ -27,31 +29,14 @@ pub(crate) const SHOP: &str = r#"
     insert into shop.lines select i, 'x' from generate_series(1, 1000) i;
     create function shop.watch() returns trigger language plpgsql as $$begin new.what = 'seen'; return new; end$$;
     create trigger watch before insert on shop.lines for each row execute function shop.watch();
-    create table public."odd ""name' \ ñ" ("select" int, "a b" text);
-    insert into public."odd ""name' \ ñ" values (1, E'tab\t newline\n back\\ null'), (null, null), (null, '');
-    create table empty (x int);
-    create table no_columns ();
-    insert into no_columns select from generate_series(1, 3);
-    create table events (at date, what text) partition by range (at);
-    create table events_2025 partition of events for values from ('2025-01-01') to ('2026-01-01');
-    create table events_rest partition of events default;
-    insert into events select '2025-06-01'::date + i, i from generate_series(1, 500) i;
     alter table events add primary key (at);
     create table seen (at date references events);
     insert into seen values ('2025-06-02');
-    create table parent (a int); create table child (b int) inherits (parent);
-    insert into parent values (1), (1); insert into child values (2, 3);
-    create unlogged table quick (a int); insert into quick values (7);
-    create materialized view totals as select count(*) as n from events;
     create materialized view more as select n + 1 as n from totals;
     create unique index on totals (n);
     create materialized view never as select 1 as x with no data;
-    create sequence free start 5 increment 7; select nextval('free'), nextval('free');
-    create sequence untouched;
-    select lo_from_bytea(70001, '\x00ff00'), lo_from_bytea(70002, ''), lo_from_bytea(70003, decode(repeat('ab', 600000), 'hex'));
     alter large object 70001 owner to shop_owner;
     comment on large object 70001 is 'one';
-    create extension resguardo_fixture;
     alter default privileges for role shop_owner grant select on tables to "clerk's";
     alter default privileges in schema shop grant select on tables to "clerk's";
     alter table shop.lines enable row level security;
@@ -60,7 +45,8 @@ pub(crate) const SHOP: &str = r#"
     create publication pub for table shop.orders;
     create function shop.note_ddl() returns event_trigger language plpgsql as $$begin end$$;
     create event trigger noted on ddl_command_end execute function shop.note_ddl();
-"#;
+"#
+);
 
 pub(crate) fn shop(version: PgVersion) -> PgServer {
     let server = PgServer::start(version);
@@ -183,10 +169,7 @@ fn a_newer_major_takes_it_too() {
             drop table if exists truth.markup cascade";
         server.psql("truth", without);
         let backup = captured(&server, "truth");
-        let options = RestoreOptions {
-            create: true,
-            ..RestoreOptions::default()
-        };
+        let options = create();
         let database = format!("from {version}");
         restored(&newer, &database, &backup, &options);
         // A newer server prints some things otherwise: it does so whoever has restored them.
@@ -205,10 +188,7 @@ fn an_older_major_is_refused_and_nothing_is_made() {
         let server = shop(newer);
         let backup = captured(&server, "shop");
         let older = PgServer::start(older);
-        let options = RestoreOptions {
-            create: true,
-            ..RestoreOptions::default()
-        };
+        let options = create();
         let error = restore(&older, "shop", &backup, &options).unwrap_err();
         assert!(matches!(error, EngineError::Unsupported { .. }), "{error}");
         assert_eq!(state(&older, "shop"), TargetState::Missing);
@@ -225,9 +205,8 @@ fn a_database_is_made_only_if_asked_and_dropped_if_it_cannot_be_filled() {
     let error = restore(&server, "new", &backup, &options).unwrap_err();
     assert!(matches!(error, EngineError::Missing { .. }), "{error}");
     let create = RestoreOptions {
-        create: true,
         durable: true,
-        ..RestoreOptions::default()
+        ..create()
     };
     restored(&server, "new", &backup, &create);
     assert_same((&server, "shop"), (&server, "new"), &[]);

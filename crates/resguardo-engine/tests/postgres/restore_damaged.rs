@@ -6,14 +6,7 @@ use resguardo_model::FilePath;
 use resguardo_testkit::{PgServer, PgVersion};
 
 use crate::restore::{assert_same, restore, restored, shop};
-use crate::world::{Site, captured, described, engine};
-
-fn clean() -> RestoreOptions {
-    RestoreOptions {
-        clean: true,
-        ..RestoreOptions::default()
-    }
-}
+use crate::world::{Site, captured, clean, described, engine};
 
 /// Takes the last row of the orders away.
 fn cut_orders(backup: &mut MemoryBackup) {

@@ -4,7 +4,7 @@ use resguardo_engine::port::{EngineError, RestoreOptions, RestorePart};
 use resguardo_testkit::PgVersion;
 
 use crate::restore::{SHOP, assert_same, restore, restored, shop};
-use crate::world::{captured, described};
+use crate::world::{captured, clean, described};
 
 #[test]
 fn what_is_not_empty_is_refused_and_clean_replaces_all_of_it() {
@@ -24,11 +24,7 @@ fn what_is_not_empty_is_refused_and_clean_replaces_all_of_it() {
         let error = restore(&server, "full", &backup, &RestoreOptions::default()).unwrap_err();
         assert!(matches!(error, EngineError::Occupied { .. }), "{error}");
         assert_eq!(server.psql("full", "select count(*) from mine"), "0");
-        let clean = RestoreOptions {
-            clean: true,
-            ..RestoreOptions::default()
-        };
-        restored(&server, "full", &backup, &clean);
+        restored(&server, "full", &backup, &clean());
         assert_same((&server, "shop"), (&server, "full"), &[]);
     }
 }

@@ -9,14 +9,7 @@ use resguardo_testkit::{
 };
 
 use crate::restore::{assert_same, restore, restored, shop, state};
-use crate::world::{Site, captured, described, engine};
-
-fn create() -> RestoreOptions {
-    RestoreOptions {
-        create: true,
-        ..RestoreOptions::default()
-    }
-}
+use crate::world::{Site, captured, clean, create, described, engine};
 
 #[test]
 fn roles_are_made_where_we_may_and_named_where_we_may_not() {
@@ -282,11 +275,7 @@ fn what_the_server_cannot_lock_at_once_stays_and_the_way_round_is_told() {
         );
         let there = format!("select count(*) from {catalog}");
         let before = server.psql(database, &there);
-        let clean = RestoreOptions {
-            clean: true,
-            ..RestoreOptions::default()
-        };
-        let error = restore(&server, database, &backup, &clean).unwrap_err();
+        let error = restore(&server, database, &backup, &clean()).unwrap_err();
         let EngineError::Unsupported { why, next, .. } = &error else {
             panic!("{database}: {}", described(&error));
         };
@@ -344,11 +333,7 @@ fn roles_go_with_what_could_not_be_restored_or_are_named() {
             .iter()
             .rposition(|byte| *byte == b'\n');
         rows.truncate(line.unwrap() + 1);
-        let clean = RestoreOptions {
-            clean: true,
-            ..RestoreOptions::default()
-        };
-        for (database, options) in [("new", create()), ("mine", clean)] {
+        for (database, options) in [("new", create()), ("mine", clean())] {
             let error = restore(&other, database, &backup, &options).unwrap_err();
             assert_eq!(roles(), "postgres", "{version}: {}", described(&error));
         }

@@ -190,3 +190,19 @@ pub(crate) fn assert_all_pass(target: &dyn Target, backup: &MemoryBackup, what: 
         not_passed(&results)
     );
 }
+
+/// Make the database first.
+pub(crate) fn create() -> RestoreOptions {
+    RestoreOptions {
+        create: true,
+        ..RestoreOptions::default()
+    }
+}
+
+/// Replace what is there.
+pub(crate) fn clean() -> RestoreOptions {
+    RestoreOptions {
+        clean: true,
+        ..RestoreOptions::default()
+    }
+}

@@ -48,16 +48,7 @@ fn says_in_one_line_what_it_did() {
 fn the_second_adds_little() {
     let world = World::new();
     shop(&world.path("shop.db"), 20_000);
-    world
-        .run(&[
-            "init",
-            "--vault",
-            "./vault",
-            "--source",
-            "shop=./shop.db",
-            "--yes",
-        ])
-        .exits(0);
+    world.init("./vault");
     let first = world.run(&["backup", "--json"]).exits(0).json();
     ask(
         &world.path("shop.db"),

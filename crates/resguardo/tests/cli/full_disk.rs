@@ -55,16 +55,7 @@ fn vault_is_full() {
     let world = World::new();
     shop(&world.path("shop.db"), 500);
     let _disk = SmallDisk::mount(&world.path("small"), "1m");
-    world
-        .run(&[
-            "init",
-            "--vault",
-            "./small/vault",
-            "--source",
-            "shop=./shop.db",
-            "--yes",
-        ])
-        .exits(0);
+    world.init("./small/vault");
     let small = world.run(&["backup", "--json"]).exits(0);
     shop(&world.path("big.db"), 40_000);
     std::fs::copy(world.path("big.db"), world.path("shop.db")).unwrap();
@@ -95,16 +86,7 @@ fn the_disk_of_the_sandbox_is_full() {
 fn sandbox_is_full() {
     let world = World::new();
     shop(&world.path("shop.db"), 40_000);
-    world
-        .run(&[
-            "init",
-            "--vault",
-            "./vault",
-            "--source",
-            "shop=./shop.db",
-            "--yes",
-        ])
-        .exits(0);
+    world.init("./vault");
     world.backup();
     let disk = SmallDisk::mount(&world.home().join("sandboxes"), "1m");
     let ran = world.run(&["drill", "--json"]).exits(3);
@@ -128,16 +110,7 @@ fn the_disk_of_an_export_is_full() {
 fn export_is_full() {
     let world = World::new();
     shop(&world.path("shop.db"), 40_000);
-    world
-        .run(&[
-            "init",
-            "--vault",
-            "./vault",
-            "--source",
-            "shop=./shop.db",
-            "--yes",
-        ])
-        .exits(0);
+    world.init("./vault");
     let _disk = SmallDisk::mount(&world.path("small"), "1m");
     for name in ["shop.sqlite", "shop.sqlite.gz"] {
         let out = format!("./small/{name}");

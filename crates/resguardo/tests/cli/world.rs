@@ -129,15 +129,20 @@ impl World {
     pub fn set_up(&self) {
         shop(&self.path("shop.db"), 500);
         self.own("shop.db");
-        self.run(&[
+        self.init("./vault");
+    }
+
+    /// Runs `init` for the shop `shop.db`.
+    pub fn init(&self, vault: &str) {
+        let words = [
             "init",
             "--vault",
-            "./vault",
+            vault,
             "--source",
             "shop=./shop.db",
             "--yes",
-        ])
-        .exits(0);
+        ];
+        self.run(&words).exits(0);
     }
 
     /// With a variable for every later run.

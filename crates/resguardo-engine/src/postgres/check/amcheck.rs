@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use resguardo_model::{CheckOutcome, CheckResult};
 
-use super::{LIMITS, in_full};
+use super::LIMITS;
 use crate::port::{EngineError, Run};
 use crate::postgres::Surroundings;
 use crate::postgres::capture::jobs;
@@ -24,7 +24,7 @@ const ENDLESS: Duration = Duration::MAX;
 
 pub(super) fn check(settings: &Settings, around: &Arc<Surroundings>, run: Run<'_>) -> CheckResult {
     look(settings, around, run)
-        .unwrap_or_else(|error| CheckResult::error(NAME, EXPECTED, in_full(&error)))
+        .unwrap_or_else(|error| CheckResult::error(NAME, EXPECTED, error.in_full()))
 }
 
 fn look(

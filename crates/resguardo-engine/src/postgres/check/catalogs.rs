@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use resguardo_model::{CheckOutcome, CheckResult, counted};
 
 use super::differ::{self, Named};
-use super::{Asked, in_full, skipped, timed, unknown};
+use super::{Asked, skipped, timed, unknown};
 use crate::port::EngineError;
 use crate::postgres::catalog;
 use crate::postgres::inventory::{Inventory, Migration, Role, Sequence};
@@ -49,7 +49,7 @@ pub(super) fn all(asked: &Asked<'_>) -> Vec<CheckResult> {
         Err(error) => {
             let names = CHECKS.iter().map(|(name, _)| *name).chain([VALID]);
             return names
-                .map(|name| CheckResult::error(name, "", in_full(&error)))
+                .map(|name| CheckResult::error(name, "", error.in_full()))
                 .collect();
         }
     };
@@ -62,13 +62,13 @@ pub(super) fn all(asked: &Asked<'_>) -> Vec<CheckResult> {
                     skipped(name, "a dump does not hold them")
                 }
                 Some(inventory) => ask(inventory, &session)
-                    .unwrap_or_else(|error| CheckResult::error(name, "", in_full(&error))),
+                    .unwrap_or_else(|error| CheckResult::error(name, "", error.in_full())),
             })
         })
         .collect();
     results.push(timed(clock, || {
         valid(asked.inventory, &session)
-            .unwrap_or_else(|error| CheckResult::error(VALID, "", in_full(&error)))
+            .unwrap_or_else(|error| CheckResult::error(VALID, "", error.in_full()))
     }));
     results
 }

@@ -6,7 +6,7 @@ use resguardo_model::{CheckOutcome, CheckResult, counted};
 use tokio_postgres::error::SqlState;
 
 use super::differ::{self, ABSENT, Named};
-use super::{Asked, LIMITS, in_full, milliseconds, unknown};
+use super::{Asked, LIMITS, milliseconds, unknown};
 use crate::port::EngineError;
 use crate::postgres::capture::jobs;
 use crate::postgres::catalog;
@@ -40,13 +40,13 @@ pub(super) fn check(asked: &Asked<'_>) -> Vec<CheckResult> {
     let (read, strangers) = match read.and_then(|read| Ok((read, strangers(asked, inventory)?))) {
         Ok(both) => both,
         Err(error) => {
-            let failed = |name| CheckResult::error(name, summary.as_str(), in_full(&error));
+            let failed = |name| CheckResult::error(name, summary.as_str(), error.in_full());
             return vec![failed(COUNTS), failed(DIGESTS)];
         }
     };
     let moved = match moved(asked, inventory, &read) {
         Ok(moved) => moved,
-        Err(error) => return vec![CheckResult::error(COUNTS, summary, in_full(&error))],
+        Err(error) => return vec![CheckResult::error(COUNTS, summary, error.in_full())],
     };
     let both = inventory.tables.iter().zip(&read).enumerate();
     let both = both.filter(|(position, _)| !moved.contains(position));
@@ -114,7 +114,7 @@ fn compare<'a>(
                 "lacks a column".to_owned()
             }
             Err(error) => {
-                unread.push(format!("{}: {}", table.shown(), in_full(error)));
+                unread.push(format!("{}: {}", table.shown(), error.in_full()));
                 continue;
             }
         };

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use resguardo_model::{CheckOutcome, CheckResult};
 
-use super::{Asked, in_full, skipped, unknown};
+use super::{Asked, skipped, unknown};
 use crate::port::{BoxError, EngineError, SILENCE_TIMEOUT};
 use crate::postgres::inventory::{Inventory, SCHEMA};
 use crate::postgres::normal::Normal;
@@ -47,7 +47,7 @@ pub(super) fn check(asked: &Asked<'_>) -> CheckResult {
         }
         Ok(failed(&expected, &actual.digest().to_string(), &differ))
     });
-    compared.unwrap_or_else(|error| CheckResult::error(NAME, expected, in_full(&error)))
+    compared.unwrap_or_else(|error| CheckResult::error(NAME, expected, error.in_full()))
 }
 
 /// Whose words a structure is in, by their majors.

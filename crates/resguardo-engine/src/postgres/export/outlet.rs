@@ -113,14 +113,18 @@ impl Write for Outlet {
     }
 }
 
-/// Writes a little behind what somebody else could not write to its end.
+/// Writes a little beside what somebody else could not write to its end.
 ///
 /// # Errors
 /// The system's answer, where there is no room for it.
-pub(super) fn refuse_without_room(path: &Path) -> io::Result<()> {
-    let mut file = File::options().append(true).open(path)?;
-    file.write_all(&[0; ROOM_BYTES])?;
-    file.sync_all()
+pub(super) fn refuse_without_room(draft: &Path) -> io::Result<()> {
+    let path = draft.with_extension("room");
+    let written = durable::create_private(&path).and_then(|mut file| {
+        file.write_all(&[0; ROOM_BYTES])?;
+        file.sync_all()
+    });
+    let _ = std::fs::remove_file(&path);
+    written
 }
 
 /// Hashes a file that somebody else has written, and flushes it.
