@@ -150,7 +150,13 @@ impl Dumping<'_> {
             format!("--snapshot={snapshot}"),
             format!("--lock-wait-timeout={lock_timeout}"),
         ];
-        let words = own.iter().chain(words).cloned();
+        // A standby does not have what unlogged tables hold; as in a backup, the rest is taken.
+        let unlogged = self
+            .opened
+            .holder
+            .in_recovery()
+            .then(|| "--no-unlogged-table-data".to_owned());
+        let words = own.iter().chain(words).cloned().chain(unlogged);
         tool::command(&self.opened.tools, "pg_dump", words, self.source.settings())
             .with_variables([("PGAPPNAME".to_owned(), capture::dump_name(snapshot))])
     }

@@ -140,6 +140,29 @@ fn a_drill_of_an_export_compares_every_row_with_what_lies_beside_it() {
 }
 
 #[test]
+fn a_standby_is_exported_without_what_it_does_not_have() {
+    let version = PgVersion::V18;
+    let primary = shop(version);
+    let standby = primary.standby();
+    standby.catch_up_with(&primary);
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("shop.dump");
+    let written = export(&engine(version), &standby, &out);
+    let written = written.unwrap_or_else(|error| panic!("{}", described(&error)));
+    let meta = std::fs::read_to_string(&written[1]).unwrap();
+    assert!(meta.contains("shop.orders") && meta.contains("a standby does not have it"));
+    let list = primary
+        .command("pg_restore", "shop")
+        .arg("--list")
+        .arg(&out)
+        .output()
+        .unwrap();
+    let list = String::from_utf8(list.stdout).unwrap();
+    assert!(list.contains("TABLE DATA shop orders"), "{list}");
+    assert!(!list.contains("TABLE DATA public quick"), "{list}");
+}
+
+#[test]
 fn who_wants_a_table_for_himself_is_let_through_and_the_export_begins_anew() {
     let version = PgVersion::V16;
     let server = shop(version);

@@ -347,3 +347,39 @@ fn roles_go_with_what_could_not_be_restored_or_are_named() {
         assert_eq!(roles(), "clerk's\npostgres\nshop_owner");
     }
 }
+
+#[test]
+fn a_lock_at_the_target_is_named_with_its_holder_and_nothing_is_touched() {
+    for version in PgVersion::all() {
+        let server = PgServer::start(version);
+        server.psql("postgres", "create table t as select 1 as a");
+        let backup = captured(&server, "postgres");
+        server.create_database("there", "");
+        server.psql("there", "create table precious as select 1 as a");
+        let mut reader = server
+            .command("psql", "there")
+            .env("PGAPPNAME", "long report")
+            .args(["-XAtc", "begin; table precious; select pg_sleep(600)"])
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        let holds = "select count(*) from pg_locks where relation = 'precious'::regclass and pid <> pg_backend_pid()";
+        while server.psql("there", holds) == "0" {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        let options = RestoreOptions {
+            lock_timeout: Some(std::time::Duration::from_secs(1)),
+            ..clean()
+        };
+        let error = restore(&server, "there", &backup, &options).unwrap_err();
+        let words = described(&error);
+        assert!(matches!(error, EngineError::Busy { .. }), "{words}");
+        for part in ["long report", "user postgres", "precious", "pg_sleep"] {
+            assert!(words.contains(part), "{version}: {words}");
+        }
+        assert_eq!(server.psql("there", "select count(*) from precious"), "1");
+        reader.kill().unwrap();
+        reader.wait().unwrap();
+    }
+}

@@ -3,7 +3,7 @@
 use tokio_postgres::error::SqlState;
 
 use crate::port::{EngineError, TargetState};
-use crate::postgres::failure::is_sql_state;
+use crate::postgres::failure::{is_sql_state, shortened};
 use crate::postgres::session::Session;
 use crate::postgres::{contents, name};
 
@@ -76,13 +76,40 @@ pub(super) fn empty(session: &Session) -> Result<(), EngineError> {
         // The connection may be gone; the server then does the same.
         let _ = session.batch("rollback");
     }
-    emptied.map_err(|error| {
-        if is_sql_state(&error, &SqlState::OUT_OF_MEMORY) {
+    emptied.map_err(|error| match error {
+        error if is_sql_state(&error, &SqlState::OUT_OF_MEMORY) => {
             too_many(session, error.to_string())
-        } else {
-            error
         }
+        EngineError::Busy { place, held } => EngineError::Busy {
+            place,
+            held: holder(session).unwrap_or(held),
+        },
+        other => other,
     })
+}
+
+/// Who has held a lock on a table the longest, in words; `None` if that cannot be found out any more.
+fn holder(session: &Session) -> Option<String> {
+    let rows = session.rows(
+        "select a.pid, a.usename, a.application_name, a.query, l.relation::pg_catalog.regclass::text \
+         from pg_catalog.pg_locks l join pg_catalog.pg_stat_activity a on a.pid = l.pid \
+         where l.locktype = 'relation' and l.granted and l.pid <> pg_catalog.pg_backend_pid() and l.relation >= 16384 \
+           and l.database = (select oid from pg_catalog.pg_database where datname = current_database()) \
+         order by a.xact_start limit 1",
+    );
+    let rows = rows.ok()?;
+    let row = rows.first()?;
+    let application = match row.text(2) {
+        "" => String::new(),
+        name => format!(" ({name})"),
+    };
+    Some(format!(
+        "process {} of user {}{application} holds a lock on {}: {}",
+        row.text(0),
+        row.text(1),
+        row.text(4),
+        shortened(row.text(3))
+    ))
 }
 
 /// Refuses a database that cannot be emptied in one transaction, before anything is done for it.
