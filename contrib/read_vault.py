@@ -20,6 +20,7 @@ Exit: 0 all restored; 1 anything else, with the object named; 2 wrong usage; 130
 
 import argparse
 import array
+import base64
 import contextlib
 import hashlib
 import json
@@ -38,6 +39,7 @@ MIB = 1 << 20
 CONFIG_BYTES_MAX = MIB
 HEAD_BYTES_MAX = 64 * MIB
 PACK_BYTES_MAX = 64 * MIB
+BUNDLE_BYTES_MAX = 64 * MIB
 MANIFEST_BYTES_MAX = 1024 * MIB
 LINE_BYTES_MAX = 64 * MIB
 FRAME_BYTES_MAX = 4 * MIB
@@ -382,11 +384,32 @@ def choose_head(heads, unreadable, wanted, writers, source):
 # --- age and zstd --------------------------------------------------------------------------------
 
 
+def read_bundles(vault, source):
+    """Further headers (docs/format.md) by the digest of the object: how a recipient that was added
+    later opens what was there before. What is not one is as good as absent."""
+    folder, found = os.path.join(vault, source, "headers"), {}
+    names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+    for name in names:
+        if not name.endswith(".jsonl"):
+            continue
+        lines = read_small(os.path.join(folder, name), BUNDLE_BYTES_MAX).split(b"\n")
+        with contextlib.suppress(ValueError, KeyError, TypeError):
+            records = [json.loads(line) for line in lines if line]
+            if records[0]["format"] != 1 or records[-1]["end"]["objects"] != len(records) - 2:
+                continue
+            for record in records[1:-1]:
+                header = base64.b64decode(record["header"], validate=True)
+                skip = natural(record["header_bytes"], name)
+                found.setdefault(record["sha256"], []).append((header, skip))
+    return found
+
+
 class Opener:
     """Opens sealed objects with the age tool, always with the same identity."""
 
-    def __init__(self, identity):
+    def __init__(self, identity, bundles, folder):
         self.path, self.text = identity, None
+        self.bundles, self.folder = bundles, folder
         start = read_small(identity, 16 * MIB)[:64]
         if start.startswith((b"age-encryption.org/v1", b"-----BEGIN AGE ENCRYPTED FILE")):
             # age asks for the passphrase on the terminal, once; the identity stays in memory.
@@ -396,14 +419,37 @@ class Opener:
                 raise Refused(f"{identity}: age could not open the protected identity (see above)")
             self.path, self.text = "-", answer.stdout
 
-    def start(self, sealed, out):
+    def start(self, sealed, out, errors=None):
         child = subprocess.Popen(["age", "-d", "-i", self.path, "--", sealed], stdout=out,
+                                 stderr=errors,
                                  stdin=subprocess.DEVNULL if self.text is None else subprocess.PIPE)
         if self.text is not None:
             with contextlib.suppress(BrokenPipeError):
                 child.stdin.write(self.text)
                 child.stdin.close()
         return child
+
+    def opens(self, sealed):
+        """Whether age opens the object; no more than its beginning is read."""
+        child = self.start(sealed, subprocess.PIPE, subprocess.DEVNULL)
+        opened = child.stdout.read(1) != b""
+        stop(child)
+        return opened
+
+    def readable(self, sealed, sha256):
+        """The object, or a copy of it with the further header that the identity opens."""
+        further = self.bundles.get(sha256, [])
+        if not further or self.opens(sealed):
+            return sealed
+        spliced = os.path.join(self.folder, "spliced.age")
+        for header, skip in further:
+            with open(spliced, "wb") as out, open(sealed, "rb") as rest:
+                out.write(header)
+                rest.seek(skip)
+                shutil.copyfileobj(rest, out, CHUNK)
+            if self.opens(spliced):
+                return spliced
+        return sealed
 
     def failed(self, sealed):
         return Refused(f"{sealed}: age could not open it (see above); its digest is right, "
@@ -526,7 +572,7 @@ def read_manifest(vault, head, opener, folder):
     sealed = os.path.join(vault, head["source"], "snapshots", head["backup"] + ".manifest.age")
     check_object(sealed, head["manifest"], MANIFEST_BYTES_MAX)
     files, extents_seen = [], 0
-    with unpacked(opener, sealed) as stream:
+    with unpacked(opener, opener.readable(sealed, head["manifest"]["sha256"])) as stream:
         lines = manifest_lines(stream, sealed)
         header = next(lines)
         check_format(header, sealed)
@@ -644,7 +690,7 @@ def restore_pack(sealed, ref, opener, extents, staging, folder):
     check_object(sealed, {"sha256": ref[0], "bytes": ref[1]}, PACK_BYTES_MAX)
     opened = os.path.join(folder, "pack")
     with open(opened, "wb") as out:
-        if opener.start(sealed, out).wait() != 0:
+        if opener.start(opener.readable(sealed, ref[0]), out).wait() != 0:
             raise opener.failed(sealed)
     sizes = seek_table(opened, sealed)
     zstd = subprocess.Popen(["zstd", "-dcq", PACK_WINDOW, "--", opened],
@@ -724,13 +770,14 @@ def put_in_place(files, staging, out, keep_going):
     return problems
 
 
-def restore(vault, head, opener, out, keep_going):
+def restore(vault, head, identity, out, keep_going):
     missing = [pack_path(vault, head, ref) for ref in head["packs"]
                if not os.path.exists(pack_path(vault, head, ref))]
     if missing and not keep_going:
         raise Refused("packs are missing:\n  " + "\n  ".join(missing) +
                       "\nwith --keep-going everything else is restored")
     with tempfile.TemporaryDirectory(prefix=".read_vault-", dir=out) as folder:
+        opener = Opener(identity, read_bundles(vault, head["source"]), folder)
         files, spool = read_manifest(vault, head, opener, folder)
         staging = Staging(folder, files)
         try:
@@ -815,7 +862,7 @@ def run(options):
     os.makedirs(options.out, exist_ok=True)
     if os.listdir(options.out):
         raise Refused(f"{options.out} is not empty; name a new folder")
-    return restore(options.vault, head, Opener(options.identity), options.out, options.keep_going)
+    return restore(options.vault, head, options.identity, options.out, options.keep_going)
 
 
 def main():

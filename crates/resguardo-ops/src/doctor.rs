@@ -17,7 +17,7 @@ use crate::error::OpsError;
 use crate::run::described;
 use crate::source::SourceSpec;
 use crate::suspect::{self, Suspicion};
-use crate::{access, another, history, list, recover, sandbox};
+use crate::{access, another, history, keys, list, recover, sandbox};
 
 /// What `doctor` is given beyond the context.
 #[derive(Clone, Debug)]
@@ -46,7 +46,7 @@ pub fn doctor(ctx: &Context, request: &DoctorRequest<'_>) -> Vec<Diagnosis> {
     let mut found = Vec::new();
     let newest = match &ctx.vault {
         Some(vault) => {
-            keys(vault, &mut found);
+            own_keys(vault, &mut found);
             heads(ctx, vault, &mut found)
         }
         None => {
@@ -94,6 +94,7 @@ pub fn doctor(ctx: &Context, request: &DoctorRequest<'_>) -> Vec<Diagnosis> {
     if ctx.vault.is_some() {
         freshness(ctx, request.sources, &newest, &mut found);
         access::diagnose(ctx, &mut found);
+        found.extend(keys::diagnose_rehearsals(ctx));
     }
     runs(ctx, &mut found);
     suspects(ctx, request.sources, &mut found);
@@ -108,7 +109,7 @@ fn warning(subject: &str, message: &str, next: &str) -> Diagnosis {
     Diagnosis::not_ok(Severity::Warning, subject, message, next)
 }
 
-fn keys(vault: &Vault, found: &mut Vec<Diagnosis>) {
+fn own_keys(vault: &Vault, found: &mut Vec<Diagnosis>) {
     let place = vault.store().describe();
     found.push(Diagnosis::ok(
         "vault",

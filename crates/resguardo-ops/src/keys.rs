@@ -19,6 +19,7 @@ use crate::run::OpenRun;
 
 mod rehearse;
 
+pub(crate) use rehearse::diagnose_rehearsals;
 pub use rehearse::{Rehearsal, RehearseDone, last_rehearsals, rehearse};
 
 /// In `details` of a receipt: what was done with keys.

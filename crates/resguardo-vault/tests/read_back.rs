@@ -20,8 +20,8 @@ use rig::{Files, Rig, back_up, backup_id, change_page, noise, pages};
 struct Folder {
     folder: tempfile::TempDir,
     vault: Vault,
-    /// Holds the cache of the vault.
-    _rig: Rig,
+    /// Holds the keys and the cache of the vault.
+    rig: Rig,
 }
 
 impl Folder {
@@ -37,11 +37,7 @@ impl Folder {
         rig.identity = identity.to_string();
         std::fs::write(folder.path().join("identity.txt"), &rig.identity).unwrap();
         let vault = rig.vault_over(store);
-        Self {
-            folder,
-            vault,
-            _rig: rig,
-        }
+        Self { folder, vault, rig }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -181,4 +177,65 @@ fn the_script_tells_a_pruned_backup_from_one_that_was_removed() {
     std::fs::write(&record, forged).unwrap();
     let (_, told) = restore(&writer, "forged");
     assert!(told.contains("it explains no missing head"), "{told}");
+}
+
+#[test]
+fn whoever_became_a_recipient_later_reads_what_was_given() {
+    let folder = Folder::new();
+    let files = Files::from([
+        ("db.pages".to_owned(), pages(1, 300)),
+        ("rows".to_owned(), noise(2, 90_000)),
+    ]);
+    back_up(&folder.vault, 1, &files).unwrap();
+    let (bea, to_bea) = generate_identity(jiff::Timestamp::UNIX_EPOCH);
+    std::fs::write(folder.path("identity.txt"), &*bea).unwrap();
+    let output = folder.read_vault(&["--source", "shop"], &folder.path("before"));
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+    let given = folder.vault.give_old_backups(
+        &rig::source(),
+        &[to_bea],
+        &resguardo_model::CancelToken::new(),
+        &resguardo_model::NoProgress,
+    );
+    assert!(given.unwrap().objects >= 2);
+    let out = folder.path("after");
+    let output = folder.read_vault(&["--source", "shop"], &out);
+    assert!(output.status.success(), "{}", text(&output));
+    assert_files(&out, &files);
+}
+
+/// An SSH key is one of the identities that age itself knows.
+#[test]
+fn an_ssh_key_reads_with_the_tools_alone() {
+    for kind in ["ed25519", "rsa"] {
+        let mut folder = Folder::new();
+        let key = folder.path("id");
+        let made = Command::new("ssh-keygen")
+            .args(["-q", "-t", kind, "-N", "", "-C", "ana@laptop", "-f"])
+            .arg(&key)
+            .status();
+        assert!(made.expect("package openssh-client: ssh-keygen").success());
+        let recipient = std::fs::read_to_string(folder.path("id.pub")).unwrap();
+        let mut pin = WriteKey::from_json(&folder.rig.write_key).unwrap();
+        let store = Arc::clone(folder.vault.store());
+        let change = resguardo_vault::RecipientChange::Add(
+            resguardo_vault::canonical_recipient(&recipient).unwrap(),
+        );
+        resguardo_vault::change_recipients(&*store, &mut pin, &change, jiff::Timestamp::UNIX_EPOCH)
+            .unwrap();
+        folder.rig.write_key = pin.to_json().to_string();
+        folder.vault = folder.rig.vault_over(store);
+        let files = Files::from([("rows".to_owned(), noise(2, 90_000))]);
+        let done = back_up(&folder.vault, 1, &files).unwrap();
+
+        std::fs::copy(&key, folder.path("identity.txt")).unwrap();
+        let out = folder.path("out");
+        let output = folder.read_vault(&["--source", "shop"], &out);
+        assert!(output.status.success(), "{kind}: {}", text(&output));
+        assert_files(&out, &files);
+
+        folder.rig.identity = std::fs::read_to_string(&key).unwrap();
+        let again = folder.rig.vault_over(Arc::clone(folder.vault.store()));
+        rig::assert_restores(&again, &done.head, &files);
+    }
 }

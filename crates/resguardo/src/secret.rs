@@ -63,6 +63,10 @@ pub fn read_all(
     if text.trim().is_empty() {
         return Err(Failure::user(format!("cmd:{line} prints nothing")));
     }
+    if text.contains(char::REPLACEMENT_CHARACTER) {
+        return Err(Failure::user(format!("cmd:{line} prints something else than text"))
+            .hint("keep the key as text: an identity that is protected in binary becomes text with `resguardo keys passphrase`"));
+    }
     Ok(text)
 }
 

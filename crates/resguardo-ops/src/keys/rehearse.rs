@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use resguardo_model::receipt::Verb;
-use resguardo_model::{BackupId, SourceName};
+use resguardo_model::{BackupId, Diagnosis, Severity, SourceName};
 use resguardo_vault::StoredHead;
 
 use super::{ACTION, action_of};
@@ -164,4 +164,45 @@ pub fn last_rehearsals(ctx: &Context) -> Result<BTreeMap<SourceName, Timestamp>,
         }
     }
     Ok(last)
+}
+
+/// Beyond this, a rehearsal says little of where the key is now.
+const REHEARSE_EVERY: SignedDuration = SignedDuration::from_hours(180 * 24);
+/// Time that a new source has until somebody is asked to rehearse.
+const FIRST_REHEARSAL: SignedDuration = SignedDuration::from_hours(30 * 24);
+
+/// What `doctor` says of rehearsals. What keeps the vault from being read was told already.
+pub(crate) fn diagnose_rehearsals(ctx: &Context) -> Vec<Diagnosis> {
+    let (Ok(last), Ok(heads)) = (last_rehearsals(ctx), history::heads(ctx, None)) else {
+        return Vec::new();
+    };
+    let now = ctx.clock.now();
+    let mut oldest: BTreeMap<SourceName, Timestamp> = BTreeMap::new();
+    for stored in heads.heads.into_iter().filter(|stored| stored.trusted) {
+        let head = stored.head;
+        let at = oldest.entry(head.source).or_insert(head.taken_at);
+        *at = (*at).min(head.taken_at);
+    }
+    let each = oldest.into_iter().map(|(source, first)| {
+        let subject = format!("key of {source}");
+        let next = "take the identity from where it is kept, and run `resguardo keys rehearse --identity FILE`";
+        let days = |since: Timestamp| now.duration_since(since).as_hours() / 24;
+        let not_ok = |message: String| {
+            Diagnosis::not_ok(Severity::Warning, subject.clone(), message, next)
+        };
+        match last.get(&source) {
+            Some(at) if now.duration_since(*at) > REHEARSE_EVERY => {
+                not_ok(format!("the identity was last rehearsed {} d ago", days(*at)))
+            }
+            Some(at) => {
+                let message = format!("the identity was last rehearsed {} d ago", days(*at));
+                Diagnosis::ok(subject, message)
+            }
+            None if now.duration_since(first) > FIRST_REHEARSAL => {
+                not_ok("whether the identity that is kept elsewhere opens it was never rehearsed".to_owned())
+            }
+            None => Diagnosis::ok(subject, "the identity was not rehearsed yet: `resguardo keys rehearse`"),
+        }
+    });
+    each.collect()
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io::Read as _;
 use std::sync::Arc;
 
+use age::armor::{ArmoredWriter, Format};
 use age::secrecy::{ExposeSecret as _, SecretString};
 use age::{Decryptor, Encryptor, plugin, scrypt, ssh, x25519};
 use jiff::Timestamp;
@@ -198,17 +199,18 @@ pub fn generate_identity(now: Timestamp) -> (Zeroizing<String>, String) {
     (Zeroizing::new(text), recipient)
 }
 
-/// Encrypts an identity file with a passphrase, as `age -p` does.
+/// Encrypts an identity file with a passphrase, as `age -p -a` does: text, so that whatever keeps texts
+/// (a password manager, a secret store) can keep it.
 ///
 /// # Errors
 /// [`KeyError::NotAnIdentity`] if encrypting fails.
 pub fn protect_identity(text: &str, passphrase: &SecretString) -> Result<Vec<u8>, KeyError> {
     use std::io::Write as _;
     let seal = || -> std::io::Result<Vec<u8>> {
-        let mut writer =
-            Encryptor::with_user_passphrase(passphrase.clone()).wrap_output(Vec::new())?;
+        let armor = ArmoredWriter::wrap_output(Vec::new(), Format::AsciiArmor)?;
+        let mut writer = Encryptor::with_user_passphrase(passphrase.clone()).wrap_output(armor)?;
         writer.write_all(text.as_bytes())?;
-        writer.finish()
+        writer.finish()?.finish()
     };
     seal().map_err(|error| KeyError::NotAnIdentity(error.to_string()))
 }
@@ -233,6 +235,7 @@ mod tests {
             Err(KeyError::WrongPassphrase)
         ));
         assert!(Identities::parse(&protected, Some(&passphrase)).is_ok());
+        assert!(std::str::from_utf8(&protected).is_ok(), "it is text");
         for bad in [
             &b""[..],
             b"hello",

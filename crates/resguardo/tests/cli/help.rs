@@ -2,7 +2,7 @@
 
 use crate::world::World;
 
-const VERBS: [&str; 17] = [
+const VERBS: [&str; 18] = [
     "init",
     "doctor",
     "config",
@@ -15,6 +15,7 @@ const VERBS: [&str; 17] = [
     "prune",
     "pin",
     "unpin",
+    "keys",
     "receipts",
     "catalog",
     "demo",

@@ -24,6 +24,8 @@ mod flights;
 mod full_disk;
 mod help;
 mod init;
+mod keys;
+mod kit;
 mod list;
 mod mistyped;
 mod orphans;

@@ -5,6 +5,7 @@ mod drill;
 mod emergency;
 mod foreign;
 mod interrupt;
+mod kit;
 mod quick_start;
 mod refusals;
 
