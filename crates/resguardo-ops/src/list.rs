@@ -1,5 +1,7 @@
 //! `list`: which backups there are, and which of them are proven.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use resguardo_model::{BackupId, EngineKind, Finding, Reason, SourceName, Verdict, WriterId};
 
@@ -103,6 +105,7 @@ pub fn list(ctx: &Context, source: Option<&SourceName>) -> Result<Listed, OpsErr
         .pins(source)
         .map_err(OpsError::vault("reading the pins of the vault"))?;
     let space = Space::of(&heads.heads);
+    let frees = frees_of(&space);
     let wanted = |named: Option<&SourceName>| source.is_none_or(|source| named == Some(source));
     let mut backups: Vec<_> = heads
         .heads
@@ -111,7 +114,8 @@ pub fn list(ctx: &Context, source: Option<&SourceName>) -> Result<Listed, OpsErr
         .map(|stored| {
             let mut line = line(stored, drills.get(&stored.head.backup), &store);
             line.lies_at(copies.of(stored));
-            with_keeping(line, &pins, &space)
+            let frees = frees.get(&line.id).copied().unwrap_or(0);
+            with_keeping(line, &pins, frees)
         })
         .collect();
     backups.sort_by(|a, b| (&a.source, a.taken_at, a.id).cmp(&(&b.source, b.taken_at, b.id)));
@@ -127,13 +131,18 @@ pub fn list(ctx: &Context, source: Option<&SourceName>) -> Result<Listed, OpsErr
     })
 }
 
+/// What deleting each backup alone would free, in bytes.
+pub(crate) fn frees_of(space: &Space) -> HashMap<BackupId, u64> {
+    let backups = space.backups.iter();
+    backups.map(|one| (one.backup, one.frees_bytes)).collect()
+}
+
 /// With what keeps it, and what it takes.
-pub(crate) fn with_keeping(backup: ListedBackup, pins: &Pins, space: &Space) -> ListedBackup {
+pub(crate) fn with_keeping(backup: ListedBackup, pins: &Pins, frees_bytes: u64) -> ListedBackup {
     let pin = pins.pins.iter().find(|pin| pin.backup == backup.id);
-    let frees = space.backups.iter().find(|one| one.backup == backup.id);
     ListedBackup {
         pin: pin.cloned(),
-        frees_bytes: frees.map_or(0, |one| one.frees_bytes),
+        frees_bytes,
         ..backup
     }
 }

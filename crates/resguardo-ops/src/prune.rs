@@ -9,11 +9,11 @@
 mod ground;
 mod statement;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff::{SignedDuration, Timestamp};
 use resguardo_model::receipt::Verb;
-use resguardo_model::retention::{self, Decision, Policy};
+use resguardo_model::retention::{self, Policy};
 use resguardo_model::{BackupId, Finding, Reason, RunId, SourceName};
 use resguardo_vault::{
     Amount, KeptBecause, PruneOptions, PruneOutcome, SourceSpace, Space, StoredHead, Vault,
@@ -23,7 +23,7 @@ use crate::catalog::RunState;
 use crate::context::Context;
 use crate::error::OpsError;
 use crate::run::OpenRun;
-use crate::{history, recover};
+use crate::{history, list, recover};
 use ground::Ground;
 
 /// Farthest apart that the clocks of this machine and of the store may be.
@@ -225,9 +225,18 @@ impl Planned {
     /// What there is to tell before anything was done.
     fn told(&self, vault: &Vault, request: &PruneRequest<'_>) -> PruneDone {
         let space = Space::of(self.heads());
-        let backups = self.plan.decisions.iter().map(|decision| {
-            let frees = space.backups.iter().find(|one| one.backup == decision.id);
-            self.backup(decision, frees.map_or(0, |one| one.frees_bytes))
+        let frees = list::frees_of(&space);
+        let heads = self.heads().iter().map(|stored| &stored.head);
+        let reasons: HashMap<BackupId, &Reason> =
+            heads.map(|head| (head.backup, &head.reason)).collect();
+        let backups = self.plan.decisions.iter().map(|decision| PrunedBackup {
+            id: decision.id,
+            taken_at: decision.taken_at,
+            reason: reasons[&decision.id].clone(),
+            kept: decision.is_kept(),
+            why: decision.causes(),
+            frees_bytes: frees.get(&decision.id).copied().unwrap_or(0),
+            kept_until: None,
         });
         PruneDone {
             run: None,
@@ -244,23 +253,6 @@ impl Planned {
             seconds: 0.0,
             receipt: None,
             notes: Vec::new(),
-        }
-    }
-
-    fn backup(&self, decision: &Decision, frees_bytes: u64) -> PrunedBackup {
-        let head = self.heads().iter().map(|stored| &stored.head);
-        let reason = head
-            .filter(|head| head.backup == decision.id)
-            .map(|head| head.reason.clone())
-            .next();
-        PrunedBackup {
-            id: decision.id,
-            taken_at: decision.taken_at,
-            reason: reason.unwrap_or_else(Reason::manual),
-            kept: decision.is_kept(),
-            why: decision.causes(),
-            frees_bytes,
-            kept_until: None,
         }
     }
 }

@@ -87,7 +87,8 @@ pub fn show(ctx: &Context, reference: &Reference) -> Result<ShowDone, OpsError> 
         .pins(Some(&head.head.source))
         .map_err(OpsError::vault("reading the pins of the vault"))?;
     let space = Space::of(&history::heads(ctx, Some(&head.head.source))?.heads);
-    let backup = list::with_keeping(backup, &pins, &space);
+    let frees = list::frees_of(&space).get(&head.head.backup).copied();
+    let backup = list::with_keeping(backup, &pins, frees.unwrap_or(0));
     Ok(ShowDone {
         backup,
         head,

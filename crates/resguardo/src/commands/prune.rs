@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use jiff::tz::TimeZone;
-use resguardo_model::SourceName;
 use resguardo_model::retention::Policy;
 use resguardo_model::size::ByteSize;
+use resguardo_model::{BackupId, SourceName};
 use resguardo_ops::prune::{self, PruneDone, PruneRequest, PrunedBackup};
 use serde_json::{Value, json};
 
@@ -246,7 +246,7 @@ fn decisions(invocation: &Invocation, done: &PruneDone, zone: &TimeZone) -> Stri
             backup.reason.to_string(),
             ByteSize(backup.frees_bytes).to_string(),
             if backup.kept { "keep" } else { "delete" }.to_owned(),
-            in_short(&backup.why.join("; "), done),
+            in_short(&backup.why.join("; ")),
         ]
     });
     let header = ["ID", "TAKEN", "AGE", "REASON", "ALONE FREES", "", "WHY"];
@@ -254,9 +254,15 @@ fn decisions(invocation: &Invocation, done: &PruneDone, zone: &TimeZone) -> Stri
 }
 
 /// With the beginnings of ids only.
-fn in_short(why: &str, done: &PruneDone) -> String {
-    let ids = done.backups.iter().map(|backup| backup.id.to_string());
-    ids.fold(why.to_owned(), |why, id| why.replace(&id, &id[..10]))
+fn in_short(why: &str) -> String {
+    let words = why.split(' ').map(|word| {
+        let (id, rest) = word.split_at(word.find(';').unwrap_or(word.len()));
+        match id.parse::<BackupId>() {
+            Ok(_) => format!("{}{rest}", &id[..10]),
+            Err(_) => word.to_owned(),
+        }
+    });
+    words.collect::<Vec<_>>().join(" ")
 }
 
 fn summary(args: &Args, done: &PruneDone, zone: &TimeZone) -> String {
