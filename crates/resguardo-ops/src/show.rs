@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use jiff::Timestamp;
 use resguardo_model::manifest::ManifestHeader;
 use resguardo_model::{FileKind, FilePath, Manifest, Sha256Digest};
 use resguardo_vault::{Space, StoredHead};
@@ -25,6 +26,17 @@ pub struct ShowDone {
     pub contents: Result<Contents, String>,
     /// The receipts that speak of it, oldest first.
     pub receipts: Vec<ReceiptSummary>,
+    /// The store's lock on its head; `None`: none that the store tells of.
+    pub lock: Option<Lock>,
+}
+
+/// A lock of the store: until then nobody deletes the backup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lock {
+    /// Until when; `None`: until somebody lifts it.
+    pub until: Option<Timestamp>,
+    /// `governance` or `compliance`, where the store tells.
+    pub mode: Option<&'static str>,
 }
 
 /// What lies in a backup.
@@ -89,12 +101,26 @@ pub fn show(ctx: &Context, reference: &Reference) -> Result<ShowDone, OpsError> 
     let space = Space::of(&history::heads(ctx, Some(&head.head.source))?.heads);
     let frees = list::frees_of(&space).get(&head.head.backup).copied();
     let backup = list::with_keeping(backup, &pins, frees.unwrap_or(0));
+    let lock = lock_on(ctx, &head)?;
     Ok(ShowDone {
         backup,
         head,
         contents,
         receipts,
+        lock,
     })
+}
+
+/// The store's lock on the head. A store that does not answer that question tells of none.
+fn lock_on(ctx: &Context, head: &StoredHead) -> Result<Option<Lock>, OpsError> {
+    let Ok(key) = head.key.parse() else {
+        return Ok(None);
+    };
+    let told = ctx.vault()?.store().retention(&key).ok().flatten();
+    Ok(told.map(|locked| Lock {
+        until: locked.until,
+        mode: locked.mode.map(|mode| mode.name()),
+    }))
 }
 
 fn contents_of(manifest: &Manifest) -> Contents {

@@ -298,9 +298,22 @@ impl Draft {
     /// [`DurableError::Failed`].
     pub fn replace(mut self, path: &Path) -> Result<(), DurableError> {
         self.file.sync_all().map_err(failed("sync", &self.path))?;
-        fs::rename(&self.path, path).map_err(failed("rename to", path))?;
+        match fs::rename(&self.path, path) {
+            // NFS asks again where an answer was lost, and then meets its own work.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && self.is_at(path) => {}
+            other => other.map_err(failed("rename to", path))?,
+        }
         self.pending = false;
         sync_folder(folder_of(path))
+    }
+
+    /// Whether `path` is this very file.
+    fn is_at(&self, path: &Path) -> bool {
+        let own = self.file.metadata();
+        own.is_ok_and(|own| {
+            fs::symlink_metadata(path)
+                .is_ok_and(|there| (there.dev(), there.ino()) == (own.dev(), own.ino()))
+        })
     }
 
     /// Gives the draft its final name, where nothing may be yet, durably and atomically.
@@ -314,6 +327,10 @@ impl Draft {
             // The draft's own name goes when `self` is dropped.
             Ok(()) => return sync_folder(folder_of(path)),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                // NFS asks again where an answer was lost, and then meets its own work.
+                if self.is_at(path) {
+                    return sync_folder(folder_of(path));
+                }
                 return Err(DurableError::AlreadyThere {
                     path: path.to_owned(),
                 });

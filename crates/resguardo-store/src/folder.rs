@@ -4,9 +4,14 @@
 //! in `~tmp` below the root and are no keys (`~` is in none), so that no listing shows them; those of
 //! dead writers are swept when the store is opened.
 //!
-//! Who writes when: [`Condition::Absent`] is a hard link, which the kernel makes atomic. For
+//! Who writes when: [`Condition::Absent`] is a hard link, which the kernel makes atomic; where there are
+//! none a rename that does not replace; where there is neither the exclusive lock below. For
 //! [`Condition::Matches`] the writer holds an exclusive flock on `~lock` while it compares and
 //! replaces; [`Condition::Always`] and `delete` hold it shared, so that neither slips in between.
+//!
+//! On a network (NFS from version 3 on): rename and link are atomic at the server, fsync of a file and of
+//! its folder reaches it, and locks are the server's. An answer that was lost and asked for again looks
+//! like somebody else's work; [`durable`] then compares inodes.
 //!
 //! A version is the SHA-256 of an object of up to 64 KiB, else its inode, size and time of
 //! modification. Only small objects are ever replaced (leases, `vault.json`), and for these a digest
@@ -42,6 +47,8 @@ pub struct FolderStore {
     root: PathBuf,
     /// Folders below the root whose names are known to be durable.
     durable_folders: Mutex<HashSet<PathBuf>>,
+    /// Names are taken under the lock, never by a link.
+    takes_names_by_lock: bool,
 }
 
 impl FolderStore {
@@ -64,6 +71,7 @@ impl FolderStore {
         Ok(Self {
             root,
             durable_folders: Mutex::default(),
+            takes_names_by_lock: false,
         })
     }
 
@@ -76,6 +84,14 @@ impl FolderStore {
         durable::create_folder(&root, Mode::PRIVATE_FOLDER)
             .map_err(|error| not_written("create", &root.display().to_string(), error))?;
         Self::open(root)
+    }
+
+    /// The same store as it is on a file system that knows neither hard links nor renames that do not
+    /// replace. It finds that out by itself; this is for tests on one that knows both.
+    #[must_use]
+    pub fn without_links(mut self) -> Self {
+        self.takes_names_by_lock = true;
+        self
     }
 
     /// The folder.
@@ -189,11 +205,10 @@ impl FolderStore {
         }
     }
 
-    fn write(&self, key: &Key, body: &[u8], condition: &Condition) -> Result<Version, StoreError> {
+    /// A draft of the object, on the file system of `path`, and the version that it will have.
+    fn draft(&self, key: &Key, body: &[u8], path: &Path) -> Result<(Draft, Version), StoreError> {
         let not_written = |error| not_written("put", key.as_str(), error);
-        let path = self.path(key);
-        self.make_folder_of(&path).map_err(not_written)?;
-        let drafts = self.drafts_for(&path).map_err(not_written)?;
+        let drafts = self.drafts_for(path).map_err(not_written)?;
         let mut draft = Draft::begin(&drafts, Mode::PRIVATE).map_err(not_written)?;
         draft.append(body).map_err(not_written)?;
         let version = draft
@@ -202,8 +217,50 @@ impl FolderStore {
             .map(|metadata| version_from(&metadata, || Ok(Sha256Digest::of(body))))
             .and_then(|version| version)
             .map_err(|error| from_io("put", key.as_str(), error))?;
+        Ok((draft, version))
+    }
+
+    /// Takes a name where the file system cannot do it by itself: everybody who takes one holds the lock.
+    fn create_under_lock(&self, key: &Key, body: &[u8]) -> Result<Version, StoreError> {
+        let not_written = |error| not_written("put", key.as_str(), error);
+        let path = self.path(key);
+        let (draft, version) = self.draft(key, body, &path)?;
+        let _exclusive = self
+            .lock(FlockOperation::LockExclusive)
+            .map_err(not_written)?
+            .ok_or_else(|| StoreError::Unsupported {
+                operation: "put",
+                key: key.to_string(),
+            })?;
+        match fs::symlink_metadata(&path) {
+            Ok(_) => Err(StoreError::ConditionFailed {
+                key: key.to_string(),
+            }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                draft.replace(&path).map_err(not_written)?;
+                Ok(version)
+            }
+            Err(error) => Err(from_io("put", key.as_str(), error)),
+        }
+    }
+
+    fn write(&self, key: &Key, body: &[u8], condition: &Condition) -> Result<Version, StoreError> {
+        let not_written = |error| not_written("put", key.as_str(), error);
+        let path = self.path(key);
+        self.make_folder_of(&path).map_err(not_written)?;
+        if *condition == Condition::Absent && self.takes_names_by_lock {
+            return self.create_under_lock(key, body);
+        }
+        let (draft, version) = self.draft(key, body, &path)?;
         match condition {
-            Condition::Absent => draft.create_new(&path).map_err(not_written)?,
+            Condition::Absent => match draft.create_new(&path) {
+                Err(DurableError::Failed { source, .. })
+                    if source.kind() == io::ErrorKind::Unsupported =>
+                {
+                    return self.create_under_lock(key, body);
+                }
+                other => other.map_err(not_written)?,
+            },
             Condition::Always => {
                 let _shared = self.lock(FlockOperation::LockShared).map_err(not_written)?;
                 draft.replace(&path).map_err(not_written)?;

@@ -22,6 +22,17 @@ fn folder() {
 }
 
 #[test]
+fn folder_without_links() {
+    let root = tempfile::tempdir().unwrap();
+    let number = std::cell::Cell::new(0);
+    contract::run(|| {
+        number.set(number.get() + 1);
+        let store = FolderStore::create(root.path().join(format!("{}/vault", number.get())));
+        Box::new(store.unwrap().without_links())
+    });
+}
+
+#[test]
 fn retry() {
     let pacing = Arc::new(SystemPacing::new(CancelToken::new()));
     contract::run(|| {

@@ -259,11 +259,11 @@ impl Held {
         self.put(found.version.map_or(Condition::Always, Condition::Matches))
     }
 
-    /// Removes the lease. Where the store locks every new object it cannot be removed, and is replaced by
-    /// one that has lapsed.
+    /// Removes the lease. Where this host may delete nothing, or the store locks every new object, it is
+    /// replaced by one that has lapsed.
     fn let_go(&self) -> Result<(), StoreError> {
         match self.store.delete(&self.key) {
-            Err(StoreError::Locked { .. }) => {}
+            Err(StoreError::Locked { .. } | StoreError::Denied { .. }) => {}
             other => return other,
         }
         let Ok(file) = serde_json::from_slice::<LeaseFile>(&self.body) else {

@@ -8,8 +8,12 @@
 
 mod rig;
 
+use std::sync::Arc;
+
 use proptest::prelude::*;
 use resguardo_model::{CancelToken, FileKind};
+use resguardo_store::MemoryStore;
+use resguardo_store::wrap::{Fault, Faulty, Operation, Rule};
 use resguardo_vault::{Access, Depth, Identities, Selection, Vault, VaultError};
 use rig::{
     Files, Rig, assert_restores, back_up, backup_id, change_page, noise, pages, run_id, source,
@@ -372,18 +376,21 @@ fn an_unfinished_file_commits_nothing() {
 }
 
 #[test]
-fn a_lease_that_a_lock_keeps_is_let_go_of_all_the_same() {
+fn a_lease_that_cannot_be_removed_is_let_go_of_all_the_same() {
     let rig = Rig::new();
-    let vault = rig.vault();
     rig.store
         .lock_until("lease", "9999-01-01T00:00:00Z".parse().unwrap());
-    for run in 1..=3 {
-        let lease = vault
-            .acquire_lease(&source(), run_id(run), "host", std::process::id())
-            .unwrap();
-        let second = vault.acquire_lease(&source(), run_id(9), "host", std::process::id());
-        assert!(matches!(second, Err(VaultError::Locked { .. })), "{run}");
-        drop(lease);
+    let denied = Rule::from(1, Fault::Denied).on(Operation::Delete);
+    let may_not_delete = Faulty::new(MemoryStore::clone(&rig.store)).with(denied);
+    for vault in [rig.vault(), rig.vault_over(Arc::new(may_not_delete))] {
+        for run in 1..=3 {
+            let lease = vault
+                .acquire_lease(&source(), run_id(run), "host", std::process::id())
+                .unwrap();
+            let second = vault.acquire_lease(&source(), run_id(9), "host", std::process::id());
+            assert!(matches!(second, Err(VaultError::Locked { .. })), "{run}");
+            drop(lease);
+        }
     }
 }
 

@@ -95,6 +95,16 @@ fn print(invocation: &Invocation, done: &ShowDone, zone: &jiff::tz::TimeZone) {
         ("writer", format!("{}{trust}", backup.writer)),
         ("proven", proven),
     ];
+    if let Some(lock) = &done.lock {
+        let until = lock.until.map_or_else(
+            || "until it is lifted".to_owned(),
+            |until| format!("until {}", time::moment(until, zone)),
+        );
+        let mode = lock
+            .mode
+            .map_or_else(String::new, |mode| format!(" ({mode})"));
+        rows.push(("locked", format!("by the store, {until}{mode}")));
+    }
     if let Some(pin) = &backup.pin {
         rows.push(("pinned", list::pin_words(pin, zone)));
     }
@@ -209,6 +219,11 @@ fn as_json(done: &ShowDone) -> Value {
     backup["manifest"] = json!(head.manifest);
     backup["sequence"] = json!(head.sequence);
     backup["packs"] = json!(head.packs);
+    backup["locked"] = json!(
+        done.lock
+            .as_ref()
+            .map(|lock| json!({ "until": lock.until, "mode": lock.mode }))
+    );
     json!({
         "backup": backup,
         "manifest": contents.map(|contents| &contents.header),

@@ -48,19 +48,30 @@ impl Kit {
         }
     }
 
-    /// The command that brings the vault onto a disk first, where it is a bucket.
+    /// The command that brings the vault onto a disk first, where it is a bucket or a container.
     fn fetch(&self) -> Option<String> {
-        self.place.starts_with("s3://").then(|| {
-            format!(
-                "aws s3 sync {} ./vault",
-                self.place.split('?').next().unwrap_or(&self.place)
-            )
-        })
+        let (place, settings) = self.place.split_once('?').unwrap_or((&self.place, ""));
+        if place.starts_with("s3://") {
+            return Some(format!("aws s3 sync {place} ./vault"));
+        }
+        if place.starts_with("gs://") {
+            return Some(format!("gcloud storage rsync --recursive {place} ./vault"));
+        }
+        let below = place
+            .strip_prefix("az://")
+            .or_else(|| place.strip_prefix("azure://"))?;
+        let account = settings
+            .split('&')
+            .find_map(|setting| setting.strip_prefix("account="))
+            .unwrap_or("ACCOUNT");
+        Some(format!(
+            "azcopy copy \"https://{account}.blob.core.windows.net/{below}/*\" ./vault --recursive"
+        ))
     }
 
     /// The folder that the commands by hand name.
     fn folder(&self) -> &str {
-        if self.place.starts_with("s3://") {
+        if self.fetch().is_some() {
             "./vault"
         } else {
             &self.place
@@ -192,11 +203,11 @@ mod tests {
 
     #[test]
     fn a_bucket_is_fetched_first() {
-        let kit = Kit {
+        let bucket = Kit {
             place: "s3://acme/shop?endpoint=http://x".to_owned(),
             ..kit()
         };
-        let page = kit.render(Lang::En);
+        let page = bucket.render(Lang::En);
         assert!(
             page.contains("aws s3 sync s3://acme/shop ./vault"),
             "{page}"
@@ -205,5 +216,19 @@ mod tests {
             page.contains("python3 ./vault/read_vault.py ./vault"),
             "{page}"
         );
+        for (place, command) in [
+            (
+                "gs://acme/shop",
+                "gcloud storage rsync --recursive gs://acme/shop ./vault",
+            ),
+            (
+                "az://backups/shop?account=acme",
+                "azcopy copy \"https://acme.blob.core.windows.net/backups/shop/*\" ./vault",
+            ),
+        ] {
+            let place = place.to_owned();
+            let page = Kit { place, ..kit() }.render(Lang::Es);
+            assert!(page.contains(command), "{page}");
+        }
     }
 }

@@ -29,6 +29,14 @@ pub fn in_words(seen: &Probe) -> String {
             parts.push(format!("{name} {}", if fact { "on" } else { "off" }));
         }
     }
+    if let Some(rule) = seen.facts.default_retention {
+        let mode = rule.mode.map_or("", |mode| mode.name());
+        parts.push(
+            format!("every new object locked for {} days {mode}", rule.days)
+                .trim_end()
+                .to_owned(),
+        );
+    }
     if let Some(free) = seen.facts.free_bytes {
         parts.push(format!("{} free", ByteSize(free)));
     }
@@ -49,6 +57,10 @@ pub fn as_json(seen: &Probe) -> Value {
         "free_bytes": seen.facts.free_bytes,
         "versioning": seen.facts.versioning,
         "object_lock": seen.facts.object_lock,
+        "default_retention": seen.facts.default_retention.map(|rule| json!({
+            "mode": rule.mode.map(|mode| mode.name()),
+            "days": rule.days,
+        })),
         "refuses_wrong_checksum": seen.facts.refuses_wrong_checksum,
     })
 }
