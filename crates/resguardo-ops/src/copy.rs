@@ -5,6 +5,7 @@
 //! sent, how it was verified, and what the copy held in the end. Those receipts are what `list` and
 //! `doctor` know of copies; `copy status` asks the copies themselves.
 
+mod holdings;
 mod known;
 mod rebuild;
 mod sequences;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 use resguardo_model::SourceName;
 use resguardo_vault::CopyPlace;
 
+pub(crate) use holdings::holdings;
 pub use known::{Behind, behind};
 pub(crate) use known::{Copied, KnownCopies, receipts_there};
 pub use rebuild::{RebuildDone, rebuild};

@@ -169,7 +169,7 @@ pub fn prune_in(
         Ok(mut done) => {
             done.run = Some(run.id());
             done.seconds = run.seconds();
-            done.receipt = statement::of_done(ctx, &run, request, plan.as_ref(), &mut done);
+            done.receipt = statement::of_done(ctx, vault, &run, request, plan.as_ref(), &mut done);
             run.has_receipt(done.receipt.as_deref());
             run.end(RunState::Succeeded, summary(&done));
             Ok(done)

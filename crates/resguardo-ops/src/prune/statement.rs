@@ -9,12 +9,14 @@ use serde_json::{Value, json};
 
 use super::{Planned, PruneDone, PruneRequest};
 use crate::context::Context;
+use crate::copy;
 use crate::error::OpsError;
 use crate::receipt::{self, Record, value};
 use crate::run::{OpenRun, described, state_of};
 
 pub(super) fn of_done(
     ctx: &Context,
+    vault: &Vault,
     run: &OpenRun<'_>,
     request: &PruneRequest<'_>,
     planned: Option<&Planned>,
@@ -33,6 +35,7 @@ pub(super) fn of_done(
         .collect();
     let objects = &done.objects;
     let mut details = common(request, &done.place);
+    details.extend(copy::holdings(ctx, vault, request.source));
     details.extend(
         [
             ("kept", told(true)),
@@ -73,6 +76,7 @@ pub(super) fn of_failure(
     let is_gone = |id: &BackupId| !left.iter().any(|stored| stored.head.backup == *id);
     let gone: Vec<BackupId> = planned.doomed().into_iter().filter(is_gone).collect();
     let mut details = common(request, &vault.store().describe());
+    details.extend(copy::holdings(ctx, vault, request.source));
     let deleted = planned
         .plan
         .deleted()

@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
+use jiff::tz::TimeZone;
 use resguardo_model::receipt::Verb;
+use resguardo_model::retention::Policy;
 use resguardo_model::{CheckOutcome, FindingKind, SourceName, Verdict};
 use resguardo_ops::copy::{self, SyncDone, SyncRequest};
 use resguardo_ops::drill::{self, DrillRequest};
 use resguardo_ops::error::ErrorKind;
+use resguardo_ops::prune::{self, PruneRequest};
 use resguardo_ops::verify::{self, Depth, Scope, VerifyRequest};
 use resguardo_ops::{Context, OpsError, Reference, list, receipts, show};
 use resguardo_store::wrap::faulty::{Fault, Rule};
@@ -287,4 +290,69 @@ fn damage_in_the_vault_is_mended_from_the_copy() {
     };
     let found = verify::verify(&world.context(), &request).unwrap();
     assert_eq!(found.findings.findings, []);
+}
+
+#[test]
+fn a_copy_keeps_what_its_own_retention_says() {
+    let world = World::new();
+    let ctx = world.context();
+    for day in 0..4 {
+        world.later(24 * i64::from(day > 0));
+        world.sql(&format!("update orders set cents = {day} where id = 3"));
+        world.back_up();
+    }
+    // Its clock has to be that of the test: prune looks at both.
+    let store = MemoryStore::with_clock(world.clock.clone());
+    let place = CopyPlace::new("offsite", Arc::new(store));
+    let source = shop();
+    let policy = Policy {
+        last: Some(2),
+        keep_successful: 1,
+        ..Policy::floor(TimeZone::UTC)
+    };
+    let request = SyncRequest {
+        place: &place,
+        source: &source,
+        mend: false,
+        policy: Some(&policy),
+        begin_anew: false,
+    };
+    let first = copy::sync(&ctx, &request).unwrap();
+    assert_eq!(
+        (first.synced.sent.len(), first.synced.unwanted.len()),
+        (2, 2)
+    );
+    let behind = || copy::behind(&ctx, &place.describe()).unwrap().remove(0);
+    assert_eq!((behind().backups, behind().of), (0, 2));
+    // Later it keeps less, and the vault keeps what it has.
+    let fewer = Policy {
+        last: Some(1),
+        ..policy.clone()
+    };
+    let vault = ctx.vault.as_ref().unwrap();
+    let at_copy = vault.copy_at(&place).unwrap();
+    let pruned = prune::prune_in(
+        &ctx,
+        &at_copy,
+        &PruneRequest {
+            source: &source,
+            environment: "local",
+            policy: Some(&fewer),
+            accept_missing_heads: false,
+            dry_run: false,
+        },
+    )
+    .unwrap();
+    assert_eq!(pruned.backups.iter().filter(|one| !one.kept).count(), 1);
+    assert_eq!((behind().backups, behind().of), (0, 1));
+    assert_eq!(list::list(&ctx, None).unwrap().backups.len(), 4);
+    assert_eq!(at_copy.heads(None).unwrap().findings, []);
+    // What was pruned there is not sent again, whatever is kept from now on.
+    let again = sync(&ctx, &place).unwrap();
+    assert_eq!(again.synced.sent, []);
+    assert!(again.is_whole());
+    let told = receipts::find(&ctx, &pruned.receipt.unwrap()).unwrap();
+    let details = told.statement.predicate.details;
+    assert_eq!(details["place"], place.describe());
+    assert_eq!(details["holds"], serde_json::json!([[4, 4]]));
 }

@@ -12,6 +12,7 @@ use crate::error::Failure;
 use crate::exit::Exit;
 use crate::invocation::{Invocation, Reading};
 use crate::render::time;
+use crate::wire::Missing;
 
 const AFTER_HELP: &str = "\
 A pinned backup is deleted by no `prune`, on no machine, until it is unpinned or
@@ -78,8 +79,12 @@ pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
 pub fn run_unpin(invocation: &Invocation, args: &UnpinArgs) -> Result<Exit, Failure> {
     let backup: Reference = args.backup.parse()?;
     let opened = invocation.open(Reading::Nothing)?;
-    let done =
-        pin::unpin(&opened.context, &backup, &[]).map_err(|error| of_reference(error, &opened))?;
+    let places = opened.config.copies.iter();
+    let copies = places
+        .map(|copy| invocation.copy_place(&opened.config, copy, Missing::Leave))
+        .collect::<Result<Vec<_>, _>>()?;
+    let done = pin::unpin(&opened.context, &backup, &copies)
+        .map_err(|error| of_reference(error, &opened))?;
     let how = if done.was_pinned {
         "is pinned no more"
     } else {

@@ -1,5 +1,7 @@
 //! `prune`: what the retention lets go of is deleted, and every decision explained.
 
+mod copies;
+
 use std::collections::BTreeMap;
 
 use jiff::tz::TimeZone;
@@ -48,6 +50,9 @@ pub struct Args {
     /// Give up backups for lost whose heads are missing, although nobody pruned them
     #[arg(long)]
     accept_missing_heads: bool,
+    /// Leave the copies as they are
+    #[arg(long)]
+    no_copies: bool,
 }
 
 /// Runs `prune`.
@@ -84,13 +89,20 @@ pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
             }
         }
     }
+    let mut at_copies = Vec::new();
+    let interrupted = invocation.cancel.is_cancelled();
+    if !args.no_copies && !interrupted {
+        at_copies = copies::prune(invocation, args, &opened, &chosen, &mut last_failure);
+    }
     for (source, backups) in &chosen.left_alone {
         invocation.out.note(&format!(
             "{source} is not in the config: its {} left alone; say what holds with `resguardo prune {source} --environment NAME`",
             counted(*backups, "backup is", "backups are")
         ));
     }
-    invocation.out.json(&as_json(args, &done, &chosen));
+    let mut answer = as_json(args, &done, &chosen);
+    answer["copies"] = at_copies.iter().map(copies::as_json).collect();
+    invocation.out.json(&answer);
     if done.is_empty() && last_failure.is_none() {
         invocation
             .out
@@ -98,7 +110,11 @@ pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
     }
     match last_failure {
         Some(failure) => Err(failure),
-        None if done.iter().any(|one| one.unswept) => Ok(Exit::Findings),
+        None if done.iter().any(|one| one.unswept)
+            || at_copies.iter().any(|one| one.done.unswept) =>
+        {
+            Ok(Exit::Findings)
+        }
         None => Ok(Exit::Done),
     }
 }

@@ -305,3 +305,48 @@ fn from_a_folder_to_s3_and_back() {
         .complains(&["stands", "is behind", "access denied"]);
     drop(server);
 }
+
+#[test]
+fn prune_lets_each_copy_keep_its_own() {
+    let world = World::with_shop();
+    add_copies(
+        &world,
+        "copies = [{ url = \"./offsite\", retention = { last = 1, keep_successful = 1 } }]",
+    );
+    for _ in 0..3 {
+        change(&world);
+        world.backup();
+    }
+    let planned = world.run(&["prune", "--dry-run", "--json"]).exits(0).json();
+    assert_eq!(planned["deleted"].as_array().unwrap().len(), 0);
+    assert_eq!(planned["copies"][0]["copy"], "offsite");
+    assert_eq!(planned["copies"][0]["deleted"].as_array().unwrap().len(), 2);
+    world.run(&["prune", "--no-copies"]).exits(0);
+    world
+        .run(&["prune"])
+        .exits(0)
+        .prints(&["at the copy offsite", "deleted 2 of 3 backups"]);
+    let listed = world.run(&["list", "--json"]).exits(0).json();
+    let copies = |number: usize| {
+        listed["backups"][number]["copies"]
+            .as_array()
+            .unwrap()
+            .len()
+    };
+    assert_eq!([copies(0), copies(1), copies(2)], [1, 1, 2]);
+    world
+        .run(&["doctor"])
+        .exits(0)
+        .prints(&["it has every backup of shop"]);
+    let synced = world.run(&["copy", "sync", "--json"]).exits(0).json();
+    assert_eq!(synced["syncs"][0]["sent"].as_array().unwrap().len(), 0);
+    assert_eq!(synced["syncs"][0]["left_out"].as_array().unwrap().len(), 2);
+    world.run(&["copy", "verify"]).exits(0);
+    // A pin holds everywhere, and is taken away everywhere.
+    world.run(&["pin", "latest", "--reason", "audit"]).exits(0);
+    world.run(&["copy", "sync"]).exits(0);
+    let pins = world.path("offsite/shop/pins");
+    assert_eq!(std::fs::read_dir(&pins).unwrap().count(), 1);
+    world.run(&["unpin", "latest"]).exits(0);
+    assert_eq!(std::fs::read_dir(&pins).unwrap().count(), 0);
+}
