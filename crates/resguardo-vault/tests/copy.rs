@@ -19,8 +19,8 @@ use resguardo_store::wrap::faulty::{Fault, Rule};
 use resguardo_store::wrap::{Call, Faulty, Operation, Record};
 use resguardo_store::{Condition, Key, MemoryStore, Store};
 use resguardo_vault::{
-    Access, CopyPlace, Depth, PruneOptions, ReceiptDraft, Selection, Settings, SyncRequest, Synced,
-    Vault, VaultError, WriteKey,
+    Access, CopyPlace, Depth, PinDraft, PruneOptions, ReceiptDraft, Selection, Settings,
+    SyncRequest, Synced, Vault, VaultError, WriteKey,
 };
 use rig::{
     Files, Rig, assert_restores, back_up, backup_id, change_page, noise, pages, run_id, source,
@@ -413,6 +413,10 @@ fn a_damaged_object_that_nobody_may_replace_is_named() {
         .map(|(object, _)| object.as_str())
         .collect();
     assert_eq!(kept, [pack.as_str()]);
+    // A lock against deletion hinders nothing: the store keeps both versions.
+    copy.lock_until("packs", "2099-01-01T00:00:00Z".parse().unwrap());
+    let done = sync_with(&rig.vault(), &place(copy), true, &CancelToken::new()).unwrap();
+    assert_eq!((done.mended.len(), done.kept.len()), (1, 0));
 }
 
 #[test]
@@ -642,4 +646,59 @@ fn what_nobody_wants_there_is_not_sent_and_leaves_no_hole() {
     // From now on it counts as pruned there.
     let again = sync(&vault, &place(copy)).unwrap();
     assert_eq!((again.sent.len(), again.compared.pruned.len()), (0, 1));
+}
+
+#[test]
+fn a_changed_vault_json_is_not_carried_to_a_copy() {
+    let rig = filled();
+    let vault = rig.vault();
+    let json = key("vault.json");
+    let own = rig.store.get(&json).unwrap();
+    let text = String::from_utf8(own.to_vec()).unwrap();
+    let theirs = text.replace(
+        "\"recipients\": [",
+        "\"recipients\": [\n    \"age1theirs\",",
+    );
+    assert_ne!(theirs, text);
+    rig.store
+        .put(&json, theirs.into(), Condition::Always)
+        .unwrap();
+    let copy = MemoryStore::new();
+    let error = sync(&vault, &place(copy.clone())).unwrap_err();
+    assert!(
+        matches!(error, VaultError::ConfigChanged { .. }),
+        "{error:?}"
+    );
+    assert!(copy.stat(&json).is_err());
+    rig.store
+        .put(&json, own.clone(), Condition::Always)
+        .unwrap();
+    sync(&vault, &place(copy.clone())).unwrap();
+    // Whoever has nothing pinned replaces no vault.json of a copy.
+    let older = text.replace("2026-11-22", "2026-11-21");
+    copy.put(&json, older.clone().into(), Condition::Always)
+        .unwrap();
+    let unpinned = Vault::open(rig.store.clone(), Access::default(), rig.settings()).unwrap();
+    sync(&unpinned, &place(copy.clone())).unwrap();
+    assert_eq!(copy.get(&json).unwrap(), older);
+}
+
+#[test]
+fn a_pin_that_was_set_again_reaches_the_copy() {
+    let rig = filled();
+    let copy = MemoryStore::new();
+    let vault = rig.vault();
+    let until = |day: &str| PinDraft {
+        source: source(),
+        backup: backup_id(1),
+        reason: "audit".to_owned(),
+        until: Some(format!("2027-01-{day}T00:00:00Z").parse().unwrap()),
+        operator: "ana".to_owned(),
+        host: "host".to_owned(),
+    };
+    for day in ["10", "20"] {
+        vault.put_pin(&until(day)).unwrap();
+        sync(&vault, &place(copy.clone())).unwrap();
+        assert_eq!(objects(&copy), objects(&rig.store), "{day}");
+    }
 }

@@ -22,6 +22,7 @@ pub fn render(vault: &str, sources: &[ChosenSource]) -> String {
 
 [vault]
 url = {vault}                         # a folder, or "s3://bucket/prefix"
+# copies = ["s3://acme-backups/shop"]  # further vaults that get every backup: `resguardo copy`
 # compression_level = 1               # zstd, 1 (fast) to 19 (small)
 # identity = "/mnt/usb/identity.txt"  # what opens backups; only drills and restores need it
 # For s3://: endpoint, region, path_style; AWS_* of the environment, or, out of this file:

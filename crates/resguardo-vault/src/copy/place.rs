@@ -8,7 +8,7 @@ use resguardo_store::{Condition, Key, Store, StoreError};
 
 use crate::error::VaultError;
 use crate::layout;
-use crate::vault::{Access, READER_TEXT, README_TEXT, Role, Settings, Vault};
+use crate::vault::{Access, READER_TEXT, README_TEXT, Role, Settings, Vault, VaultConfig};
 
 /// A copy as it is named on this machine.
 #[derive(Clone)]
@@ -105,17 +105,24 @@ impl Vault {
         if there.is_none() {
             refuse_strangers(&*place.store).map_err(described)?;
         }
-        if there.as_ref() != Some(self.config()) {
+        // Where nothing is pinned, nobody knows which of the two is the right one.
+        let may_replace = there.is_none() || self.writer().is_some();
+        if may_replace && there.as_ref() != Some(self.config()) {
             self.put_config(&*place.store, there.is_some())
-                .map_err(|source| described(source.into()))?;
+                .map_err(described)?;
         }
         self.copy_at(place)
     }
 
     /// Puts `vault.json` as it lies here, byte for byte; it is the last object of a new copy.
-    fn put_config(&self, store: &dyn Store, replace: bool) -> Result<(), StoreError> {
+    fn put_config(&self, store: &dyn Store, replace: bool) -> Result<(), VaultError> {
         let key = layout::key(layout::VAULT);
         let config = self.store().get(&key)?;
+        // What was opened was compared with the pin; what lies there now may be another's.
+        if serde_json::from_slice::<VaultConfig>(&config).ok().as_ref() != Some(self.config()) {
+            let what = "it changed after the vault was opened".to_owned();
+            return Err(VaultError::ConfigChanged { what });
+        }
         for (name, text) in [(layout::README, README_TEXT), (layout::READER, READER_TEXT)] {
             let body = Bytes::from_static(text.as_bytes());
             store.put(&layout::key(name), body, Condition::Always)?;
@@ -127,7 +134,7 @@ impl Vault {
         match store.put(&key, config.clone(), condition) {
             // Another machine began the same copy in this moment.
             Err(StoreError::ConditionFailed { .. }) if store.get(&key)? == config => Ok(()),
-            other => other.map(|_| ()),
+            other => Ok(other.map(|_| ())?),
         }
     }
 

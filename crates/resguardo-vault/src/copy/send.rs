@@ -132,7 +132,7 @@ pub(super) fn send(from: &Vault, to: &Vault, object: &Named) -> Result<Sent, Vau
         }
         Err(error) => {
             // An object that is not there is refused for another reason than a lock on it.
-            let locked = matches!(error, StoreError::Denied { .. });
+            let locked = matches!(error, StoreError::Locked { .. } | StoreError::Denied { .. });
             match locked && to.store().stat(&object.key).is_ok() {
                 true => Ok(Sent::Kept(error.to_string())),
                 false => Err(at_copy(error.into(), &to.store().describe())),

@@ -71,7 +71,8 @@ impl Run<'_> {
     fn record(&self, folder: &str, key: &Key, here: &Listing) -> Result<Record, VaultError> {
         let bytes = here[key].bytes;
         let is_there = self.there.get(key).is_some_and(|info| info.bytes == bytes);
-        if is_there && !self.request.mend {
+        // A pin may be set again, to another date of the same length; all else never changes.
+        if is_there && !self.request.mend && folder != "pins" {
             return Ok(Record::WasThere);
         }
         if bytes > RECORD_BYTES_MAX {
