@@ -267,6 +267,34 @@ fn a_poisoned_index_object_is_not_used() {
 }
 
 #[test]
+fn a_prune_in_his_name_is_believed() {
+    let taken = Taken::over();
+    let cache = tempfile::tempdir().unwrap();
+    let thief = taken.vault_of_the_thief(&cache);
+    let lease = thief
+        .acquire_lease(&source(), run_id(9), "evil", std::process::id())
+        .unwrap();
+    let options = resguardo_vault::PruneOptions::default();
+    let doomed = [backup_id(1), backup_id(2)];
+    thief
+        .prune(&lease, &doomed, &options, &CancelToken::new(), &NoProgress)
+        .unwrap();
+    drop(lease);
+    // Whoever may delete and has a trusted key may prune: no finding, and what is left is whole. The record
+    // is signed, so that it says who it was.
+    assert_eq!(taken.found(Depth::Bytes), []);
+    assert_eq!(taken.heads().len(), 1);
+    let records = taken.rig.store.list("shop/prunes").unwrap();
+    let record = taken.rig.store.get(&records[0].key).unwrap();
+    let writer = thief.writer().unwrap().to_string();
+    assert!(
+        String::from_utf8(record.to_vec())
+            .unwrap()
+            .contains(&writer)
+    );
+}
+
+#[test]
 fn heads_rolled_back_and_replayed_are_found() {
     let taken = Taken::over();
     let (first, third) = (taken.heads()[0].clone(), taken.heads()[2].clone());

@@ -344,7 +344,7 @@ fn rebuild(
         let object = format!("{source}/index");
         return Err(VaultError::NoIdentity { object });
     }
-    let mut rebuilder = Rebuilder::default();
+    let mut rebuilder = Rebuilder::new(cache.to_owned());
     for part in &own.head.index {
         let at = layout::index(source, &part.name);
         let at = at.ok_or_else(|| VaultError::NoIdentity {

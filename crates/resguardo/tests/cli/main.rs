@@ -25,6 +25,7 @@ mod full_disk;
 mod help;
 mod init;
 mod keys;
+mod killed;
 mod kit;
 mod list;
 mod mistyped;
