@@ -124,7 +124,7 @@ pub fn first_free(windows: &[Window], at: Timestamp, zone: &TimeZone) -> Option<
         };
         // In a repeated hour the first time that the clock shows the end may lie behind: then the second does not.
         let ends = zone.to_ambiguous_timestamp(end);
-        let first = ends.clone().earlier().ok()?;
+        let first = ends.earlier().ok()?;
         at = if first > at {
             first
         } else {

@@ -206,7 +206,7 @@ impl Fields {
                 let mut any = false;
                 while skipped <= wall {
                     any |= self.matches(skipped);
-                    skipped = skipped + 1.minute();
+                    skipped += 1.minute();
                 }
                 any
             };

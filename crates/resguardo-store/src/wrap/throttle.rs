@@ -87,7 +87,7 @@ impl fmt::Display for Bandwidth {
         let bytes = self.0.get();
         let mut units = UNITS.into_iter().rev();
         let (name, unit) = units
-            .find(|(_, unit)| bytes % unit == 0)
+            .find(|(_, unit)| bytes.is_multiple_of(*unit))
             .expect("every number is one of single bytes");
         write!(f, "{}{name}/s", bytes / unit)
     }
