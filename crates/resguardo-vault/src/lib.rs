@@ -13,6 +13,7 @@
 //! (`tests/crash.rs`).
 
 mod bounded;
+mod chain;
 mod copy;
 mod cut;
 mod distrust;

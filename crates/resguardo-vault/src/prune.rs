@@ -23,30 +23,27 @@
 //!
 //! INVARIANT: an object that is deleted was named by no head at any moment from its tombstone's
 //! modification on, for at least the grace (`tests/prune.rs`, `tests/prune_crash.rs`,
-//! `tests/prune_simulation.rs`). A backup that began before its last pack could be buried, and commits
+//! `tests/prune_frozen.rs`, `tests/prune_simulation.rs`). A backup that began before its last pack could be buried, and commits
 //! within the grace, therefore finds all of its packs; one that ran longer refuses to commit.
 
 mod dead;
 mod delete;
 mod hole;
 mod record;
+mod sweep;
 mod tombstone;
-
-use std::collections::HashSet;
 
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
-use resguardo_model::{
-    BackupId, CancelToken, Finding, FindingKind, Progress, RecordId, SourceName,
-};
-use resguardo_store::{Condition, Key, ObjectInfo};
+use resguardo_model::{BackupId, CancelToken, Finding, Progress, RecordId, SourceName};
+use resguardo_store::{Condition, Key};
 
 pub use self::dead::DeadObjects;
 use self::delete::Deletion;
 pub(crate) use self::hole::Holes;
 pub use self::record::PruneRecords;
 use self::record::{PruneRecord, RemovedHead};
-use self::tombstone::Tombstone;
+use crate::chain::check_chain;
 use crate::error::VaultError;
 use crate::heads::{Heads, StoredHead};
 use crate::layout;
@@ -55,9 +52,6 @@ use crate::vault::{Vault, new_ulid};
 
 /// How long dead objects wait by default: a day.
 pub const PRUNE_GRACE: SignedDuration = SignedDuration::from_hours(24);
-/// Objects deleted before the lease is looked at again.
-const BATCH: usize = 64;
-
 /// How to prune.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PruneOptions {
@@ -169,6 +163,12 @@ impl Run<'_> {
         let records = self.vault.read_prune_records(self.source, &keys)?;
         let doomed = self.choose(&before, doomed)?;
         let missing = self.missing(&before, &records);
+        if !self.options.accept_missing_heads {
+            // Also a head that is missing below one that was pruned.
+            let trusted: Vec<&StoredHead> =
+                before.heads.iter().filter(|head| head.trusted).collect();
+            self.outcome.unswept = sweep::alarms(&check_chain(&trusted, &records.holes));
+        }
         let mut buried = Vec::new();
         if !doomed.is_empty()
             || keys
@@ -303,95 +303,6 @@ impl Run<'_> {
         }
         Ok(())
     }
-
-    /// Buries what died, and deletes what has been dead for long enough. `before` and `listed` were seen
-    /// before heads were removed: whatever came since is not touched.
-    fn sweep(
-        &mut self,
-        before: &Heads,
-        listed: &[ObjectInfo],
-        mut buried: Vec<Tombstone>,
-    ) -> Result<(), VaultError> {
-        self.progress.phase("objects");
-        let after = self.vault.heads(Some(self.source))?;
-        self.outcome.unswept = alarms(&after.findings);
-        if !self.outcome.unswept.is_empty() {
-            return Ok(());
-        }
-        let mut alive = dead::named(&after.heads);
-        // A head that was there and that we did not remove is alive, whatever the second listing says.
-        alive.extend(dead::named(before.heads.iter().filter(|stored| {
-            !self.outcome.removed.contains(&stored.head.backup)
-        })));
-        let dead: Vec<&ObjectInfo> = dead::among(listed, &alive);
-        let fresh: Vec<&ObjectInfo> = dead
-            .iter()
-            .filter(|info| !buried.iter().any(|tombstone| tombstone.buries(info)))
-            .copied()
-            .collect();
-        if !fresh.is_empty() {
-            self.go_on()?;
-            self.vault.bury(self.source, self.lease.run(), &fresh)?;
-            fresh
-                .iter()
-                .for_each(|info| self.outcome.buried.add(info.bytes));
-            (buried, _) = self.vault.tombstones(self.source)?;
-        }
-        self.delete_ripe(&dead, buried)
-    }
-
-    /// Deletes those of `dead` whose grace is over.
-    fn delete_ripe(
-        &mut self,
-        dead: &[&ObjectInfo],
-        tombstones: Vec<Tombstone>,
-    ) -> Result<(), VaultError> {
-        if tombstones.is_empty() {
-            return Ok(());
-        }
-        let now = self.lease.touch()?;
-        let (ripe, waiting): (Vec<_>, Vec<_>) = tombstones
-            .into_iter()
-            .partition(|tombstone| tombstone.ends_at(self.grace()) <= now);
-        let mut done: HashSet<&Key> = HashSet::new();
-        for tombstone in &ripe {
-            let doomed: Vec<&ObjectInfo> = dead
-                .iter()
-                .filter(|info| tombstone.buries(info) && !done.contains(&info.key))
-                .copied()
-                .collect();
-            let mut refused = false;
-            for some in doomed.chunks(BATCH) {
-                self.go_on()?;
-                let ended = self
-                    .vault
-                    .in_parallel(some, |info| self.vault.remove(&info.key))?;
-                for (info, deletion) in some.iter().zip(ended) {
-                    done.insert(&info.key);
-                    match deletion {
-                        Deletion::Gone => self.outcome.deleted.add(info.bytes),
-                        Deletion::Refused(until) => {
-                            refused = true;
-                            self.outcome.refused.add(info.bytes);
-                            self.outcome.waiting.add(info.bytes);
-                            self.outcome.refused_until = self.outcome.refused_until.max(until);
-                        }
-                    }
-                }
-            }
-            if !refused {
-                let _: Deletion = self.vault.remove(&tombstone.key)?;
-            }
-        }
-        for info in dead.iter().filter(|info| !done.contains(&info.key)) {
-            self.outcome.waiting.add(info.bytes);
-        }
-        self.outcome.waiting_until = waiting
-            .iter()
-            .map(|tombstone| tombstone.ends_at(self.grace()))
-            .max();
-        Ok(())
-    }
 }
 
 /// Whether the bytes are a prune record, for the fuzz targets.
@@ -409,20 +320,4 @@ pub fn buried(source: &SourceName, bytes: &[u8]) -> Vec<Key> {
         tombstone::Parsed::Objects(objects) => objects.into_iter().collect(),
         tombstone::Parsed::Newer | tombstone::Parsed::Broken => Vec::new(),
     }
-}
-
-/// What must be mended before anything may be called dead: a head that cannot be read, or that is gone.
-fn alarms(findings: &[Finding]) -> Vec<Finding> {
-    let is_alarm = |finding: &&Finding| {
-        matches!(
-            finding.kind,
-            FindingKind::HeadMalformed
-                | FindingKind::HeadForged
-                | FindingKind::HeadReplayed
-                | FindingKind::HeadMissing
-                | FindingKind::HeadChanged
-                | FindingKind::HeadRolledBack
-        )
-    };
-    findings.iter().filter(is_alarm).cloned().collect()
 }

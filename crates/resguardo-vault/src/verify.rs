@@ -9,6 +9,7 @@ use resguardo_model::{
 };
 use resguardo_store::Key;
 
+use crate::chain::check_chain;
 use crate::error::VaultError;
 use crate::heads::StoredHead;
 use crate::layout;
@@ -74,6 +75,7 @@ impl Vault {
             progress,
             findings: Findings::default(),
             hit: BTreeSet::new(),
+            whole_chain: !matches!(selection, Selection::Backups(_)),
         };
         for finding in all.findings {
             if selection.includes(finding.source.as_ref(), &finding.backups_hit) {
@@ -135,6 +137,8 @@ struct Check<'a> {
     progress: &'a dyn Progress,
     findings: Findings,
     hit: BTreeSet<BackupId>,
+    /// All heads of each source are looked at.
+    whole_chain: bool,
 }
 
 impl Check<'_> {
@@ -156,17 +160,27 @@ impl Check<'_> {
         }
     }
 
-    /// Checks the prune records and pins of the heads' sources.
+    /// Checks the prune records and pins of the heads' sources, and that no head is missing below one that
+    /// was pruned.
     fn signed_words(&mut self, heads: &[&StoredHead]) -> Result<(), VaultError> {
-        let sources: BTreeSet<&SourceName> =
-            heads.iter().map(|stored| &stored.head.source).collect();
-        for source in sources {
-            let records = self.vault.prune_records(source)?.findings;
+        let mut sources: BTreeMap<&SourceName, Vec<&StoredHead>> = BTreeMap::new();
+        for stored in heads {
+            sources.entry(&stored.head.source).or_default().push(stored);
+        }
+        for (source, heads) in sources {
+            let records = self.vault.prune_records(source)?;
+            // Of some of the heads alone the chain tells nothing.
+            let chain = match self.whole_chain {
+                true => check_chain(&heads, &records.holes),
+                false => Vec::new(),
+            };
             let pins = self.vault.pins(Some(source))?.findings;
-            records
-                .into_iter()
-                .chain(pins)
-                .for_each(|finding| self.found(finding));
+            let all = chain.into_iter().chain(records.findings).chain(pins);
+            for finding in all {
+                if !self.findings.findings.contains(&finding) {
+                    self.found(finding);
+                }
+            }
         }
         Ok(())
     }

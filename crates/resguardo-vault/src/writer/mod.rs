@@ -42,6 +42,7 @@ use crate::layout;
 use crate::lease::Lease;
 use crate::map::{MapFile, PreviousMap, Rebuilder};
 use crate::piece::ChunkKey;
+use crate::prune::Holes;
 use crate::seal;
 use crate::vault::Vault;
 use resguardo_model::FindingKind;
@@ -160,21 +161,7 @@ impl SnapshotWriter {
             .map(|finding| finding.message.clone())
             .collect();
         let pruned = vault.prune_records(&source)?.holes;
-        let trusted = listed.heads.iter().filter(|head| head.trusted);
-        let last = trusted
-            .map(|stored| (stored.head.sequence, stored.sha256))
-            .chain(
-                pruned
-                    .newest()
-                    .filter(|(number, _)| is_newest(*number, &listed)),
-            )
-            .max_by_key(|(number, _)| *number);
-        if let Some((number, _)) = last.filter(|(number, _)| !has_next(*number)) {
-            let of_number = |head: &&StoredHead| head.head.sequence == number;
-            let there = listed.heads.iter().find(of_number);
-            let object = there.map_or_else(|| layout::prunes(&source), |head| head.key.clone());
-            return Err(VaultError::NoNumberLeft { object });
-        }
+        let last = predecessor(&listed, &pruned, &source)?;
         // A safety backup may be of another file than the source's.
         let own = |stored: &&StoredHead| stored.head.writer == key.writer();
         let regular = |stored: &&StoredHead| own(stored) && stored.head.reason != Reason::safety();
@@ -381,12 +368,28 @@ fn rebuild(
     finish().map_err(|error| VaultError::file("rebuilding the page map in", cache, error))
 }
 
-/// Whether a pruned head of that number is newer than every head that is there.
-fn is_newest(number: u64, listed: &Heads) -> bool {
-    let heads = listed.heads.iter();
-    heads
-        .filter(|stored| stored.trusted)
-        .all(|stored| stored.head.sequence < number)
+/// Number and digest of the head that the next one follows: the newest that is there, or was pruned.
+fn predecessor(
+    listed: &Heads,
+    pruned: &Holes,
+    source: &SourceName,
+) -> Result<Option<(u64, Sha256Digest)>, VaultError> {
+    let newest = listed.heads.iter().rfind(|head| head.trusted);
+    let there = newest.map(|stored| (stored.head.sequence, stored.sha256));
+    let last = match (there, pruned.newest()) {
+        (Some(there), Some(gone)) if gone.0 > there.0 => Some(gone),
+        (None, gone) => gone,
+        (there, _) => there,
+    };
+    match last {
+        Some((number, _)) if !has_next(number) => {
+            let of_number = |head: &&StoredHead| head.head.sequence == number;
+            let head = listed.heads.iter().find(of_number);
+            let object = head.map_or_else(|| layout::prunes(source), |head| head.key.clone());
+            Err(VaultError::NoNumberLeft { object })
+        }
+        last => Ok(last),
+    }
 }
 
 /// The name of a head's map in the cache: it is only ever used for that head.
