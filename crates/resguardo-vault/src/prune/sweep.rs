@@ -25,10 +25,9 @@ impl Run<'_> {
     ) -> Result<(), VaultError> {
         self.progress.phase("objects");
         let after = self.vault.heads(Some(self.source))?;
-        for alarm in alarms(&after.findings) {
-            if !self.outcome.unswept.contains(&alarm) {
-                self.outcome.unswept.push(alarm);
-            }
+        let seen = alarms(&after.findings);
+        if !seen.is_empty() {
+            self.outcome.unswept = seen;
         }
         if !self.outcome.unswept.is_empty() {
             return Ok(());
