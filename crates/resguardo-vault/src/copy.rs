@@ -15,7 +15,8 @@
 //! INVARIANT: an object whose bytes are not those that a head of a trusted writer names is never sent
 //! (`tests/copy.rs`, `damage_at_the_primary_is_never_copied`).
 //!
-//! INVARIANT: nothing is ever deleted, at either side (`a_deletion_does_not_follow`).
+//! INVARIANT: nothing is ever deleted, at either side (`tests/copy.rs`, `a_deletion_does_not_follow`). Stopped
+//! at any call, the next run makes the copy whole (`tests/copy_crash.rs`).
 
 mod compare;
 mod digests;

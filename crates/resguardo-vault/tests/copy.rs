@@ -1,4 +1,4 @@
-//! Copies: every backup arrives byte for byte, whatever stops it; damage does not; nothing is deleted.
+//! Copies: every backup arrives byte for byte; damage does not; nothing is deleted.
 
 #![allow(
     clippy::unwrap_used,
@@ -8,164 +8,22 @@
 
 mod rig;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use bytes::Bytes;
-use resguardo_model::receipt::{Predicate, RUN_TYPE, Subject, Verb};
-use resguardo_model::{CancelToken, FindingKind, NoProgress, Sha256Digest};
+use resguardo_model::{CancelToken, FindingKind, NoProgress};
 use resguardo_store::wrap::faulty::{Fault, Rule};
 use resguardo_store::wrap::{Call, Faulty, Operation, Record};
 use resguardo_store::{Condition, Key, MemoryStore, Store};
 use resguardo_vault::{
-    Access, CopyPlace, Depth, PinDraft, PruneOptions, ReceiptDraft, Selection, Settings,
-    SyncRequest, Synced, Vault, VaultError, WriteKey,
+    Access, Depth, PinDraft, PruneOptions, Selection, Settings, SyncRequest, Vault, VaultError,
+    WriteKey,
 };
-use rig::{
-    Files, Rig, assert_restores, back_up, backup_id, change_page, noise, pages, run_id, source,
+use rig::copies::{
+    a_pack, assert_whole, changed, content, cut, draft, filled, flip, key, objects, opened_alone,
+    place, sync, sync_with,
 };
-
-fn content() -> Files {
-    Files::from([
-        ("db.pages".to_owned(), pages(1, 300)),
-        ("table.copy".to_owned(), noise(2, 200_000)),
-    ])
-}
-
-fn changed() -> Files {
-    let mut files = content();
-    change_page(files.get_mut("db.pages").unwrap(), 3, 77);
-    files
-        .get_mut("table.copy")
-        .unwrap()
-        .extend(noise(5, 50_000));
-    files
-}
-
-/// Two backups and a receipt.
-fn filled() -> Rig {
-    let rig = Rig::new();
-    back_up(&rig.vault(), 1, &content()).unwrap();
-    back_up(&rig.vault(), 2, &changed()).unwrap();
-    rig.vault().put_receipt(draft(&rig, 3)).unwrap();
-    rig
-}
-
-fn draft(rig: &Rig, run: u64) -> ReceiptDraft {
-    let key = WriteKey::from_json(&rig.write_key).unwrap();
-    ReceiptDraft {
-        subject: vec![Subject::new("x", Sha256Digest::of(b"x"))],
-        predicate_type: RUN_TYPE.to_owned(),
-        predicate: Predicate {
-            format: 1,
-            run: run_id(run),
-            verb: Verb::Verify,
-            vault: key.vault(),
-            source: source(),
-            outcome: "succeeded".to_owned(),
-            started_at: jiff::Timestamp::UNIX_EPOCH,
-            finished_at: jiff::Timestamp::UNIX_EPOCH,
-            host: "host".to_owned(),
-            operator: "ana".to_owned(),
-            tools: BTreeMap::new(),
-            details: BTreeMap::new(),
-            writer: key.writer(),
-            sequence: 0,
-            previous: None,
-            result: None,
-            configuration: vec![],
-            passed_tests: vec![],
-            failed_tests: vec![],
-        },
-    }
-}
-
-fn place(store: impl Store + 'static) -> CopyPlace {
-    CopyPlace::new("offsite", Arc::new(store))
-}
-
-fn sync_with(
-    vault: &Vault,
-    place: &CopyPlace,
-    mend: bool,
-    cancel: &CancelToken,
-) -> Result<Synced, VaultError> {
-    let source = source();
-    let unwanted = BTreeSet::new();
-    let request = SyncRequest {
-        source: &source,
-        run: run_id(1000),
-        host: "host",
-        pid: std::process::id(),
-        mend,
-        unwanted: &unwanted,
-    };
-    let copy = vault.begin_copy(place)?;
-    vault.sync(&copy, &request, cancel, &NoProgress)
-}
-
-fn sync(vault: &Vault, place: &CopyPlace) -> Result<Synced, VaultError> {
-    sync_with(vault, place, false, &CancelToken::new())
-}
-
-/// Every object but leases.
-fn objects(store: &MemoryStore) -> BTreeMap<String, Bytes> {
-    let listed = store.list("").unwrap();
-    listed
-        .into_iter()
-        .filter(|info| !info.key.as_str().ends_with("lease.json"))
-        .map(|info| (info.key.to_string(), store.get(&info.key).unwrap()))
-        .collect()
-}
-
-fn key(text: &str) -> Key {
-    text.parse().unwrap()
-}
-
-fn a_pack(store: &MemoryStore) -> Key {
-    store.list("shop/packs").unwrap()[0].key.clone()
-}
-
-fn flip(store: &MemoryStore, key: &Key) {
-    let mut bytes = store.get(key).unwrap().to_vec();
-    let middle = bytes.len() / 2;
-    bytes[middle] ^= 1;
-    store.put(key, bytes.into(), Condition::Always).unwrap();
-}
-
-fn cut(store: &MemoryStore, key: &Key) {
-    let bytes = store.get(key).unwrap();
-    let half = bytes.slice(..bytes.len() / 2);
-    store.put(key, half, Condition::Always).unwrap();
-}
-
-/// The copy alone, with the keys of the rig, opened as one whose vault is lost.
-fn opened_alone(rig: &Rig, copy: &MemoryStore) -> Vault {
-    Vault::open_copy(
-        Arc::new(copy.clone()),
-        rig.access(true, true),
-        rig.settings(),
-    )
-    .unwrap()
-}
-
-fn assert_whole(rig: &Rig, copy: &MemoryStore) {
-    let vault = opened_alone(rig, copy);
-    let found = vault
-        .verify(
-            &Selection::All,
-            Depth::Digests,
-            &CancelToken::new(),
-            &NoProgress,
-        )
-        .unwrap();
-    assert_eq!(found.findings, []);
-    let heads = vault.heads(None).unwrap().heads;
-    assert_eq!(heads.len(), 2);
-    assert_restores(&vault, &heads[0], &content());
-    assert_restores(&vault, &heads[1], &changed());
-}
+use rig::{assert_restores, back_up, backup_id, run_id, source};
 
 #[test]
 fn a_copy_has_the_same_objects_and_restores() {
@@ -190,90 +48,6 @@ fn a_copy_has_the_same_objects_and_restores() {
     assert_eq!(done.bytes, sizes);
     let again = sync(&rig.vault(), &place(copy)).unwrap();
     assert_eq!((again.objects, again.records, again.bytes), (0, 0, 0));
-}
-
-/// Runs a synchronisation in which one of the stores goes wrong at call `n`, then one in which none does.
-fn at_every_call(faulty_copy: bool, rule: impl Fn(u64) -> Rule) {
-    let rig = filled();
-    let vault_bytes: u64 = objects(&rig.store)
-        .values()
-        .map(|body| body.len() as u64)
-        .sum();
-    let largest = objects(&rig.store).values().map(Bytes::len).max().unwrap() as u64;
-    for n in 1.. {
-        let copy = MemoryStore::new();
-        let put_bytes = Arc::new(AtomicU64::new(0));
-        let counted = Arc::clone(&put_bytes);
-        let observed = Record::new(copy.clone(), move |call: Call| {
-            if call.operation == Operation::Put {
-                counted.fetch_add(call.bytes, Ordering::SeqCst);
-            }
-        });
-        let observed = Arc::new(observed);
-        let calls;
-        let outcome = if faulty_copy {
-            let store = Arc::new(Faulty::new(Arc::clone(&observed)).with(rule(n)));
-            let outcome = sync(&rig.vault(), &place(Arc::clone(&store)));
-            calls = store.calls();
-            outcome
-        } else {
-            let store = Arc::new(Faulty::new(rig.store.clone()).with(rule(n)));
-            let vault = Vault::open(store.clone(), rig.access(true, true), rig.settings());
-            let outcome = vault.and_then(|vault| sync(&vault, &place(Arc::clone(&observed))));
-            calls = store.calls();
-            outcome
-        };
-        // Whatever has a head at the copy is whole there.
-        if copy.stat(&key("vault.json")).is_ok() {
-            let found = opened_alone(&rig, &copy)
-                .verify(
-                    &Selection::All,
-                    Depth::Digests,
-                    &CancelToken::new(),
-                    &NoProgress,
-                )
-                .unwrap();
-            let broken = found
-                .findings
-                .iter()
-                .filter(|one| !one.backups_hit.is_empty());
-            assert_eq!(broken.count(), 0, "call {n}: {:?}", found.findings);
-        }
-        if outcome.is_ok() {
-            assert_whole(&rig, &copy);
-        }
-        // The dead run's lease is that of a process which is no more: remove it as its lapse would.
-        copy.delete(&key("shop/lease.json")).unwrap();
-        sync(&rig.vault(), &place(Arc::clone(&observed))).unwrap();
-        assert_eq!(objects(&copy), objects(&rig.store), "call {n}");
-        // What was on its way is sent again, and nothing else.
-        let small = 100_000;
-        let sent = put_bytes.load(Ordering::SeqCst);
-        assert!(
-            sent <= vault_bytes + 4 * largest + small,
-            "call {n}: {sent}"
-        );
-        if calls < n {
-            assert!(n > 10, "a synchronisation takes more calls than {n}");
-            return;
-        }
-    }
-}
-
-#[test]
-fn killed_at_every_call_of_the_copy() {
-    at_every_call(true, |n| Rule::from(n, Fault::Dead));
-}
-
-#[test]
-fn killed_at_every_call_of_the_vault() {
-    at_every_call(false, |n| Rule::from(n, Fault::Dead));
-}
-
-#[test]
-fn a_lost_answer_or_a_failure_at_every_call_of_the_copy() {
-    at_every_call(true, |n| Rule::nth(n, Fault::LostAnswer));
-    at_every_call(true, |n| Rule::nth(n, Fault::Fail));
 }
 
 #[test]

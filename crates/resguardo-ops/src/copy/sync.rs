@@ -177,6 +177,33 @@ fn state(
     request: &SyncRequest<'_>,
     done: &mut SyncDone,
 ) -> Option<String> {
+    let sources = BTreeSet::from([request.source.clone()]);
+    let known = history::copies(ctx, &sources).unwrap_or_default();
+    let is_first = known.at(request.source, &done.place).is_none();
+    let synced = &done.synced;
+    let is_news = synced.objects > 0 || !synced.kept.is_empty() || !done.is_whole();
+    // A receipt that is sent with the next run would make that run one in which something happened.
+    if !is_news && !is_first {
+        return None;
+    }
+    let record = Record {
+        run,
+        source: request.source,
+        outcome: if done.is_whole() {
+            "succeeded"
+        } else {
+            "failed"
+        },
+        subject: subjects(ctx, &done.synced),
+        tools: BTreeMap::new(),
+        details: details(done),
+        test: None,
+    };
+    receipt::store_or_note(ctx, record, &mut done.notes)
+}
+
+/// What was sent, how it was verified, and what the copy holds now.
+fn details(done: &SyncDone) -> BTreeMap<String, Value> {
     let Synced {
         sent,
         objects,
@@ -188,20 +215,10 @@ fn state(
         compared,
         findings,
     } = &done.synced;
-    let sources = BTreeSet::from([request.source.clone()]);
-    let known = history::copies(ctx, &sources).unwrap_or_default();
-    let is_first = known.at(request.source, &done.place).is_none();
-    let is_news = *objects > 0 || !kept.is_empty() || !done.is_whole();
-    // A receipt that is sent with the next run would make that run one in which something happened.
-    if !is_news && !is_first {
-        return None;
-    }
-    let numbers = |list: &[resguardo_vault::Numbered]| -> Sequences {
-        list.iter().map(|one| one.sequence).collect()
-    };
+    let held: Sequences = compared.held.iter().map(|one| one.sequence).collect();
     let left_out = compared.pruned.iter().chain(unwanted);
     let left_out: Sequences = left_out.map(|one| one.sequence).collect();
-    let sent_details: Vec<Value> = sent
+    let sent: Vec<Value> = sent
         .iter()
         .map(|one| {
             json!({
@@ -212,17 +229,17 @@ fn state(
         })
         .collect();
     let missing: Vec<BackupId> = compared.missing.iter().map(|one| one.backup).collect();
-    let details = [
+    [
         ("copy", value(&done.copy)),
         ("place", value(&done.place)),
-        ("sent", value(sent_details)),
+        ("sent", value(sent)),
         ("objects", value(objects)),
         ("bytes", value(bytes)),
         ("records", value(records)),
         ("mended", value(mended)),
         ("refused", value(kept)),
         ("missing", value(missing)),
-        ("holds", value(numbers(&compared.held))),
+        ("holds", value(held)),
         ("left_out", value(left_out)),
         ("findings", value(findings)),
         ("seconds", value(done.seconds)),
@@ -230,21 +247,9 @@ fn state(
             "verified",
             value("SHA-256 of each object before it was sent, its size at the copy afterwards"),
         ),
-    ];
-    let record = Record {
-        run,
-        source: request.source,
-        outcome: if done.is_whole() {
-            "succeeded"
-        } else {
-            "failed"
-        },
-        subject: subjects(ctx, &done.synced),
-        tools: BTreeMap::new(),
-        details: details.map(|(name, value)| (name.to_owned(), value)).into(),
-        test: None,
-    };
-    receipt::store_or_note(ctx, record, &mut done.notes)
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .into()
 }
 
 /// The heads that were sent.

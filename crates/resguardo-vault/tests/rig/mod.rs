@@ -5,6 +5,8 @@
 
 pub(crate) mod pruning;
 
+pub(crate) mod copies;
+
 use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::PathBuf;
