@@ -88,6 +88,7 @@ impl Vault {
                 Err(finding) => all.findings.push(finding),
             }
         }
+        self.add_unlisted(source, &mut all)?;
         all.heads.sort_by(|a, b| {
             (&a.head.source, a.head.sequence, a.head.backup).cmp(&(
                 &b.head.source,
@@ -97,6 +98,36 @@ impl Vault {
         });
         self.check_order(source, &record_keys, &mut all)?;
         Ok(all)
+    }
+
+    /// Asks by name for the newest heads that this host took and the listing lacks: a listing that lags
+    /// behind must not make the next backup a second one with the same number.
+    fn add_unlisted(&self, source: Option<&SourceName>, all: &mut Heads) -> Result<(), VaultError> {
+        for pinned in self.remembered_heads(source) {
+            let key = layout::head(&pinned.source, pinned.backup);
+            let is_listed = all.heads.iter().any(|head| head.key == key.as_str())
+                || all
+                    .findings
+                    .iter()
+                    .any(|finding| finding.object == key.as_str());
+            if is_listed {
+                continue;
+            }
+            let read = self
+                .store()
+                .stat(&key)
+                .map_err(VaultError::from)
+                .and_then(|info| self.read_head(&info, &pinned.source, Some(pinned.backup)));
+            match read {
+                Ok(Ok(head)) => all.heads.push(head),
+                Ok(Err(finding)) => all.findings.push(finding),
+                Err(VaultError::Store(
+                    StoreError::NotFound { .. } | StoreError::NoSuchPlace { .. },
+                )) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     pub(crate) fn read_head(
