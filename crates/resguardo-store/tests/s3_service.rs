@@ -7,7 +7,7 @@ use std::error::Error as _;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use resguardo_model::SystemClock;
+use resguardo_model::{Clock as _, SystemClock};
 use resguardo_store::s3::{MachineRole, S3Credentials, S3Encryption, S3Options, S3Store};
 use resguardo_store::{
     Condition, DefaultRetention, Key, Location, LockMode, LockedUntil, Store, StoreError, advice,
@@ -148,7 +148,7 @@ fn a_machines_role_is_asked_for_and_renewed() {
         "/latest/api/token" => Answer::new("200 OK", "token"),
         "/latest/meta-data/iam/security-credentials/" => Answer::new("200 OK", "backups"),
         _ => {
-            let expires = Timestamp::now() + SignedDuration::from_secs(60);
+            let expires = SystemClock.now() + SignedDuration::from_secs(60);
             Answer::new(
                 "200 OK",
                 &format!(
