@@ -6,7 +6,7 @@ use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 use resguardo_model::size::ByteSize;
 use resguardo_model::{SourceName, Verdict};
-use resguardo_ops::list::{self, ListedBackup};
+use resguardo_ops::list::{self, Listed, ListedBackup};
 use resguardo_vault::{SourceSpace, StoredPin};
 use serde_json::{Value, json};
 
@@ -75,6 +75,34 @@ pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
         });
         return Ok(Exit::Done);
     }
+    print_backups(invocation, &opened, &listed);
+    if let Some(total) = total(&listed.space) {
+        invocation.out.note(&total);
+    }
+    Ok(Exit::Done)
+}
+
+/// What the backups take in the vault.
+fn total(space: &[SourceSpace]) -> Option<String> {
+    let named = match space {
+        [] => return None,
+        [only] => only.source.to_string(),
+        several => format!("{} sources", several.len()),
+    };
+    Some(format!(
+        "{named}: {} of {} in {}",
+        counted(
+            space.iter().map(|one| one.backups).sum(),
+            "backup",
+            "backups"
+        ),
+        ByteSize(space.iter().map(|one| one.raw_bytes).sum()),
+        ByteSize(space.iter().map(|one| one.stored_bytes).sum())
+    ))
+}
+
+/// The table.
+fn print_backups(invocation: &Invocation, opened: &Opened, listed: &Listed) {
     let now = invocation.clock.now();
     let short = short_ids(&listed.backups);
     let told = listed
@@ -124,16 +152,6 @@ pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
     invocation
         .out
         .print(&table(&invocation.out, &header, &[3, 4, 5], rows));
-    for space in &listed.space {
-        invocation.out.note(&format!(
-            "{}: {} of {} in {}",
-            space.source,
-            counted(space.backups, "backup", "backups"),
-            ByteSize(space.raw_bytes),
-            ByteSize(space.stored_bytes)
-        ));
-    }
-    Ok(Exit::Done)
 }
 
 /// What a pin says: until when, and why.
