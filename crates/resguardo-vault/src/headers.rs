@@ -15,7 +15,7 @@ mod wrap;
 
 pub use give::Given;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{Read, Seek};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -80,6 +80,31 @@ impl Vault {
         let mut known = read.lock().unwrap_or_else(PoisonError::into_inner);
         known.insert(source.clone(), Arc::clone(&bundles));
         Ok(bundles)
+    }
+
+    /// The bundles of a source of whose objects none is in the store any more. They hold nothing that is
+    /// needed: what they opened is gone.
+    pub(crate) fn orphaned_bundles(&self, source: &SourceName) -> Result<Vec<Key>, VaultError> {
+        let listed = self.store().list(source.as_str())?;
+        let there: HashSet<&str> = listed.iter().map(|info| info.key.as_str()).collect();
+        let folder = format!("{}/", layout::headers(source));
+        let mut orphaned = Vec::new();
+        for info in &listed {
+            let is_bundle =
+                info.key.as_str().starts_with(&folder) && info.bytes <= BUNDLE_BYTES_MAX;
+            if !is_bundle {
+                continue;
+            }
+            let bytes = self.store().get(&info.key)?;
+            let Some(bundle) = Bundle::parse(&bytes, self.id(), source) else {
+                continue;
+            };
+            let mut objects = bundle.objects.iter().map(|name| format!("{source}/{name}"));
+            if !objects.any(|key| there.contains(key.as_str())) {
+                orphaned.push(info.key.clone());
+            }
+        }
+        Ok(orphaned)
     }
 
     fn forget_bundles(&self, source: &SourceName) {

@@ -10,7 +10,8 @@
 //! 3. **the heads are deleted: the commit** of each deletion is the removal of its head;
 //! 4. the heads are listed again, and a tombstone is written for every object that none of them names;
 //! 5. what lies in tombstones that are older than the grace, by the store's clock, and that no head
-//!    names, is deleted; then those tombstones.
+//!    names, is deleted; then those tombstones;
+//! 6. bundles of further headers go, once none of the objects that they open is there any more.
 //!
 //! Stopped anywhere, the vault holds whole backups, a record too many, or dead objects that the next
 //! prune buries and deletes.
@@ -187,7 +188,16 @@ impl Run<'_> {
             }
         }
         self.remove_heads(&doomed)?;
-        self.sweep(&before, &listed, buried)
+        self.sweep(&before, &listed, buried)?;
+        let headers = format!("{}/", layout::headers(self.source));
+        if keys.iter().any(|key| key.as_str().starts_with(&headers)) {
+            self.go_on()?;
+            for orphan in self.vault.orphaned_bundles(self.source)? {
+                // What may not be deleted is of use to nobody, and does no harm.
+                let _: Deletion = self.vault.remove(&orphan)?;
+            }
+        }
+        Ok(())
     }
 
     fn grace(&self) -> SignedDuration {

@@ -13,9 +13,10 @@ use std::process::{Command, Output};
 use std::sync::Arc;
 
 use resguardo_store::{FolderStore, Store};
-use resguardo_vault::{PruneOptions, Vault, WriteKey, generate_identity};
+use resguardo_vault::{Identities, KeyError, PruneOptions, Vault, WriteKey, generate_identity};
 use rig::pruning::prune_with;
 use rig::{Files, Rig, back_up, backup_id, change_page, noise, pages};
+use secrecy::SecretString;
 
 struct Folder {
     folder: tempfile::TempDir,
@@ -238,4 +239,28 @@ fn an_ssh_key_reads_with_the_tools_alone() {
         let again = folder.rig.vault_over(Arc::clone(folder.vault.store()));
         rig::assert_restores(&again, &done.head, &files);
     }
+}
+
+#[test]
+fn an_ssh_key_with_a_passphrase_opens_with_it_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("id");
+    let made = Command::new("ssh-keygen")
+        .args(["-q", "-t", "ed25519", "-N", "correct horse", "-C", "", "-f"])
+        .arg(&key)
+        .status();
+    assert!(made.expect("package openssh-client: ssh-keygen").success());
+    let file = std::fs::read(&key).unwrap();
+    let parse = |passphrase: Option<&str>| {
+        let passphrase = passphrase.map(|text| SecretString::from(text.to_owned()));
+        Identities::parse(&file, passphrase.as_ref())
+    };
+    assert!(matches!(parse(None), Err(KeyError::PassphraseNeeded)));
+    assert!(matches!(
+        parse(Some("wrong")),
+        Err(KeyError::WrongPassphrase)
+    ));
+    let public = std::fs::read_to_string(folder.path().join("id.pub")).unwrap();
+    let public = resguardo_vault::canonical_recipient(&public).unwrap();
+    assert_eq!(parse(Some("correct horse")).unwrap().recipients(), [public]);
 }

@@ -335,3 +335,56 @@ fn a_retired_identity_opens_what_was_sealed_to_it_and_nothing_later() {
         (None, Some(Timestamp::UNIX_EPOCH))
     );
 }
+
+#[test]
+fn a_bundle_goes_with_the_last_of_what_it_opens() {
+    let mut world = World::new();
+    world.add_bea();
+    world.give(&world.rig.vault()).unwrap();
+    // A whole one, which shares nothing with what was given.
+    let (text, to_eve) = generate_identity(Timestamp::UNIX_EPOCH);
+    drop(text);
+    world.change(&RecipientChange::Add(to_eve)).unwrap();
+    world.next_backup();
+    let prune = |doomed: &[u64]| {
+        let options = resguardo_vault::PruneOptions::default();
+        rig::pruning::prune_with(&world.rig.vault(), doomed, options).unwrap();
+    };
+    prune(&[1]);
+    assert_eq!(world.bundles().len(), 1, "the second backup needs it");
+    prune(&[2]);
+    assert_eq!(
+        world.bundles().len(),
+        1,
+        "the dead objects wait, and so does it"
+    );
+    let dead: Vec<Key> = world
+        .rig
+        .store
+        .list("shop/tombstones")
+        .unwrap()
+        .into_iter()
+        .map(|info| info.key)
+        .collect();
+    assert!(!dead.is_empty());
+    let heads = world.rig.vault().heads(None).unwrap().heads;
+    let alive: Vec<String> = heads[0]
+        .head
+        .packs
+        .iter()
+        .map(|pack| format!("shop/packs/{}.age", pack.sha256))
+        .collect();
+    for info in world.rig.store.list("shop").unwrap() {
+        let key = info.key.as_str();
+        let is_dead = key.starts_with("shop/packs/") && !alive.iter().any(|one| one == key);
+        let manifest =
+            key.ends_with(".manifest.age") && !key.contains(&rig::backup_id(3).to_string());
+        if is_dead || manifest {
+            // As a prune does after the grace.
+            world.rig.store.delete(&info.key).unwrap();
+        }
+    }
+    prune(&[]);
+    assert!(world.bundles().is_empty());
+    assert_eq!(world.rig.vault().heads(None).unwrap().heads.len(), 1);
+}

@@ -96,7 +96,7 @@ pub(super) fn vault_hint(error: &VaultError) -> Option<String> {
         }
         VaultError::NoIdentity { .. } => "name the identity's file with --identity FILE",
         VaultError::WrongIdentity { .. } => {
-            "name another identity with --identity FILE; the recovery kit says where it is kept"
+            "name another identity with --identity FILE; the recovery kit says where it is kept, and `resguardo keys list` since when and until when each recipient reads"
         }
         VaultError::Key(_) => "see what is wrong with `resguardo doctor`",
         VaultError::UntrustedWriter { .. } => {

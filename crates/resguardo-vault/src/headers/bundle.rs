@@ -21,6 +21,8 @@ pub(super) struct Further {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Bundle {
     pub(super) recipients: Vec<String>,
+    /// Names of the objects, below the source.
+    pub(super) objects: Vec<String>,
     pub(super) headers: HashMap<Sha256Digest, Further>,
 }
 
@@ -105,9 +107,10 @@ impl Bundle {
         if begin.format != 1 || begin.vault != vault || begin.source != *source {
             return None;
         }
-        let mut headers = HashMap::new();
+        let (mut objects, mut headers) = (Vec::new(), HashMap::new());
         for line in lines {
             let line: Line = serde_json::from_str(line).ok()?;
+            objects.push(line.object);
             let further = Further {
                 header_bytes: line.header_bytes,
                 header: BASE64_STANDARD.decode(&line.header).ok()?,
@@ -117,6 +120,7 @@ impl Bundle {
         let whole = headers.len() as u64 == end.objects;
         whole.then_some(Self {
             recipients: begin.recipients,
+            objects,
             headers,
         })
     }
@@ -148,6 +152,7 @@ mod tests {
         );
         let read = Bundle::parse(&text, vault, &source).unwrap();
         assert_eq!(read.recipients, recipients);
+        assert_eq!(read.objects, ["packs/x.age"]);
         assert_eq!(read.headers, HashMap::from([(sha256, further)]));
         for cut in 0..text.len() - 1 {
             assert_eq!(Bundle::parse(&text[..cut], vault, &source), None, "{cut}");
