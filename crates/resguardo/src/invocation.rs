@@ -269,7 +269,7 @@ impl Invocation {
             ));
         }
         let access = Access {
-            trusted_writers: Vec::new(),
+            trusted_writers: config.vault.trusted_writers.clone(),
             write_key,
             identities,
         };

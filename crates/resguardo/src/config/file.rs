@@ -201,6 +201,9 @@ pub struct VaultFile {
     pub passphrase: Option<Leaf<String>>,
     /// The write key: a file, or `cmd:COMMAND` that prints it. Default: the one in the keys folder.
     pub write_key: Option<Leaf<String>>,
+    /// Writers to believe, besides those that the write key names: `ed25519:...`, from their hosts' recovery
+    /// kits. Where there is no write key and this is not set, every writer is believed, with a warning.
+    pub trusted_writers: Option<Leaf<Vec<String>>>,
     /// URL of a server that is not the service's own, like http://127.0.0.1:9000.
     pub endpoint: Option<Leaf<String>>,
     /// S3: region.

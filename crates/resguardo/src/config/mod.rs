@@ -32,7 +32,7 @@ use jiff::tz::TimeZone;
 use resguardo_engine::port::Location;
 use resguardo_model::duration::Span;
 use resguardo_model::retention::Policy;
-use resguardo_model::{Objectives, SourceName};
+use resguardo_model::{Objectives, SourceName, WriterId};
 use resguardo_ops::SourceSpec;
 use resguardo_ops::source::SandboxSpec;
 use resguardo_vault::PRUNE_GRACE;
@@ -102,6 +102,8 @@ pub struct VaultSettings {
     pub passphrase: Option<SecretRef>,
     /// Where the write key is kept; `None`: in the keys folder.
     pub write_key: Option<Setting<KeyPlace>>,
+    /// Writers that are believed besides those that the write key names.
+    pub trusted_writers: Vec<WriterId>,
     /// zstd level.
     pub compression_level: i32,
     /// How long dead objects wait; `None`: the vault's own default.

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use resguardo_model::WriterId;
 use resguardo_model::duration::Span;
 use serde_json::Value;
 
@@ -72,6 +73,7 @@ impl Resolver<'_> {
             identity,
             passphrase,
             write_key,
+            trusted_writers: self.trusted_writers(file),
             compression_level: level,
             prune_grace,
             store,
@@ -121,6 +123,25 @@ impl Resolver<'_> {
             setting.origin.clone(),
         );
         Some(setting)
+    }
+
+    fn trusted_writers(&mut self, file: &VaultFile) -> Vec<WriterId> {
+        let leaf = file.trusted_writers.as_ref();
+        let texts = self.optional("vault.trusted_writers", leaf);
+        let (mut writers, mut wrong) = (Vec::new(), Vec::new());
+        for text in texts.unwrap_or_default() {
+            match text.parse() {
+                Ok(writer) => writers.push(writer),
+                Err(_) => wrong.push(text),
+            }
+        }
+        if let (Some(leaf), Some(text)) = (leaf, wrong.first()) {
+            let message = format!("{text:?} is no writer");
+            let problem = Problem::at(leaf.span(), message, "ed25519: and 64 digits")
+                .with_hint("the recovery kit of each host names its writer");
+            self.problems.push(problem);
+        }
+        writers
     }
 
     /// A key's place, from a flag, a variable or the file.

@@ -481,3 +481,37 @@ fn keys_come_from_commands_and_from_files_that_the_config_names() {
         .exits(0)
         .prints(&["cmd:cat identity.txt", "write-key.json"]);
 }
+
+#[test]
+fn a_machine_without_a_write_key_believes_the_writers_that_its_config_names() {
+    let world = World::with_shop();
+    let id = world.backup();
+    let key = world.keys().join("write-key.json");
+    let text = std::fs::read_to_string(&key).unwrap();
+    let own: Value = serde_json::from_str(&text).unwrap();
+    let own = own["trusted_writers"][0].as_str().unwrap().to_owned();
+    std::fs::remove_file(&key).unwrap();
+    let config = std::fs::read_to_string(world.path("resguardo.toml")).unwrap();
+    let named = |writer: &str| {
+        let line = format!("[vault]\ntrusted_writers = [\"{writer}\"]\n");
+        world.write("resguardo.toml", &config.replacen("[vault]\n", &line, 1));
+    };
+    let restore = ["restore", &id, "--to", "out.db"];
+    named(&format!("ed25519:{}", "7".repeat(64)));
+    world
+        .run(&restore)
+        .exits(7)
+        .complains(&["is not trusted here"]);
+    named("ed25519:short");
+    world
+        .run(&restore)
+        .exits(1)
+        .complains(&["is no writer", "recovery kit"]);
+    named(&own);
+    let ran = world.run(&restore).exits(0);
+    assert!(
+        !ran.stderr.contains("no writer is pinned"),
+        "{}",
+        ran.stderr
+    );
+}
