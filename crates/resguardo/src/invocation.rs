@@ -264,9 +264,11 @@ impl Invocation {
         let write_key = self.write_key(config, keys)?;
         let (identities, unread_identity) = self.identities(config, keys, reading)?;
         if write_key.is_none() {
-            self.out.warn(&format!(
-                "this machine has no write key for vault {vault}: no writer is pinned here, and no receipt will be signed"
-            ));
+            self.out.warn(&if config.vault.trusted_writers.is_empty() {
+                format!("this machine has no write key for vault {vault}: no writer is pinned here, and no receipt will be signed")
+            } else {
+                format!("this machine has no write key for vault {vault}: no receipt will be signed")
+            });
         }
         let access = Access {
             trusted_writers: config.vault.trusted_writers.clone(),
