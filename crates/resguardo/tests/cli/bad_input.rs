@@ -326,7 +326,7 @@ fn a_wrong_identity() {
             "text.txt",
         ])
         .exits(1)
-        .complains(&["text.txt", "no age identity file"]);
+        .complains(&["text.txt", "that is no identity"]);
 }
 
 #[test]
