@@ -10,6 +10,7 @@ use resguardo_model::{Sha256Digest, SourceFacts};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::beside::{hash_of, read_if_there};
 use crate::durable;
 use crate::port::{Captured, EngineError, FileDigest};
 
@@ -94,6 +95,30 @@ pub(crate) struct Beside {
 }
 
 impl Beside {
+    /// What `NAME.sha256`, as `sha256sum` writes it, says of `file` of that name; `None` if there is none.
+    ///
+    /// # Errors
+    /// If it is there and names no hash of it.
+    pub(crate) fn of_sums(
+        file: &Path,
+        name: &str,
+        bytes_max: u64,
+    ) -> Result<Option<Self>, EngineError> {
+        let path = file.with_file_name(format!("{name}.sha256"));
+        let Some(text) = read_if_there(&path, bytes_max)? else {
+            return Ok(None);
+        };
+        let sha256 = hash_of(&text, name).ok_or_else(|| EngineError::Corrupt {
+            place: path.display().to_string(),
+            why: format!("it names no SHA-256 of {name}"),
+        })?;
+        Ok(Some(Self {
+            path,
+            sha256: Some(sha256),
+            meta: None,
+        }))
+    }
+
     /// What the text of a `.meta.json` says. Ours are read whole; of a foreign one only the field `sha256` is
     /// known.
     ///

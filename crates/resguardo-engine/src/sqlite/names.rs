@@ -3,8 +3,7 @@
 
 use std::path::Path;
 
-use super::failure::place;
-use crate::beside::{hash_of, read_if_there};
+use crate::beside::read_if_there;
 use crate::meta::Beside;
 use crate::port::EngineError;
 
@@ -83,24 +82,14 @@ pub(super) fn beside(file: &Path, names: &Names) -> Result<Vec<Beside>, EngineEr
             found.push(Beside::parse(path, &text)?);
         }
     }
-    let path = file.with_file_name(format!("{}.sha256", names.file));
-    if let Some(text) = read_if_there(&path, BESIDE_BYTES_MAX)? {
-        let sha256 = hash_of(&text, &names.file).ok_or_else(|| EngineError::Corrupt {
-            place: place(&path),
-            why: format!("it names no SHA-256 of {}", names.file),
-        })?;
-        found.push(Beside {
-            path,
-            sha256: Some(sha256),
-            meta: None,
-        });
-    }
+    found.extend(Beside::of_sums(file, &names.file, BESIDE_BYTES_MAX)?);
     Ok(found)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::beside::hash_of;
 
     #[test]
     fn names_by_their_endings() {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::beside::{hash_of, read_if_there};
+use crate::beside::read_if_there;
 use crate::meta::Beside;
 use crate::port::EngineError;
 
@@ -31,18 +31,7 @@ pub(super) fn read(file: &Path) -> Result<Vec<Beside>, EngineError> {
             }
         }
     }
-    let path = file.with_file_name(format!("{name}.sha256"));
-    if let Some(text) = read_if_there(&path, BYTES_MAX)? {
-        let sha256 = hash_of(&text, &name).ok_or_else(|| EngineError::Corrupt {
-            place: path.display().to_string(),
-            why: format!("it names no SHA-256 of {name}"),
-        })?;
-        found.push(Beside {
-            path,
-            sha256: Some(sha256),
-            meta: None,
-        });
-    }
+    found.extend(Beside::of_sums(file, &name, BYTES_MAX)?);
     Ok(found)
 }
 
@@ -67,6 +56,7 @@ fn is_of_another(text: &str, name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::beside::hash_of;
 
     #[test]
     fn names_of_what_lies_beside() {
