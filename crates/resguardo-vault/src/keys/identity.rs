@@ -256,7 +256,7 @@ mod tests {
     fn what_is_no_identity_is_named_and_not_repeated() {
         let (text, recipient) = generate_identity(Timestamp::UNIX_EPOCH);
         let read = Identities::parse(text.as_bytes(), None).unwrap();
-        assert_eq!(read.recipients(), [recipient.clone()]);
+        assert_eq!(read.recipients(), std::slice::from_ref(&recipient));
         let secret = text.lines().last().unwrap().replace("KEY-1", "KEY-1Q");
         for (file, word) in [
             (recipient.as_str(), "a public key"),
