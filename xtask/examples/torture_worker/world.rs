@@ -143,7 +143,7 @@ impl World {
             suspended: None,
             journal: Vec::new(),
             tally: Tally::default(),
-            reach: if seed % 2 == 0 {
+            reach: if seed.is_multiple_of(2) {
                 Reach::Anything
             } else {
                 Reach::Honest
