@@ -14,6 +14,7 @@ mod access;
 mod backup;
 mod bad_input;
 mod catalog;
+mod cloud;
 mod config;
 mod copy;
 mod demo;
