@@ -125,7 +125,12 @@ pub fn behind(ctx: &Context, place: &str) -> Result<Vec<Behind>, OpsError> {
         .collect())
 }
 
-fn behind_with(source: &SourceName, heads: &[StoredHead], known: Option<&Copied>) -> Behind {
+/// How far one copy is behind with one source, by what its newest receipt says.
+pub(super) fn behind_with(
+    source: &SourceName,
+    heads: &[StoredHead],
+    known: Option<&Copied>,
+) -> Behind {
     let of_source = || {
         let trusted = heads.iter().filter(|stored| stored.trusted);
         trusted.filter(|stored| stored.head.source == *source)

@@ -5,10 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use resguardo_model::receipt::{Subject, Verb};
 use resguardo_model::retention::Policy;
 use resguardo_model::{BackupId, FindingKind, RunId, SourceName};
-use resguardo_vault::{CopyPlace, SyncRequest as VaultRequest, Synced, Vault, VaultError};
+use resguardo_vault::{
+    CopyPlace, StoredHead, SyncRequest as VaultRequest, Synced, Vault, VaultError,
+};
 use serde_json::{Value, json};
 
 use super::Sequences;
+use super::known::behind_with;
 use crate::catalog::RunState;
 use crate::context::Context;
 use crate::error::{ErrorKind, OpsError};
@@ -124,7 +127,8 @@ fn carry_out(
     let doing = || format!("copying {} to {name}", request.source);
     ctx.progress.phase("compare");
     let copy = open(ctx, vault, request)?;
-    let unwanted = unwanted(ctx, vault, request)?;
+    let heads = history::heads(ctx, Some(request.source))?;
+    let unwanted = unwanted(ctx, vault, request, &heads.heads)?;
     let wanted = VaultRequest {
         source: request.source,
         run: run.id(),
@@ -134,7 +138,7 @@ fn carry_out(
         unwanted: &unwanted,
     };
     vault
-        .sync(&copy, &wanted, &ctx.cancel, &*ctx.progress)
+        .sync_heads(&copy, heads, &wanted, &ctx.cancel, &*ctx.progress)
         .map_err(OpsError::vault(doing()))
 }
 
@@ -163,11 +167,18 @@ fn unwanted(
     ctx: &Context,
     vault: &Vault,
     request: &SyncRequest<'_>,
+    heads: &[StoredHead],
 ) -> Result<BTreeSet<BackupId>, OpsError> {
-    match request.policy {
-        Some(policy) => prune::doomed_by(ctx, vault, request.source, policy),
-        None => Ok(BTreeSet::new()),
+    let Some(policy) = request.policy else {
+        return Ok(BTreeSet::new());
+    };
+    let known = history::copies(ctx, &BTreeSet::from([request.source.clone()]))?;
+    let known = known.at(request.source, &request.place.describe());
+    // The newest backup is always kept, so that after each backup there is nothing to decide.
+    if known.is_some() && behind_with(request.source, heads, known).backups <= 1 {
+        return Ok(BTreeSet::new());
     }
+    prune::doomed_by(ctx, vault, request.source, policy)
 }
 
 /// The receipt of a run in which something happened, or the first of its copy.

@@ -79,6 +79,10 @@ pub(super) fn compared(
     let mut all = Compared::default();
     for stored in heads.iter().filter(|stored| stored.trusted) {
         let key = layout::head(source, stored.head.backup);
+        // Pruned since it was read.
+        if !here.contains_key(&key) {
+            continue;
+        }
         let size = |listing: &Listing| listing.get(&key).map(|info| info.bytes);
         let list = if size(there).is_some() && size(there) == size(here) {
             &mut all.held

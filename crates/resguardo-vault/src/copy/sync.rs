@@ -15,7 +15,7 @@ use super::compare::{Compared, Listing, Numbered, compared, listing};
 use super::place::at_copy;
 use super::send::{Named, Sent, Wrong, each, named_by, read_named, send};
 use crate::error::VaultError;
-use crate::heads::StoredHead;
+use crate::heads::{Heads, StoredHead};
 use crate::layout;
 use crate::lease::Lease;
 use crate::prune::{PruneOptions, PruneRecords};
@@ -89,6 +89,23 @@ impl Vault {
         cancel: &CancelToken,
         progress: &dyn Progress,
     ) -> Result<Synced, VaultError> {
+        let heads = self.heads(Some(request.source))?;
+        self.sync_heads(copy, heads, request, cancel, progress)
+    }
+
+    /// As [`Vault::sync`], with the heads of the source as the caller knows them; each is compared with its
+    /// digest again when it is sent.
+    ///
+    /// # Errors
+    /// As [`Vault::sync`].
+    pub fn sync_heads(
+        &self,
+        copy: &Self,
+        heads: Heads,
+        request: &SyncRequest<'_>,
+        cancel: &CancelToken,
+        progress: &dyn Progress,
+    ) -> Result<Synced, VaultError> {
         let place = copy.store().describe();
         let at_copy = |error| at_copy(error, &place);
         let lease = Lease::acquire(
@@ -100,7 +117,6 @@ impl Vault {
             &*self.settings().clock,
         )
         .map_err(at_copy)?;
-        let heads = self.heads(Some(request.source))?;
         let here = listing(self, request.source)?;
         let there = listing(copy, request.source).map_err(at_copy)?;
         let pruned = copy.prune_records(request.source).map_err(at_copy)?;
