@@ -246,16 +246,18 @@ pub(crate) const NO_CREDENTIALS: &str = "no credentials";
 /// service, or a service of tokens. Its answers must never pass for those of the store: a 404 of it is no
 /// missing object.
 fn is_about_credentials(error: &object_store::Error) -> bool {
-    const PLACES: [&str; 9] = [
+    // Hosts and paths that no object of a vault has, whatever a bucket or a source is called.
+    const PLACES: [&str; 10] = [
         "/latest/api/token",
-        "security-credentials",
-        "169.254.",
-        "computeMetadata",
-        "metadata.google.internal",
-        "oauth2",
-        "metadata/identity",
-        "sts.",
-        "credential",
+        "/latest/meta-data/",
+        "//169.254.",
+        "//metadata.",
+        "/computeMetadata/",
+        "//oauth2.googleapis.",
+        "//accounts.google.",
+        "//login.microsoftonline.",
+        "//sts.",
+        "/msi/token",
     ];
     if !matches!(error, object_store::Error::Generic { .. }) {
         return false;
@@ -263,7 +265,8 @@ fn is_about_credentials(error: &object_store::Error) -> bool {
     let text = error.to_string();
     // Only the first line is `object_store`'s: what follows may be an answer's body.
     let first = text.split("status code").next().unwrap_or(&text);
-    PLACES.iter().any(|place| first.contains(place))
+    let names_no_url = !first.contains("://");
+    names_no_url && first.contains("credential") || PLACES.iter().any(|place| first.contains(place))
 }
 
 /// What a service's own code means for the port.
@@ -481,6 +484,33 @@ mod tests {
         assert!(matches!(generic("no status"), StoreError::Other { .. }));
         let gone = generic(&answer(404, "NoSuchBucket"));
         assert!(matches!(&gone, StoreError::NoSuchPlace { place, .. } if place == "bucket acme"));
+    }
+
+    #[test]
+    fn no_name_of_a_bucket_or_source_looks_like_a_service_of_credentials() {
+        let failed = |url: &str| {
+            generic(&format!(
+                "Error performing PUT {url} in 3ms - Server returned non-2xx status code: 500 : "
+            ))
+        };
+        for url in [
+            "https://tests.acme.s3.amazonaws.com/v/oauth2/packs/1.age",
+            "https://s3.amazonaws.com/metadata.acme/credentials/snapshots/1.head.json",
+        ] {
+            let error = failed(url);
+            assert!(!error.is_permanent(), "{url}: {error:?}");
+        }
+        for url in [
+            "http://169.254.169.254/latest/meta-data/iam/security-credentials/",
+            "https://sts.sa-east-1.amazonaws.com",
+            "http://metadata.google.internal/computeMetadata/v1/instance",
+        ] {
+            let error = failed(url);
+            assert!(
+                matches!(error, StoreError::Denied { .. }),
+                "{url}: {error:?}"
+            );
+        }
     }
 
     #[test]
