@@ -142,3 +142,97 @@ fn home_is_small() {
         "make space on the file system of ",
     ]);
 }
+
+/// Fills what is left of a disk with one file.
+fn fill(path: &Path) {
+    use std::io::Write as _;
+    let mut file = std::fs::File::create(path).unwrap();
+    let block = [7; 4096];
+    while file.write_all(&block).is_ok() {}
+}
+
+#[test]
+fn the_disk_is_full_when_old_backups_are_to_go() {
+    where_mounting_is_allowed(
+        "full_disk::the_disk_is_full_when_old_backups_are_to_go",
+        full_at_prune,
+    );
+}
+
+fn full_at_prune() {
+    let world = World::new();
+    shop(&world.path("shop.db"), 500);
+    let _disk = SmallDisk::mount(&world.path("small"), "4m");
+    world.init("./small/vault");
+    let config = std::fs::read_to_string(world.path("resguardo.toml")).unwrap();
+    let header = "[environments.production]";
+    let config = config.replace(header, &format!("{header}\nretention = {{ last = 2 }}"));
+    let config = match config.contains("\nenvironment = \"production\"") {
+        true => config,
+        false => config.replace(
+            "[sources.shop]",
+            "[sources.shop]\nenvironment = \"production\"",
+        ),
+    };
+    world.write("resguardo.toml", &config);
+    let ids: Vec<String> = (0..4).map(|_| world.backup()).collect();
+    fill(&world.path("small/junk"));
+    world
+        .run(&["prune"])
+        .exits(5)
+        .complains(&["no space left", "hint: "]);
+    // Nothing went, for what goes has to be written down first.
+    let listed = world.run(&["list", "--json"]).exits(0).json();
+    assert_eq!(listed["backups"].as_array().unwrap().len(), 4);
+    world.run(&["verify", "--all"]).exits(0);
+    std::fs::remove_file(world.path("small/junk")).unwrap();
+    let pruned = world.run(&["prune", "--json"]).exits(0).json();
+    let gone: Vec<&str> = pruned["deleted"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["id"].as_str().unwrap())
+        .collect();
+    assert_eq!(gone.len(), 2, "{pruned}");
+    assert!(gone.iter().all(|id| ids[..2].iter().any(|old| old == id)));
+    world.run(&["verify", "--all"]).exits(0);
+}
+
+#[test]
+fn the_disk_of_a_copy_is_full() {
+    where_mounting_is_allowed("full_disk::the_disk_of_a_copy_is_full", copy_is_full);
+}
+
+fn copy_is_full() {
+    let world = World::with_shop();
+    let _disk = SmallDisk::mount(&world.path("small"), "1m");
+    let config = std::fs::read_to_string(world.path("resguardo.toml")).unwrap();
+    let copies = "[vault]\ncopies = [\"./small/offsite\"]\n";
+    world.write("resguardo.toml", &config.replacen("[vault]\n", copies, 1));
+    let small = world.backup();
+    shop(&world.path("big.db"), 40_000);
+    std::fs::copy(world.path("big.db"), world.path("shop.db")).unwrap();
+    for side in ["shop.db-wal", "shop.db-shm"] {
+        let _ = std::fs::remove_file(world.path(side));
+    }
+    // The backup stands; the copy is behind, and that is said.
+    world
+        .run(&["backup"])
+        .exits(5)
+        .complains(&["no space left", "hint: "]);
+    let listed = world.run(&["list", "--json"]).exits(0).json();
+    assert_eq!(listed["backups"].as_array().unwrap().len(), 2);
+    world
+        .run(&["restore", "latest", "--to", "restored.db"])
+        .exits(0);
+    // What the copy has is whole, and what it has not it does not claim.
+    let from_copy = world
+        .run(&["restore", &small, "--from", "offsite", "--to", "old.db"])
+        .exits(0);
+    drop(from_copy);
+    let at_copy = world
+        .run(&["list", "--from", "offsite", "--json"])
+        .exits(0)
+        .json();
+    assert_eq!(at_copy["backups"].as_array().unwrap().len(), 1);
+}
