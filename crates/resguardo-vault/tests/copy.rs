@@ -476,3 +476,36 @@ fn a_pin_that_was_set_again_reaches_the_copy() {
         assert_eq!(objects(&copy), objects(&rig.store), "{day}");
     }
 }
+
+#[test]
+fn no_record_keeps_newer_backups_away() {
+    let rig = filled();
+    let copy = MemoryStore::new();
+    let vault = rig.vault();
+    sync(&vault, &place(copy.clone())).unwrap();
+    let third = back_up(&vault, 3, &content()).unwrap();
+    // Somebody with a write key prunes it elsewhere, and puts the record of it into the copy.
+    let elsewhere = Arc::new(rig.store.fork());
+    let forked = rig.vault_over(elsewhere.clone());
+    let lease = forked
+        .acquire_lease(&source(), run_id(30), "host", std::process::id())
+        .unwrap();
+    let doomed = [third.head.head.backup];
+    let cancel = CancelToken::new();
+    forked
+        .prune(
+            &lease,
+            &doomed,
+            &PruneOptions::default(),
+            &cancel,
+            &NoProgress,
+        )
+        .unwrap();
+    let record = elsewhere.list("shop/prunes").unwrap()[0].key.clone();
+    let bytes = elsewhere.get(&record).unwrap();
+    copy.put(&record, bytes, Condition::Always).unwrap();
+    let done = sync(&vault, &place(copy.clone())).unwrap();
+    let sent: Vec<_> = done.sent.iter().map(|one| one.backup.backup).collect();
+    assert_eq!(sent, doomed);
+    assert_eq!(done.compared.missing, []);
+}

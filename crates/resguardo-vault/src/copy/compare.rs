@@ -65,28 +65,59 @@ impl Vault {
         let at_copy = |error| super::place::at_copy(error, &copy.store().describe());
         let there = listing(copy, source).map_err(at_copy)?;
         let pruned = copy.prune_records(source).map_err(at_copy)?;
-        Ok(compared(&heads, source, (&here, &there), &pruned))
+        let newest = newest_only_there(copy, source, (&here, &there)).map_err(at_copy)?;
+        Ok(compared(&heads, source, (&here, &there), (&pruned, newest)))
     }
 }
 
+/// Number of the newest head of a copy that holds nothing of what the vault holds: the vault pruned it all.
+pub(super) fn newest_only_there(
+    copy: &Vault,
+    source: &SourceName,
+    (here, there): (&Listing, &Listing),
+) -> Result<Option<u64>, VaultError> {
+    let is_head = |key: &&Key| layout::head_place(key).is_some();
+    let mut heads = there.keys().filter(is_head).peekable();
+    if heads.peek().is_none() || heads.any(|key| here.contains_key(key)) {
+        return Ok(None);
+    }
+    let heads = copy.heads(Some(source))?.heads;
+    let trusted = heads.iter().filter(|stored| stored.trusted);
+    Ok(trusted.map(|stored| stored.head.sequence).max())
+}
+
 /// Sorts the heads of trusted writers by where they are.
+///
+/// A prune always keeps the newest backup. So a record at the copy is not believed of one that is newer than
+/// all that the copy holds: whoever forged it would keep every later backup away.
 pub(super) fn compared(
     heads: &[StoredHead],
     source: &SourceName,
     (here, there): (&Listing, &Listing),
-    pruned: &PruneRecords,
+    (pruned, newest_there): (&PruneRecords, Option<u64>),
 ) -> Compared {
     let mut all = Compared::default();
+    let is_held = |key: &Key| {
+        let size = |listing: &Listing| listing.get(key).map(|info| info.bytes);
+        size(there).is_some() && size(there) == size(here)
+    };
+    let newest_held = heads
+        .iter()
+        .filter(|stored| stored.trusted)
+        .filter(|stored| is_held(&layout::head(source, stored.head.backup)))
+        .map(|stored| stored.head.sequence)
+        .max()
+        .max(newest_there);
     for stored in heads.iter().filter(|stored| stored.trusted) {
         let key = layout::head(source, stored.head.backup);
         // Pruned since it was read.
         if !here.contains_key(&key) {
             continue;
         }
-        let size = |listing: &Listing| listing.get(&key).map(|info| info.bytes);
-        let list = if size(there).is_some() && size(there) == size(here) {
+        let is_older = newest_held.is_some_and(|newest| stored.head.sequence < newest);
+        let list = if is_held(&key) {
             &mut all.held
-        } else if pruned.explain(stored) {
+        } else if is_older && pruned.explain(stored) {
             &mut all.pruned
         } else {
             &mut all.missing

@@ -11,7 +11,7 @@ use resguardo_model::{
 };
 use resguardo_store::{Condition, Key, Store as _, StoreError};
 
-use super::compare::{Compared, Listing, Numbered, compared, listing};
+use super::compare::{Compared, Listing, Numbered, compared, listing, newest_only_there};
 use super::place::at_copy;
 use super::send::{Named, Sent, Wrong, each, named_by, read_named, send};
 use crate::error::VaultError;
@@ -120,7 +120,9 @@ impl Vault {
         let here = listing(self, request.source)?;
         let there = listing(copy, request.source).map_err(at_copy)?;
         let pruned = copy.prune_records(request.source).map_err(at_copy)?;
-        let before = compared(&heads.heads, request.source, (&here, &there), &pruned);
+        let newest = newest_only_there(copy, request.source, (&here, &there)).map_err(at_copy)?;
+        let pruned = (&pruned, newest);
+        let before = compared(&heads.heads, request.source, (&here, &there), pruned);
         let mut run = Run {
             from: self,
             to: copy,
@@ -142,7 +144,7 @@ impl Vault {
         };
         run.heads(&heads.heads, &before)?;
         run.records(&here)?;
-        run.confirm(&heads.heads, &here, &pruned)?;
+        run.confirm(&heads.heads, &here, pruned)?;
         run.explain_unwanted().map_err(at_copy)?;
         Ok(run.done)
     }
@@ -428,7 +430,7 @@ impl Run<'_> {
         &mut self,
         heads: &[StoredHead],
         here: &Listing,
-        pruned: &PruneRecords,
+        pruned: (&PruneRecords, Option<u64>),
     ) -> Result<(), VaultError> {
         self.there =
             listing(self.to, self.request.source).map_err(|error| at_copy(error, self.place))?;
