@@ -87,7 +87,7 @@ impl Job {
     /// Of several that were missed it is the newest.
     #[must_use]
     pub fn due(&self, last: Timestamp, now: Timestamp) -> Option<Due> {
-        let last = self.believed(last, now);
+        let last = believed(last, now);
         let mut found = None;
         let mut due = self.next(last)?;
         while due.begins <= now {
@@ -103,16 +103,7 @@ impl Job {
     /// When [`Job::due`] has to be asked again.
     #[must_use]
     pub fn wakes(&self, last: Timestamp, now: Timestamp) -> Option<Timestamp> {
-        self.next(self.believed(last, now)).map(|due| due.begins)
-    }
-
-    /// A last run that is still to come was told by a clock that was wrong.
-    fn believed(&self, last: Timestamp, now: Timestamp) -> Timestamp {
-        if last.duration_since(now) > CLOCK_SLACK {
-            now
-        } else {
-            last
-        }
+        self.next(believed(last, now)).map(|due| due.begins)
     }
 
     fn jitter(&self, scheduled: Timestamp) -> SignedDuration {
@@ -129,6 +120,15 @@ impl Job {
         let seconds = number % (jitter.seconds() + 1);
         SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(0))
     }
+}
+
+/// Whether a run is so far ahead that a clock told it that was wrong.
+pub(crate) fn is_ahead(last: Timestamp, now: Timestamp) -> bool {
+    last.duration_since(now) > CLOCK_SLACK
+}
+
+fn believed(last: Timestamp, now: Timestamp) -> Timestamp {
+    if is_ahead(last, now) { now } else { last }
 }
 
 #[cfg(test)]

@@ -4,7 +4,9 @@
 //! the command line.
 
 pub mod agenda;
+pub mod driver;
 pub mod window;
 
 pub use agenda::{Due, Job, Plan, Task};
+pub use driver::{Driver, Ended, JobNumber, JobState, LastRun, Outcome, Standing};
 pub use window::{NotAWindow, Window};
