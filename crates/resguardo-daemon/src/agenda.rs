@@ -223,7 +223,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(48))]
+        #![proptest_config(ProptestConfig::with_cases(16))]
 
         /// Someone who looks at a list of all times, at odd moments, after stops of days, with a clock that
         /// is set back a little now and then.

@@ -5,8 +5,10 @@
 
 pub mod agenda;
 pub mod driver;
+pub mod run;
 pub mod window;
 
 pub use agenda::{Due, Job, Plan, Task};
 pub use driver::{Driver, Ended, JobNumber, JobState, LastRun, Outcome, Standing};
+pub use run::{Around, Memory, Settings, Watch, Work};
 pub use window::{NotAWindow, Window};

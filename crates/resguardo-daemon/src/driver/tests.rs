@@ -160,7 +160,7 @@ fn month() -> impl Strategy<Value = Month> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig::with_cases(12))]
 
     #[test]
     fn a_month_keeps_every_promise(month in month()) {
