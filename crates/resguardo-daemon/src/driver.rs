@@ -193,7 +193,16 @@ impl Driver {
                 Some((since, self.all[number].standing.job.task, number))
             })
             .collect();
-        // Who has waited longest; of those that wait equally long, backups first.
+        // A backup first: what is drilled is the newest.
+        let backed_up: BTreeSet<SourceName> = ready
+            .iter()
+            .filter(|(_, task, _)| *task == Task::Backup)
+            .map(|(_, _, number)| self.all[*number].standing.job.source.clone())
+            .collect();
+        ready.retain(|(_, task, number)| {
+            *task == Task::Backup || !backed_up.contains(&self.all[*number].standing.job.source)
+        });
+        // Who has waited longest.
         ready.sort();
         let mut begun = Vec::new();
         for (_, _, number) in ready {

@@ -6,9 +6,11 @@
 pub mod agenda;
 pub mod driver;
 pub mod run;
+pub mod tasks;
 pub mod window;
 
 pub use agenda::{Due, Job, Plan, Task};
 pub use driver::{Driver, Ended, JobNumber, JobState, LastRun, Outcome, Standing};
 pub use run::{Around, Memory, Settings, Watch, Work};
+pub use tasks::{CatalogMemory, OpsWork, Sources};
 pub use window::{NotAWindow, Window};

@@ -23,6 +23,12 @@ impl Reason {
         Self("manual".to_owned())
     }
 
+    /// Due by the schedule.
+    #[must_use]
+    pub fn scheduled() -> Self {
+        Self("scheduled".to_owned())
+    }
+
     /// Taken of a restore's target before it is overwritten.
     #[must_use]
     pub fn safety() -> Self {

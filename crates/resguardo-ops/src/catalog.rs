@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use resguardo_engine::process::ProcessMark;
 
 mod cache;
+mod jobs;
 mod rebuild;
 mod schema;
 

@@ -10,6 +10,7 @@ mod cloud;
 #[doc(hidden)]
 pub mod contract;
 pub mod durable;
+pub mod exclusive;
 pub mod folder;
 pub mod gcs;
 pub mod location;

@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
     backup, catalog, completions, config, copy, demo, doctor, drill, init, keys, list, man, pin,
-    plan, prune, receipts, restore, show, vault, verify,
+    plan, prune, receipts, restore, serve, show, vault, verify,
 };
 
 const ABOUT: &str = "\
@@ -118,6 +118,7 @@ pub enum Command {
     Copy(copy::Args),
     Catalog(catalog::Args),
     Plan(plan::Args),
+    Serve(serve::Args),
     Demo(demo::Args),
     Completions(completions::Args),
     Man(man::Args),

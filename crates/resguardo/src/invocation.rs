@@ -83,6 +83,24 @@ impl Invocation {
         }
     }
 
+    /// The same, for work that is told of in another way: nothing but errors is printed.
+    #[must_use]
+    pub fn quietly(&self) -> Self {
+        Self {
+            ambient: self.ambient.clone(),
+            global: Global {
+                quiet: true,
+                ..self.global.clone()
+            },
+            out: Output {
+                silent: true,
+                ..self.out.clone()
+            },
+            cancel: self.cancel.clone(),
+            clock: Arc::clone(&self.clock),
+        }
+    }
+
     /// What the command line says about the configuration.
     #[must_use]
     pub fn overrides(&self) -> Overrides {

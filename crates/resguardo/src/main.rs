@@ -19,6 +19,7 @@ mod kit;
 mod prompt;
 mod render;
 mod secret;
+mod service_manager;
 mod setup;
 mod signal;
 mod template;

@@ -11,7 +11,7 @@ pub(super) const RUN_COLUMNS: &str = "run, vault, verb, source, backup, state, s
      host, operator, pid, process_started, message, receipt, changes";
 
 /// Each brings the catalog from the version of its position to the next.
-const MIGRATIONS: [&str; 5] = [
+const MIGRATIONS: [&str; 6] = [
     "
     create table runs (
         run text primary key, vault text, verb text not null, source text, backup text,
@@ -50,6 +50,13 @@ const MIGRATIONS: [&str; 5] = [
     alter table receipts add column copied text;
     create index receipts_of_copies on receipts (vault, key) where copied is not null;
     delete from receipts;
+",
+    // How scheduled jobs stand.
+    "
+    create table jobs (
+        source text not null, task text not null, state text not null, at text not null,
+        primary key (source, task)
+    ) strict, without rowid;
 ",
 ];
 

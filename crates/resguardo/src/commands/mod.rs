@@ -17,6 +17,7 @@ pub mod plan;
 pub mod prune;
 pub mod receipts;
 pub mod restore;
+pub mod serve;
 pub mod show;
 pub mod vault;
 pub mod verify;
@@ -57,6 +58,7 @@ pub fn run(invocation: &Invocation, command: Command) -> Result<Exit, Failure> {
         Command::Receipts(args) => receipts::run(invocation, &args),
         Command::Catalog(args) => catalog::run(invocation, &args),
         Command::Plan(args) => plan::run(invocation, &args),
+        Command::Serve(args) => serve::run(invocation, &args),
         Command::Demo(args) => demo::run(invocation, &args),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(invocation, &args),

@@ -83,7 +83,7 @@ pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
 }
 
 /// Everything that is done by schedule, in the order of the sources.
-fn jobs(config: &Config) -> Vec<Job> {
+pub fn jobs(config: &Config) -> Vec<Job> {
     let mut jobs = Vec::new();
     for source in &config.sources {
         let Some(environment) = config.environments.get(&source.elsewhere.environment) else {

@@ -37,6 +37,7 @@ mod prune;
 mod receipts;
 mod restore;
 mod s3;
+mod serve;
 mod signals;
 mod sourceless;
 mod steps;
