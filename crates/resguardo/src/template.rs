@@ -36,7 +36,7 @@ rto = "4h"
 # timezone = "America/Bogota"
 # What `resguardo prune` keeps. Without it nothing is ever deleted.
 # retention = {{ daily = 14, weekly = 8, monthly = 12, pre_migration = "90d" }}
-# `resguardo plan` shows when it is due. Nothing runs by itself yet: cron, with `resguardo backup`.
+# `resguardo plan` shows what is due, `resguardo serve` does it.
 # schedule = "daily 02:00"            # or five fields of cron: "0 2 * * *"
 # drill = {{ schedule = "monthly first sunday 04:00" }}
 "#,

@@ -44,7 +44,7 @@ fn names(driver: &Driver, begun: &[JobNumber]) -> Vec<String> {
 #[test]
 fn one_run_at_a_time_for_a_source_and_a_few_in_all() {
     let jobs = vec![
-        standing("a", Task::Drill, "daily 02:00"),
+        standing("a", Task::Drill, "daily 01:30"),
         standing("a", Task::Backup, "daily 02:00"),
         standing("b", Task::Backup, "daily 01:00"),
         standing("c", Task::Backup, "daily 02:00"),

@@ -243,7 +243,7 @@ pub struct EnvironmentFile {
     /// America/Bogota.
     pub timezone: Option<Leaf<String>>,
     /// When backups are due: five cron fields, or words like "daily 02:00", "weekly sunday 04:00", "monthly
-    /// first sunday 04:00", "every 6h". `resguardo plan` shows what comes; nothing is run by itself yet.
+    /// first sunday 04:00", "every 6h". `resguardo plan` shows what comes, `resguardo serve` does it.
     pub schedule: Option<Leaf<String>>,
     /// Hours in which nothing begins, like "08:00-20:00" or "mon-fri 08:00-20:00"; it waits for their end.
     pub quiet: Option<Leaf<Vec<String>>>,

@@ -75,7 +75,11 @@ fn what_was_missed_is_done_once_and_remembered() {
     let world = scheduled();
     for task in ["backup", "drill"] {
         // The drill has waited longer, and would find nothing.
-        let handled = if task == "drill" { "2025-01-01" } else { "2026-01-01" };
+        let handled = if task == "drill" {
+            "2025-01-01"
+        } else {
+            "2026-01-01"
+        };
         change(&world, task, "handled", &format!("{handled}T00:00:00Z"));
     }
     let child = serve(&world);
