@@ -162,6 +162,11 @@ fn damage_at_the_copy_is_found_and_mended_and_nothing_else_is_sent() {
     assert_eq!((done.objects, done.records, done.sent.len()), (3, 1, 0));
     assert_eq!(verify().findings, []);
     assert_eq!(objects(&copy), objects(&rig.store));
+    // A backup that lacks what it needs is no backup, though its head is there.
+    copy.delete(&pack).unwrap();
+    assert!(!verify().findings.is_empty());
+    sync(&rig.vault(), &place(copy.clone())).unwrap();
+    assert_eq!(objects(&copy), objects(&rig.store));
     // Sizes tell without reading.
     cut(&copy, &pack);
     cut(&copy, &head);

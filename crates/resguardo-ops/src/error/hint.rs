@@ -131,7 +131,9 @@ pub(super) fn vault_hint(error: &VaultError) -> Option<String> {
         VaultError::AtCopy { .. } => {
             "put the way to the copy right, then send what it lacks with `resguardo copy sync`"
         }
-        VaultError::NotKept { .. } => "see what the copy holds with `resguardo copy verify`",
+        VaultError::NotKept { .. } => {
+            "send it again with `resguardo copy sync`, then see what the copy holds with `resguardo copy verify`"
+        }
         VaultError::Store(_) => {
             let advice = error.advice();
             return advice.or_else(|| some("see what is wrong with `resguardo doctor`"));

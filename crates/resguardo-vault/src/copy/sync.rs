@@ -193,7 +193,8 @@ impl Run<'_> {
         self.done.unwanted = unwanted.into_iter().map(Numbered::of).collect();
         let looked_into: Vec<&StoredHead> = heads
             .iter()
-            .filter(|stored| self.request.mend && held.contains(&stored.head.backup))
+            .filter(|stored| held.contains(&stored.head.backup))
+            .filter(|stored| self.request.mend || self.lacks_objects(stored))
             .chain(wanted)
             .collect();
         let looked_into = self.undisputed(looked_into)?;
@@ -213,6 +214,14 @@ impl Run<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Whether the copy has the head of a backup and not all that it needs: it was pruned there by somebody
+    /// who did not see the head yet, or lost otherwise.
+    fn lacks_objects(&self, stored: &StoredHead) -> bool {
+        let (packs, rest) = named_by(stored);
+        let mut needed = packs.iter().chain(&rest);
+        needed.any(|object| !self.is_there(object))
     }
 
     /// What was left out on purpose is no hole in the copy's chain. While something else is missing there,
@@ -425,6 +434,27 @@ impl Run<'_> {
         }
     }
 
+    /// Every object that a backup needs which was committed now has to be there: one that was found there at the
+    /// begin may have been dead at the copy, and deleted while this process had lost the lease.
+    fn confirm_objects(&self, heads: &[StoredHead]) -> Result<(), VaultError> {
+        let sent: HashSet<BackupId> = self.done.sent.iter().map(|one| one.backup.backup).collect();
+        for stored in heads
+            .iter()
+            .filter(|stored| sent.contains(&stored.head.backup))
+        {
+            let (packs, rest) = named_by(stored);
+            let needed = packs.iter().chain(&rest);
+            let mut needed = needed.filter(|object| !object.key.as_str().contains("/index/"));
+            if let Some(lacking) = needed.find(|object| !self.is_there(object)) {
+                return Err(VaultError::NotKept {
+                    place: self.place.to_owned(),
+                    object: lacking.key.to_string(),
+                });
+            }
+        }
+        Ok(())
+    }
+
     /// Asks the copy what it holds now: what it acknowledged has to be there with its size.
     fn confirm(
         &mut self,
@@ -449,6 +479,7 @@ impl Run<'_> {
                 sent.stored_at = info.modified_at;
             }
         }
+        self.confirm_objects(heads)?;
         let source = self.request.source;
         self.done.compared = compared(heads, source, (here, &self.there), pruned);
         let unwanted = self.request.unwanted;
