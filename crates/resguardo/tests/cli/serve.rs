@@ -3,6 +3,7 @@
 
 use std::process::Child;
 
+use resguardo_store::exclusive::Exclusive;
 use rusqlite::Connection;
 
 use crate::world::{World, finish, send, wait_for};
@@ -32,8 +33,11 @@ fn scheduled() -> World {
 
 fn serve(world: &World) -> Child {
     let child = world.command(&["serve"]).spawn().unwrap();
-    let started = || jobs(world).is_some_and(|jobs| jobs == 2);
-    wait_for("the jobs are known", started);
+    // It listens for signals before it takes its lock.
+    let lock = world.home().join("serve.lock");
+    let is_held = || lock.exists() && Exclusive::take(&lock).unwrap().is_none();
+    wait_for("it serves", is_held);
+    wait_for("the jobs are known", || jobs(world) == Some(2));
     child
 }
 
