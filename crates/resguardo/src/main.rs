@@ -19,7 +19,6 @@ mod kit;
 mod prompt;
 mod render;
 mod secret;
-mod service_manager;
 mod setup;
 mod signal;
 mod template;

@@ -1,5 +1,7 @@
 //! `serve`: what is due by schedule is done, until it is told to stop.
 
+mod service_manager;
+
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
@@ -12,6 +14,7 @@ use resguardo_model::{CancelToken, Progress, SourceName};
 use resguardo_ops::{Context, SourceSpec};
 use resguardo_store::exclusive::Exclusive;
 
+use self::service_manager::ServiceManager;
 use super::{copy, plan};
 use crate::config::Config;
 use crate::error::Failure;
@@ -19,7 +22,6 @@ use crate::exit::Exit;
 use crate::invocation::{Invocation, Opened, Reading};
 use crate::render::Output;
 use crate::secret;
-use crate::service_manager::ServiceManager;
 
 const AFTER_HELP: &str = "\
 Takes backups and drills by the schedules of the config, in the foreground,
