@@ -7,7 +7,7 @@
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use resguardo_model::receipt::Verb;
@@ -198,9 +198,7 @@ impl Catalog {
         opened
             .busy_timeout(BUSY_TIMEOUT)
             .map_err(CatalogError::sqlite("opening"))?;
-        opened
-            .pragma_update(None, "journal_mode", "wal")
-            .map_err(CatalogError::sqlite("opening"))?;
+        write_ahead(&opened).map_err(CatalogError::sqlite("opening"))?;
         // A loss of power may cost the last lines, but not the file: it is a cache, and no run should
         // wait for the disk because of it.
         opened
@@ -302,6 +300,24 @@ impl Catalog {
         self.connection
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Writes ahead from now on. While another process does the same for the first time, SQLite says that it is
+/// busy at once and does not wait (<https://sqlite.org/wal.html>), so that the wait is here.
+fn write_ahead(connection: &Connection) -> rusqlite::Result<()> {
+    const PAUSE: Duration = Duration::from_millis(20);
+    let begun = Instant::now();
+    loop {
+        match connection.pragma_update(None, "journal_mode", "wal") {
+            Err(error)
+                if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
+                    && begun.elapsed() < BUSY_TIMEOUT =>
+            {
+                std::thread::sleep(PAUSE);
+            }
+            other => return other,
+        }
     }
 }
 

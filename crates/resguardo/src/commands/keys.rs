@@ -25,8 +25,8 @@ use crate::render::counted;
 
 const AFTER_HELP: &str = "\
 A recipient reads: backups are encrypted to the recipients of the vault, and
-whoever holds a recipient's identity opens them. A writer signs: each host that
-takes backups has one, and believes those that it was told to.
+whoever holds a recipient's identity opens them. A writer signs: each host
+that takes backups has one, and believes those that it was told to.
 
 Examples:
   resguardo keys list

@@ -15,10 +15,11 @@ use crate::render::table::table;
 use crate::render::time;
 
 const AFTER_HELP: &str = "\
-Shows when backups and drills are due, by the schedules of the config. Runs nothing.
+Shows when backups and drills are due, by the schedules of the config. Runs
+nothing.
 
-A time of day that the clock skips in spring comes once, when the gap ends; one
-that it shows twice in autumn comes once, the first time.
+A time of day that the clock skips in spring comes once, when the gap ends;
+one that it shows twice in autumn comes once, the first time.
 
 Examples:
   resguardo plan              the next time of everything

@@ -20,9 +20,10 @@ use crate::render::table::table;
 use crate::render::{counted, finding_line, time};
 
 const AFTER_HELP: &str = "\
-Deletes the backups that the `retention` of their environment lets go, and then
-the objects that no backup needs any more, after a grace of a day. Needs a write
-key, and credentials that may delete. Without `retention` nothing is deleted.
+Deletes the backups that the `retention` of their environment lets go, and
+then the objects that no backup needs any more, after a grace of a day. Needs
+a write key, and credentials that may delete. Without `retention` nothing is
+deleted.
 
 Never deleted, whatever it says: the last proven backup, the last two backups,
 pinned ones, those of a writer that is not trusted here, and what the store
@@ -32,7 +33,7 @@ Examples:
   resguardo prune --dry-run          every backup, and why it stays or goes
   resguardo prune                    every source of the config
   resguardo prune shop
-  resguardo prune old --environment production    a source that is in no config";
+  resguardo prune old --environment production   a source of no config";
 
 /// Delete the backups that the retention lets go, and say why each stays or goes
 #[derive(Debug, clap::Args)]
