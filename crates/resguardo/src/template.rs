@@ -21,13 +21,19 @@ pub fn render(vault: &str, sources: &[ChosenSource]) -> String {
 # Relative paths are seen from this file. ${{NAME}} is an environment variable.
 
 [vault]
-url = {vault}                         # a folder, or "s3://bucket/prefix"
-# copies = ["s3://acme-backups/shop"]  # further vaults that get every backup: `resguardo copy`
+# A folder, "s3://bucket/prefix", "gs://bucket/prefix" or "az://container/prefix".
+url = {vault}
+# Further vaults that get every backup, each a place or a table: `resguardo copy`.
+# copies = ["/mnt/usb/vault", {{ url = "s3://acme-backups/shop", name = "offsite", bandwidth = "10MB/s", retention = {{ daily = 35, monthly = 12 }} }}]
 # compression_level = 1               # zstd, 1 (fast) to 19 (small)
 # identity = "/mnt/usb/identity.txt"  # what opens backups; only drills and restores need it
-# For s3://: endpoint, region, path_style; AWS_* of the environment, or, out of this file:
+# How a bucket is reached; what is left open is taken from the environment: AWS_*, GOOGLE_*, AZURE_*.
+# region = "sa-east-1"                # S3; also endpoint, path_style, profile
 # access_key = "${{VAULT_ACCESS_KEY}}"
-# secret_key = "file:/run/secrets/vault-key"       # or "cmd:pass show vault"
+# secret_key = "file:/run/secrets/vault-key"  # or "cmd:pass show vault"
+# credentials_file = "/etc/resguardo/google.json"  # gs://
+# account = "acmebackups"             # az://
+# account_key = "cmd:pass show azure"
 
 # What is promised. A drill fails if a backup is older than rpo, or came back slower than rto.
 [environments.production]
