@@ -13,8 +13,15 @@ use crate::agenda::Task;
 use crate::driver::{Ended, JobState};
 use crate::run::{Memory, Work};
 
-/// Where the daemon finds what is configured, read anew for each run: a password may have changed.
+/// Where the daemon finds what is configured, read anew for each run: a password may have changed, a writer
+/// may have been retired.
 pub trait Sources: Send + Sync {
+    /// What a run is given: as `before`, with the vault and its keys as they are now.
+    ///
+    /// # Errors
+    /// Why the vault cannot be opened at present, in a line.
+    fn context(&self, before: &Context) -> Result<Context, String>;
+
     /// A source, ready for use.
     ///
     /// # Errors
@@ -44,10 +51,13 @@ pub struct OpsWork {
 
 impl Work for OpsWork {
     fn run(&self, source: &SourceName, task: Task, cancel: &CancelToken) -> Ended {
-        let context = Context {
-            cancel: cancel.clone(),
-            progress: self.sources.progress(source, task),
-            ..self.context.clone()
+        let context = match self.sources.context(&self.context) {
+            Ok(context) => Context {
+                cancel: cancel.clone(),
+                progress: self.sources.progress(source, task),
+                ..context
+            },
+            Err(why) => return Ended::Transient(why),
         };
         match task {
             Task::Backup => backup::run(&context, &*self.sources, source),

@@ -254,13 +254,7 @@ impl Invocation {
     /// As [`Invocation::open`].
     pub fn open_with(&self, config: Config, reading: Reading) -> Result<Opened, Failure> {
         let home = self.home()?;
-        let store = self.store(&config)?;
-        let description =
-            describe(&*store, &home).map_err(|failure| copies::with_copies(failure, &config))?;
-        let keys = KeyFolder::new(home.keys(description.vault));
-        keys.remember_place(&store.describe());
-        let (access, unread_identity) = self.access(&config, &keys, description.vault, reading)?;
-        let vault = Vault::open(store, access, self.settings(&config, &home))?;
+        let (vault, keys, unread_identity) = self.vault(&config, &home, reading)?;
         let context = self.context(&config, Some(vault), home.state())?;
         Ok(Opened {
             sources: config.usable_sources().cloned().collect(),
@@ -269,6 +263,31 @@ impl Invocation {
             keys: Some(keys),
             unread_identity,
         })
+    }
+
+    /// The vault that `config` names, with the keys as they are now, for a process that lives long.
+    ///
+    /// # Errors
+    /// As [`Invocation::open`].
+    pub fn vault_now(&self, config: &Config, reading: Reading) -> Result<Vault, Failure> {
+        let (vault, _, _) = self.vault(config, &self.home()?, reading)?;
+        Ok(vault)
+    }
+
+    fn vault(
+        &self,
+        config: &Config,
+        home: &Home,
+        reading: Reading,
+    ) -> Result<(Vault, KeyFolder, Option<Failure>), Failure> {
+        let store = self.store(config)?;
+        let description =
+            describe(&*store, home).map_err(|failure| copies::with_copies(failure, config))?;
+        let keys = KeyFolder::new(home.keys(description.vault));
+        keys.remember_place(&store.describe());
+        let (access, unread_identity) = self.access(config, &keys, description.vault, reading)?;
+        let vault = Vault::open(store, access, self.settings(config, home))?;
+        Ok((vault, keys, unread_identity))
     }
 
     /// The keys with which a vault is opened, and why an identity that is there was not read.

@@ -202,10 +202,14 @@ fn ask(backend: SocketAddr, head: &str, body: &[u8]) -> std::io::Result<Vec<u8>>
         stream,
         "{head}host: {backend}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n"
     )?;
-    stream.write_all(body)?;
+    // A server that refuses may answer before it has read everything, and then reset the connection.
+    let sent = stream.write_all(body);
     let mut answer = Vec::new();
-    stream.read_to_end(&mut answer)?;
-    Ok(answer)
+    let read = stream.read_to_end(&mut answer);
+    match sent.and(read) {
+        Err(error) if answer.is_empty() => Err(error),
+        _ => Ok(answer),
+    }
 }
 
 fn status(answer: &[u8]) -> u16 {

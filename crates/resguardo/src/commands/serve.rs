@@ -155,6 +155,17 @@ impl Configured {
 }
 
 impl Sources for Configured {
+    fn context(&self, before: &Context) -> Result<Context, String> {
+        let vault = self
+            .invocation
+            .vault_now(&self.config, Reading::IfAtHand)
+            .map_err(|failure| failure.in_a_line())?;
+        Ok(Context {
+            vault: Some(Arc::new(vault)),
+            ..before.clone()
+        })
+    }
+
     fn ready(&self, name: &SourceName) -> Result<SourceSpec, String> {
         let config = self.with_references(name);
         match config.source(name) {
