@@ -96,7 +96,7 @@ impl fmt::Display for Policy {
         let reasons = reasons.map(|(reason, span)| format!("{reason} {span}"));
         let all: Vec<String> = last.chain(tiers).chain(within).chain(reasons).collect();
         if all.is_empty() {
-            return f.write_str("none");
+            return f.write_str("minimum");
         }
         f.write_str(&all.join(", "))
     }

@@ -20,9 +20,9 @@ impl Resolver<'_> {
     ) -> Option<Policy> {
         let leaf = leaf?;
         let table = match leaf.get() {
-            RetentionFile::Nothing => {
+            RetentionFile::Minimum => {
                 let origin = self.origin(leaf, Vec::new());
-                self.record(key, "none".into(), origin);
+                self.record(key, "minimum".into(), origin);
                 return Some(Policy::floor(zone.clone()));
             }
             RetentionFile::Table(table) => table,
@@ -35,7 +35,7 @@ impl Resolver<'_> {
             );
             self.problems.push(
                 Problem::at(leaf.span(), message, "no tier, no last, no within").with_hint(
-                    "add what is to stay, like daily = 14; if that is meant, say last = 2, or retention = \"none\"",
+                    "add what is to stay, like daily = 14; if that is meant, say last = 2, or retention = \"minimum\"",
                 ),
             );
         }
@@ -122,6 +122,12 @@ mod tests {
         policy(&text).unwrap().unwrap()
     }
 
+    #[test]
+    fn a_word_with_two_meanings_is_refused() {
+        let refused = policy("[environments.x]\nretention = \"none\"\n").unwrap_err();
+        assert!(refused.0.contains("nothing is ever deleted"), "{refused:?}");
+    }
+
     /// What the guide shows for each runbook.
     #[test]
     fn the_policies_of_the_runbooks_are_read() {
@@ -150,7 +156,7 @@ mod tests {
         );
         let audit = bogota().with(Tier::Daily, 35).with(Tier::Monthly, 12);
         assert_eq!(of_runbook("{ daily = 35, monthly = 12 }"), audit);
-        assert_eq!(of_runbook("\"none\""), bogota());
+        assert_eq!(of_runbook("\"minimum\""), bogota());
         assert_eq!(policy("[environments.x]\n"), Ok(None));
     }
 

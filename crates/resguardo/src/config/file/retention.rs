@@ -1,4 +1,4 @@
-//! `retention`, as it is written: a table of tiers and reasons, or the word `none`.
+//! `retention`, as it is written: a table of tiers and reasons, or the word `minimum`.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -14,8 +14,8 @@ use super::{Leaf, Length};
 /// How long backups are kept.
 #[derive(Debug)]
 pub enum RetentionFile {
-    /// `"none"`: none but what is never deleted.
-    Nothing,
+    /// `"minimum"`: none but what is never deleted.
+    Minimum,
     /// So many of each, or so long by reason.
     Table(Box<RetentionTable>),
 }
@@ -73,14 +73,17 @@ impl<'de> Visitor<'de> for RetentionVisitor {
     type Value = RetentionFile;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a table like { daily = 14, weekly = 8 }, or \"none\"")
+        f.write_str("a table like { daily = 14, weekly = 8 }, or \"minimum\"")
     }
 
     fn visit_str<E: Error>(self, word: &str) -> Result<RetentionFile, E> {
         match word {
-            "none" => Ok(RetentionFile::Nothing),
+            "minimum" => Ok(RetentionFile::Minimum),
+            "none" => Err(E::custom(
+                "\"none\" says too little: \"minimum\" keeps only what is never deleted; without `retention` nothing is ever deleted",
+            )),
             other => Err(E::custom(format_args!(
-                "{other:?} is no retention; write a table like {{ daily = 14, weekly = 8 }}, or \"none\""
+                "{other:?} is no retention; write a table like {{ daily = 14, weekly = 8 }}, or \"minimum\""
             ))),
         }
     }
@@ -168,6 +171,6 @@ impl JsonSchema for RetentionFile {
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let table = generator.subschema_for::<RetentionTable>();
-        schemars::json_schema!({ "anyOf": [table, { "const": "none" }] })
+        schemars::json_schema!({ "anyOf": [table, { "const": "minimum" }] })
     }
 }
