@@ -1,7 +1,9 @@
 //! A bandwidth limit: bytes that are written and read are spread over time, on average.
 //!
 //! One budget for all threads. Each object pays for itself before it is written and after it was read, and
-//! what it owes is waited for by whoever comes next; a single object goes as fast as the line can. It
+//! what it owes is waited for by whoever comes next; a single object goes as fast as the line can. Small
+//! objects wait for each other alone, though larger ones wait for all: a lease has to be renewed in time,
+//! however many packs are waiting. It
 //! belongs outside of [`Retry`](super::Retry): what is waited for here is no time that a call took.
 
 use std::fmt;
@@ -30,7 +32,7 @@ pub struct Bandwidth(NonZeroU64);
 )]
 pub struct BandwidthError(pub String);
 
-/// What is no larger goes through when the work is cancelled.
+/// What is no larger goes through when the work is cancelled, and overtakes what is larger.
 const SMALL_BYTES: usize = 64 * 1024;
 
 const UNITS: [(&str, u64); 7] = [
@@ -93,13 +95,21 @@ impl fmt::Display for Bandwidth {
     }
 }
 
+/// When the line is free again, by the pacing's clock.
+#[derive(Clone, Copy, Default)]
+struct FreeAt {
+    /// For what is large: all that was paid for is through.
+    large: Duration,
+    /// For what is small: all of its own kind is.
+    small: Duration,
+}
+
 /// A store with a bandwidth limit.
 pub struct Throttle<S> {
     inner: S,
     bandwidth: Bandwidth,
     pacing: Arc<dyn Pacing>,
-    /// When the line is free again, by the pacing's clock.
-    free_at: Mutex<Duration>,
+    free_at: Mutex<FreeAt>,
 }
 
 impl<S: Store> Throttle<S> {
@@ -110,7 +120,7 @@ impl<S: Store> Throttle<S> {
             inner,
             bandwidth,
             pacing,
-            free_at: Mutex::new(Duration::ZERO),
+            free_at: Mutex::default(),
         }
     }
 
@@ -119,9 +129,15 @@ impl<S: Store> Throttle<S> {
         let now = self.pacing.elapsed();
         let begin = {
             let mut free_at = self.free_at.lock().expect("nothing panics under this lock");
-            let begin = now.max(*free_at);
-            *free_at = begin.saturating_add(self.bandwidth.time_of(bytes as u64));
-            begin
+            let time = self.bandwidth.time_of(bytes as u64);
+            let (large, small) = (now.max(free_at.large), now.max(free_at.small));
+            free_at.large = large.saturating_add(time);
+            if bytes > SMALL_BYTES {
+                large
+            } else {
+                free_at.small = small.saturating_add(time);
+                small
+            }
         };
         if begin > now {
             self.pacing.sleep(begin - now);
@@ -259,6 +275,23 @@ mod tests {
         store.stat(&key()).unwrap();
         store.list("").unwrap();
         assert_eq!(pacing.elapsed(), Duration::from_secs(12));
+    }
+
+    #[test]
+    fn a_lease_is_renewed_while_packs_wait() {
+        let (store, pacing) = throttled("1kB/s");
+        let put = |bytes: usize| {
+            let body = Bytes::from(vec![7; bytes]);
+            store.put(&key(), body, Condition::Always).unwrap();
+        };
+        put(100_000);
+        for _ in 0..2 {
+            put(300);
+        }
+        // They waited for each other, not for the hundred seconds of the pack; the next pack waits for all.
+        assert_eq!(pacing.elapsed(), Duration::from_millis(300));
+        put(100_000);
+        assert_eq!(pacing.elapsed(), Duration::from_millis(100_600));
     }
 
     #[test]
