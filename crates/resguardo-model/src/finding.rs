@@ -55,6 +55,11 @@ pub enum FindingKind {
     PruneRecordForged,
     /// A pin's signature does not match its writer, or it is no pin. It keeps its backup all the same.
     PinForged,
+    /// A bundle of further headers is none, is cut off, or belongs elsewhere: it opens nothing.
+    HeadersMalformed,
+    /// A receipt, prune record, bundle or pin is another at a copy than in the vault, and neither may
+    /// replace the other.
+    RecordDiffers,
 }
 
 /// One thing that is wrong, with the backups that it hits.

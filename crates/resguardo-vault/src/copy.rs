@@ -25,6 +25,7 @@ mod place;
 mod primary;
 mod send;
 mod side;
+mod standing;
 mod sync;
 
 pub use compare::{Compared, Numbered};

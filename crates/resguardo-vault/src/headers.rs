@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use age::DecryptError;
 use age::stream::StreamReader;
-use resguardo_model::{FindingKind, Head, Sha256Digest, SourceName};
+use resguardo_model::{FindingKind, Head, Sha256Digest, SourceName, VaultId};
 use resguardo_store::Key;
 
 use self::bundle::Bundle;
@@ -112,6 +112,11 @@ impl Vault {
         let mut known = read.lock().unwrap_or_else(PoisonError::into_inner);
         known.remove(source);
     }
+}
+
+/// Whether the bytes are a whole bundle of that source. Bundles are not signed.
+pub(crate) fn is_bundle(bytes: &[u8], vault: VaultId, source: &SourceName) -> bool {
+    Bundle::parse(bytes, vault, source).is_some()
 }
 
 /// Opens a sealed object by its own header, and else by a further one.

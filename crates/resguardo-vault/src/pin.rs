@@ -164,7 +164,7 @@ impl Vault {
         Ok(pins)
     }
 
-    fn read_pin(
+    pub(crate) fn read_pin(
         &self,
         key: &Key,
         source: &SourceName,

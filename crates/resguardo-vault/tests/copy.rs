@@ -476,6 +476,7 @@ fn a_pin_that_was_set_again_reaches_the_copy() {
         host: "host".to_owned(),
     };
     for day in ["10", "20"] {
+        rig.clock.advance(jiff::SignedDuration::from_secs(1));
         vault.put_pin(&until(day)).unwrap();
         sync(&vault, &place(copy.clone())).unwrap();
         assert_eq!(objects(&copy), objects(&rig.store), "{day}");
@@ -513,4 +514,65 @@ fn no_record_keeps_newer_backups_away() {
     let sent: Vec<_> = done.sent.iter().map(|one| one.backup.backup).collect();
     assert_eq!(sent, doomed);
     assert_eq!(done.compared.missing, []);
+}
+
+#[test]
+fn records_that_are_good_at_the_copy_are_never_overwritten() {
+    let rig = filled();
+    let copy = MemoryStore::new();
+    let vault = rig.vault();
+    let pin = |day: &str| PinDraft {
+        source: source(),
+        backup: backup_id(1),
+        reason: "audit".to_owned(),
+        until: Some(format!("2027-01-{day}T00:00:00Z").parse().unwrap()),
+        operator: "ana".to_owned(),
+        host: "host".to_owned(),
+    };
+    vault.put_pin(&pin("10")).unwrap();
+    let pinned = key(&format!("shop/pins/{}.json", backup_id(1)));
+    let old_pin = rig.store.get(&pinned).unwrap();
+    rig.clock.advance(jiff::SignedDuration::from_secs(60));
+    vault.put_pin(&pin("20")).unwrap();
+    let bundle = key("shop/headers/01jd8kq2v3m4n5p6q7r8s9t0vw.jsonl");
+    let begin = format!(
+        "{{\"format\":1,\"vault\":\"{}\",\"source\":\"shop\",\"created_at\":\"2026-11-22T00:00:00Z\",\
+         \"recipients\":[\"age1bea\"]}}\n{{\"end\":{{\"objects\":0}}}}\n",
+        vault.id()
+    );
+    rig.store
+        .put(&bundle, begin.into(), Condition::Always)
+        .unwrap();
+    sync(&vault, &place(copy.clone())).unwrap();
+    let good = objects(&copy);
+    assert_eq!(good, objects(&rig.store));
+    // Everything that somebody with the vault's credentials may do to them.
+    let receipt = rig.store.list("shop/receipts").unwrap()[0].key.clone();
+    for mend in [false, true] {
+        flip(&rig.store, &receipt);
+        cut(&rig.store, &bundle);
+        rig.store
+            .put(&pinned, old_pin.clone(), Condition::Always)
+            .unwrap();
+        let cancel = CancelToken::new();
+        let done = sync_with(&vault, &place(copy.clone()), mend, &cancel).unwrap();
+        assert_eq!(objects(&copy), good, "mend: {mend}");
+        assert_eq!(done.records, 0);
+        let kinds: BTreeSet<_> = done.findings.iter().map(|finding| finding.kind).collect();
+        let mut wanted =
+            BTreeSet::from([FindingKind::HeadersMalformed, FindingKind::RecordDiffers]);
+        if mend {
+            wanted.insert(FindingKind::ReceiptForged);
+        }
+        assert_eq!(kinds, wanted, "mend: {mend}");
+        flip(&rig.store, &receipt);
+        for key in [&bundle, &pinned] {
+            let body = copy.get(key).unwrap();
+            rig.store.put(key, body, Condition::Always).unwrap();
+        }
+    }
+    cut(&rig.store, &receipt);
+    let done = sync(&vault, &place(copy.clone())).unwrap();
+    assert_eq!(done.findings[0].kind, FindingKind::ReceiptForged);
+    assert_eq!(objects(&copy), good);
 }

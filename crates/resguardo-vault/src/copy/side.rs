@@ -1,16 +1,19 @@
-//! The signed records beside the backups: they are sent as they are, after every head.
+//! The records beside the backups, after every head: receipts, prune records, bundles, pins.
+//!
+//! None of them ever changes but a pin. So what is good at the copy is never overwritten: whoever changes a
+//! record in the vault would else change it in every copy.
 
 use bytes::Bytes;
 use resguardo_model::{Finding, FindingKind};
-use resguardo_store::{Condition, Key, Store as _, StoreError};
+use resguardo_store::{Condition, Key, Store, StoreError};
 
 use super::compare::Listing;
 use super::place::at_copy;
 use super::send::each;
+use super::standing::{Standing, bad_kind, standing};
 use super::sync::Run;
 use crate::error::VaultError;
 use crate::layout::SIGNED_FOLDERS;
-use crate::receipt::verify_envelope;
 
 /// `docs/format.md`, "Limits": a receipt's.
 const RECORD_BYTES_MAX: u64 = 64 << 20;
@@ -19,27 +22,16 @@ const RECORD_BYTES_MAX: u64 = 64 << 20;
 enum Record {
     WasThere,
     Sent(u64),
-    Bad(String),
+    Wrong(FindingKind, String),
 }
 
 impl Run<'_> {
     /// Sends the records that the copy lacks.
     pub(super) fn records(&mut self, here: &Listing) -> Result<(), VaultError> {
-        // A record that explains nothing here explains nothing there.
-        let unbelievable = self.from.prune_records(self.request.source)?.findings;
-        let is_believed = |key: &&Key| {
-            let object = key.as_str();
-            !unbelievable.iter().any(|finding| finding.object == object)
-        };
         for folder in SIGNED_FOLDERS {
             let prefix = format!("{}/{folder}/", self.request.source);
             let of_folder = |key: &&Key| key.as_str().starts_with(&prefix);
-            let mut keys: Vec<Key> = here
-                .keys()
-                .filter(of_folder)
-                .filter(is_believed)
-                .cloned()
-                .collect();
+            let mut keys: Vec<Key> = here.keys().filter(of_folder).cloned().collect();
             keys.sort();
             let results = each(
                 &keys,
@@ -55,8 +47,8 @@ impl Run<'_> {
                         self.done.bytes += bytes;
                         self.sent_keys.insert(key, bytes);
                     }
-                    Record::Bad(why) => self.done.findings.push(Finding {
-                        kind: FindingKind::ReceiptForged,
+                    Record::Wrong(kind, why) => self.done.findings.push(Finding {
+                        kind,
                         source: Some(self.request.source.clone()),
                         object: key.to_string(),
                         message: format!("{key}: {why}"),
@@ -70,28 +62,57 @@ impl Run<'_> {
 
     fn record(&self, folder: &str, key: &Key, here: &Listing) -> Result<Record, VaultError> {
         let bytes = here[key].bytes;
-        let is_there = self.there.get(key).is_some_and(|info| info.bytes == bytes);
+        let listed_there = self.there.get(key).map(|info| info.bytes);
         // A pin may be set again, to another date of the same length; all else never changes.
-        if is_there && !self.request.mend && folder != "pins" {
+        if listed_there == Some(bytes) && !self.request.mend && folder != "pins" {
             return Ok(Record::WasThere);
         }
         if bytes > RECORD_BYTES_MAX {
-            return Ok(Record::Bad(format!("{bytes} bytes are no record")));
+            let why = format!("{bytes} bytes are no record");
+            return Ok(Record::Wrong(bad_kind(folder), why));
         }
-        let body = match self.from.store().get(key) {
-            Ok(body) => body,
-            // It was removed since it was listed, as only what is carried forward is.
-            Err(StoreError::NotFound { .. }) => return Ok(Record::WasThere),
-            Err(error) => return Err(error.into()),
+        // It was removed since it was listed, as only what is carried forward is.
+        let Some(body) = read(&**self.from.store(), key)? else {
+            return Ok(Record::WasThere);
         };
-        if folder == "receipts"
-            && let Err(error) = verify_envelope(&body)
-        {
-            return Ok(Record::Bad(error.to_string()));
-        }
-        if is_there && self.has(key, &body)? {
+        let theirs = match listed_there {
+            None => None,
+            Some(bytes) if bytes > RECORD_BYTES_MAX => Some(Bytes::new()),
+            Some(_) => read(&**self.to.store(), key).map_err(|error| at_copy(error, self.place))?,
+        };
+        if theirs.as_ref() == Some(&body) {
             return Ok(Record::WasThere);
         }
+        let source = self.request.source;
+        let ours = standing(self.from, source, key, &body)?;
+        let Some(theirs) = theirs else {
+            return match ours {
+                Standing::Bad(why) => Ok(Record::Wrong(bad_kind(folder), why)),
+                // A record that explains nothing here explains nothing there.
+                Standing::Stranger if folder == "prunes" => Ok(Record::WasThere),
+                Standing::Good(_) | Standing::Stranger => self.put_record(key, body),
+            };
+        };
+        // Whom to believe is what this machine knows, wherever the record lies.
+        if ours.replaces(&standing(self.from, source, key, &theirs)?) {
+            return self.put_record(key, body);
+        }
+        Ok(match ours {
+            Standing::Bad(why) => {
+                let why = format!("{why}; the copy at {} keeps its own", self.place);
+                Record::Wrong(bad_kind(folder), why)
+            }
+            Standing::Good(_) | Standing::Stranger => {
+                let why = format!(
+                    "the copy at {} holds another one, and keeps it: one of them was replaced",
+                    self.place
+                );
+                Record::Wrong(FindingKind::RecordDiffers, why)
+            }
+        })
+    }
+
+    fn put_record(&self, key: &Key, body: Bytes) -> Result<Record, VaultError> {
         let bytes = body.len() as u64;
         self.to
             .store()
@@ -99,12 +120,12 @@ impl Run<'_> {
             .map_err(|error| at_copy(error.into(), self.place))?;
         Ok(Record::Sent(bytes))
     }
+}
 
-    fn has(&self, key: &Key, body: &Bytes) -> Result<bool, VaultError> {
-        match self.to.store().get(key) {
-            Ok(there) => Ok(there == *body),
-            Err(StoreError::NotFound { .. }) => Ok(false),
-            Err(error) => Err(at_copy(error.into(), self.place)),
-        }
+fn read(store: &dyn Store, key: &Key) -> Result<Option<Bytes>, VaultError> {
+    match store.get(key) {
+        Ok(body) => Ok(Some(body)),
+        Err(StoreError::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }

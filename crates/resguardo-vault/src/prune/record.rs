@@ -143,7 +143,7 @@ impl Vault {
         Ok(records)
     }
 
-    fn read_record(
+    pub(crate) fn read_record(
         &self,
         source: &SourceName,
         key: &Key,
