@@ -30,6 +30,7 @@
 mod dead;
 mod delete;
 mod hole;
+mod left_out;
 mod record;
 mod sweep;
 mod tombstone;

@@ -148,9 +148,11 @@ fn damage_at_the_copy_is_found_and_mended_and_nothing_else_is_sent() {
             "{damaged}: {found:?}"
         );
     }
-    // Sizes do not tell.
+    // Sizes do not tell; heads are read.
     let quick = sync(&rig.vault(), &place(copy.clone())).unwrap();
-    assert_eq!((quick.objects, quick.records), (0, 0));
+    assert_eq!((quick.objects, quick.records), (1, 0));
+    assert_eq!(quick.mended, [head.as_str()]);
+    flip(&copy, &head);
     let done = sync_with(
         &rig.vault(),
         &place(copy.clone()),
@@ -165,6 +167,11 @@ fn damage_at_the_copy_is_found_and_mended_and_nothing_else_is_sent() {
     // A backup that lacks what it needs is no backup, though its head is there.
     copy.delete(&pack).unwrap();
     assert!(!verify().findings.is_empty());
+    let at_copy = rig.vault().copy_at(&place(copy.clone())).unwrap();
+    let compared = rig.vault().compare(&at_copy, &source()).unwrap();
+    let missing: Vec<_> = compared.missing.iter().map(|one| one.backup).collect();
+    assert!(missing.contains(&backup_id(1)), "{compared:?}");
+    assert_eq!(compared.held.len() + missing.len(), 2);
     sync(&rig.vault(), &place(copy.clone())).unwrap();
     assert_eq!(objects(&copy), objects(&rig.store));
     // Sizes tell without reading.
@@ -575,4 +582,74 @@ fn records_that_are_good_at_the_copy_are_never_overwritten() {
     let done = sync(&vault, &place(copy.clone())).unwrap();
     assert_eq!(done.findings[0].kind, FindingKind::ReceiptForged);
     assert_eq!(objects(&copy), good);
+}
+
+#[test]
+fn leaving_backups_out_deletes_nothing_and_accepts_no_other_hole() {
+    let rig = filled();
+    let copy = MemoryStore::new();
+    let vault = rig.vault();
+    for n in [3, 4, 5] {
+        let content = if n == 4 { changed() } else { content() };
+        back_up(&vault, n, &content).unwrap();
+    }
+    sync(&vault, &place(copy.clone())).unwrap();
+    let head = |n| key(&format!("shop/snapshots/{}.head.json", backup_id(n)));
+    // Somebody took the first and the third away from the copy; the vault has lost the first as well.
+    for n in [1, 3] {
+        copy.delete(&head(n)).unwrap();
+    }
+    rig.store.delete(&head(1)).unwrap();
+    let before = objects(&copy);
+    // Its credentials may not delete anything but the lease.
+    let rules = [
+        "packs",
+        "snapshots",
+        "prunes",
+        "trial",
+        "tombstones",
+        "index",
+    ];
+    let store = rules.iter().fold(Faulty::new(copy.clone()), |store, key| {
+        store.with(Rule::from(1, Fault::Denied).on(Operation::Delete).key(*key))
+    });
+    let (source, unwanted) = (source(), BTreeSet::from([backup_id(3)]));
+    let request = SyncRequest {
+        source: &source,
+        run: run_id(1001),
+        host: "host",
+        pid: std::process::id(),
+        mend: false,
+        unwanted: &unwanted,
+    };
+    let opened = vault.begin_copy(&place(store)).unwrap();
+    for run in ["first", "second"] {
+        let done = vault
+            .sync(&opened, &request, &CancelToken::new(), &NoProgress)
+            .unwrap();
+        assert_eq!(
+            (done.sent.len(), &done.compared.missing[..]),
+            (0, &[][..]),
+            "{run}"
+        );
+        let left_out = done.unwanted.len() + done.compared.pruned.len();
+        assert_eq!(left_out, 1, "{run}");
+    }
+    let after = objects(&copy);
+    let new: Vec<_> = after
+        .keys()
+        .filter(|key| !before.contains_key(*key))
+        .collect();
+    assert_eq!(new.len(), 1, "{new:?}");
+    assert!(new[0].starts_with("shop/prunes/"), "{new:?}");
+    assert!(before.keys().all(|key| after.contains_key(key)));
+    // The hole of the first is still told; that of the third is explained.
+    let kinds: Vec<_> = opened
+        .heads(None)
+        .unwrap()
+        .findings
+        .iter()
+        .map(|finding| finding.kind)
+        .collect();
+    assert_eq!(kinds, [FindingKind::HeadMissing]);
 }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use resguardo_model::{BackupId, SourceName};
 use resguardo_store::{Key, ObjectInfo};
 
+use super::send::named_by;
 use crate::error::VaultError;
 use crate::heads::StoredHead;
 use crate::layout;
@@ -32,9 +33,9 @@ impl Numbered {
 /// The backups of a source at the vault and at a copy, each list in the order of their sequence.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Compared {
-    /// They are in both.
+    /// They are in both, with everything that they need at the copy.
     pub held: Vec<Numbered>,
-    /// They are in the vault alone, and are to be sent.
+    /// They are in the vault, and not or not whole at the copy: they are to be sent.
     pub missing: Vec<Numbered>,
     /// The copy pruned them: they are not sent again.
     pub pruned: Vec<Numbered>,
@@ -101,6 +102,14 @@ pub(super) fn compared(
         let size = |listing: &Listing| listing.get(key).map(|info| info.bytes);
         size(there).is_some() && size(there) == size(here)
     };
+    // Without its index the next backup is a whole one; this one restores.
+    let is_whole = |stored: &StoredHead| {
+        let (packs, rest) = named_by(stored);
+        packs.iter().chain(&rest).all(|object| {
+            let bytes = there.get(&object.key).map(|info| info.bytes);
+            bytes == Some(object.bytes) || object.key.as_str().contains("/index/")
+        })
+    };
     let newest_held = heads
         .iter()
         .filter(|stored| stored.trusted)
@@ -115,9 +124,9 @@ pub(super) fn compared(
             continue;
         }
         let is_older = newest_held.is_some_and(|newest| stored.head.sequence < newest);
-        let list = if is_held(&key) {
+        let list = if is_held(&key) && is_whole(stored) {
             &mut all.held
-        } else if is_older && pruned.explain(stored) {
+        } else if is_older && !there.contains_key(&key) && pruned.explain(stored) {
             &mut all.pruned
         } else {
             &mut all.missing

@@ -4,10 +4,13 @@
 //! whose key is still trusted. A copy is what remains of the truth then: nothing of such a backup is sent,
 //! for its manifest would be written over that of the other.
 
-use resguardo_model::{Finding, FindingKind};
+use std::collections::HashSet;
+
+use resguardo_model::{BackupId, Finding, FindingKind};
 use resguardo_store::StoreError;
 
 use super::place::at_copy;
+use super::send::each;
 use super::sync::Run;
 use crate::error::VaultError;
 use crate::heads::StoredHead;
@@ -39,6 +42,24 @@ impl Run<'_> {
             self.found(finding, Some(stored));
         }
         Ok(undisputed)
+    }
+
+    /// Those of `held` whose head at the copy has other bytes of the same number, or cannot be read.
+    pub(super) fn other_heads_of(
+        &self,
+        held: &[&StoredHead],
+    ) -> Result<HashSet<BackupId>, VaultError> {
+        let other = each(
+            held,
+            self.cancel,
+            |stored| {
+                let key = layout::head(self.request.source, stored.head.backup);
+                let is_other = self.is_other(&key, stored.sha256)?;
+                Ok(is_other.then_some(stored.head.backup))
+            },
+            |_| {},
+        )?;
+        Ok(other.into_iter().flatten().collect())
     }
 
     /// The head that the copy holds of this backup, if it is good and another one.

@@ -18,7 +18,7 @@ use crate::error::VaultError;
 use crate::heads::{Heads, StoredHead};
 use crate::layout;
 use crate::lease::Lease;
-use crate::prune::{PruneOptions, PruneRecords};
+use crate::prune::PruneRecords;
 use crate::vault::Vault;
 
 /// Heads whose objects are sent together before the first of them is committed.
@@ -135,6 +135,7 @@ impl Vault {
             refused: BTreeMap::new(),
             looked_at: HashSet::new(),
             sent_keys: BTreeMap::new(),
+            other_heads: HashSet::new(),
             sent_bytes: AtomicU64::new(0),
             total_bytes: 0,
             done: Synced {
@@ -142,10 +143,10 @@ impl Vault {
                 ..Synced::default()
             },
         };
-        run.heads(&heads.heads, &before)?;
+        run.heads(&heads.heads, &here, &before)?;
         run.records(&here)?;
         run.confirm(&heads.heads, &here, pruned)?;
-        run.explain_unwanted().map_err(at_copy)?;
+        run.explain_unwanted(&heads.heads).map_err(at_copy)?;
         Ok(run.done)
     }
 }
@@ -167,6 +168,8 @@ pub(super) struct Run<'a> {
     looked_at: HashSet<Key>,
     /// Sizes of what was sent.
     pub(super) sent_keys: BTreeMap<Key, u64>,
+    /// Backups whose head has other bytes at the copy.
+    pub(super) other_heads: HashSet<BackupId>,
     sent_bytes: AtomicU64,
     total_bytes: u64,
     pub(super) done: Synced,
@@ -183,18 +186,40 @@ enum Brought {
 
 impl Run<'_> {
     /// Sends backups, a few at a time, the oldest first.
-    fn heads(&mut self, heads: &[StoredHead], before: &Compared) -> Result<(), VaultError> {
+    fn heads(
+        &mut self,
+        heads: &[StoredHead],
+        here: &Listing,
+        before: &Compared,
+    ) -> Result<(), VaultError> {
         let missing: HashSet<BackupId> = before.missing.iter().map(|one| one.backup).collect();
-        let held: HashSet<BackupId> = before.held.iter().map(|one| one.backup).collect();
-        let (unwanted, wanted): (Vec<&StoredHead>, Vec<&StoredHead>) = heads
+        // A backup whose head is there counts as sent, though it may lack objects: it was pruned by somebody
+        // who did not see the head yet, or lost otherwise.
+        let (held, absent): (Vec<&StoredHead>, Vec<&StoredHead>) = heads
             .iter()
-            .filter(|stored| stored.trusted && missing.contains(&stored.head.backup))
-            .partition(|stored| self.request.unwanted.contains(&stored.head.backup));
+            .filter(|stored| stored.trusted)
+            .partition(|stored| {
+                let bytes = |listing: &Listing| {
+                    let key = layout::head(self.request.source, stored.head.backup);
+                    listing.get(&key).map(|info| info.bytes)
+                };
+                bytes(here).is_some() && bytes(here) == bytes(&self.there)
+            });
+        let absent = absent
+            .into_iter()
+            .filter(|stored| missing.contains(&stored.head.backup));
+        let (unwanted, wanted): (Vec<&StoredHead>, Vec<&StoredHead>) =
+            absent.partition(|stored| self.request.unwanted.contains(&stored.head.backup));
         self.done.unwanted = unwanted.into_iter().map(Numbered::of).collect();
-        let looked_into: Vec<&StoredHead> = heads
-            .iter()
-            .filter(|stored| held.contains(&stored.head.backup))
-            .filter(|stored| self.request.mend || self.lacks_objects(stored))
+        self.other_heads = self.other_heads_of(&held)?;
+        let held_ones: HashSet<BackupId> = held.iter().map(|stored| stored.head.backup).collect();
+        let looked_into: Vec<&StoredHead> = held
+            .into_iter()
+            .filter(|stored| {
+                self.request.mend
+                    || self.lacks_objects(stored)
+                    || self.other_heads.contains(&stored.head.backup)
+            })
             .chain(wanted)
             .collect();
         let looked_into = self.undisputed(looked_into)?;
@@ -210,33 +235,30 @@ impl Run<'_> {
                 .map_err(|error| at_copy(error, self.place))?;
             for stored in some {
                 self.cancel.check()?;
-                self.commit(stored, held.contains(&stored.head.backup))?;
+                self.commit(stored, held_ones.contains(&stored.head.backup))?;
             }
         }
         Ok(())
     }
 
-    /// Whether the copy has the head of a backup and not all that it needs: it was pruned there by somebody
-    /// who did not see the head yet, or lost otherwise.
+    /// Whether the copy has the head of a backup and not all that it names.
     fn lacks_objects(&self, stored: &StoredHead) -> bool {
         let (packs, rest) = named_by(stored);
         let mut needed = packs.iter().chain(&rest);
         needed.any(|object| !self.is_there(object))
     }
 
-    /// What was left out on purpose is no hole in the copy's chain. While something else is missing there,
-    /// nothing is said: it is still to be sent.
-    fn explain_unwanted(&mut self) -> Result<(), VaultError> {
-        let all_else_is_there = self.done.compared.missing.is_empty();
-        if self.done.unwanted.is_empty() || !all_else_is_there || self.to.writer().is_none() {
+    /// What was left out on purpose is no hole in the copy's chain.
+    fn explain_unwanted(&self, heads: &[StoredHead]) -> Result<(), VaultError> {
+        if self.done.unwanted.is_empty() || self.to.writer().is_none() {
             return Ok(());
         }
-        let options = PruneOptions {
-            accept_missing_heads: true,
-        };
-        self.to
-            .prune(self.lease, &[], &options, self.cancel, self.progress)
-            .map(|_| ())
+        let unwanted: HashSet<BackupId> = self.done.unwanted.iter().map(|one| one.backup).collect();
+        let left_out: Vec<&StoredHead> = heads
+            .iter()
+            .filter(|stored| stored.trusted && unwanted.contains(&stored.head.backup))
+            .collect();
+        self.to.record_left_out(self.lease, &left_out)
     }
 
     fn missing_bytes(&self, heads: &[&StoredHead]) -> u64 {
@@ -413,7 +435,7 @@ impl Run<'_> {
     }
 
     /// Whether the copy's object has other bytes than these.
-    fn is_other(&self, key: &Key, sha256: Sha256Digest) -> Result<bool, VaultError> {
+    pub(super) fn is_other(&self, key: &Key, sha256: Sha256Digest) -> Result<bool, VaultError> {
         match self.to.store().get(key) {
             Ok(body) => Ok(Sha256Digest::of(&body) != sha256),
             Err(StoreError::NotFound { .. }) => Ok(true),
@@ -482,9 +504,14 @@ impl Run<'_> {
         self.confirm_objects(heads)?;
         let source = self.request.source;
         self.done.compared = compared(heads, source, (here, &self.there), pruned);
-        let unwanted = self.request.unwanted;
-        let missing = &mut self.done.compared.missing;
-        missing.retain(|one| !unwanted.contains(&one.backup));
+        let is_sent = |one: &Numbered| {
+            let key = layout::head(source, one.backup);
+            !self.other_heads.contains(&one.backup) || self.sent_keys.contains_key(&key)
+        };
+        let Compared { held, missing, .. } = &mut self.done.compared;
+        missing.extend(held.extract_if(.., |one| !is_sent(one)));
+        missing.sort_unstable();
+        missing.retain(|one| !self.done.unwanted.contains(one));
         Ok(())
     }
 }
