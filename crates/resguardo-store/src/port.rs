@@ -344,6 +344,17 @@ pub enum StoreError {
         #[source]
         source: BoxError,
     },
+    /// Nothing on this machine says who asks: neither settings nor a role.
+    #[error("{operation} {key}: no credentials were found")]
+    NoCredentials {
+        /// `put`, `get`, ...
+        operation: &'static str,
+        /// The key or prefix.
+        key: String,
+        /// Where they were looked for last.
+        #[source]
+        source: BoxError,
+    },
     /// An object lock or a retention policy of the store keeps the object.
     #[error("{key} is locked in the store{}", until_in_words(*until))]
     Locked {
@@ -383,6 +394,17 @@ pub enum StoreError {
         /// The key.
         key: String,
     },
+    /// No connection came about: worth trying again.
+    #[error("{operation} {key}: the store cannot be reached")]
+    Unreachable {
+        /// `put`, `get`, ...
+        operation: &'static str,
+        /// The key or prefix.
+        key: String,
+        /// The network's own words.
+        #[source]
+        source: BoxError,
+    },
     /// The transfer broke off, the answer was short, or the store was busy: worth trying again.
     #[error("{operation} {key}: interrupted")]
     Interrupted {
@@ -418,7 +440,7 @@ impl StoreError {
     /// Whether trying again is pointless.
     #[must_use]
     pub fn is_permanent(&self) -> bool {
-        !matches!(self, Self::Interrupted { .. })
+        !matches!(self, Self::Interrupted { .. } | Self::Unreachable { .. })
     }
 }
 

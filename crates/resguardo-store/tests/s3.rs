@@ -208,7 +208,7 @@ fn a_missing_bucket_lists_nothing_and_takes_nothing() {
 }
 
 #[test]
-fn nobody_listening_is_interrupted_and_named() {
+fn nobody_listening_is_unreachable_and_named() {
     let endpoint = format!("http://127.0.0.1:{}", free_port());
     let store = open(&endpoint, "/v");
     for error in [
@@ -218,7 +218,7 @@ fn nobody_listening_is_interrupted_and_named() {
         store.get(&key("a")).unwrap_err(),
         store.list("").unwrap_err(),
     ] {
-        assert!(matches!(error, StoreError::Interrupted { .. }), "{error:?}");
+        assert!(matches!(error, StoreError::Unreachable { .. }), "{error:?}");
         let said = cause(&error);
         assert!(
             said.contains(&endpoint) && said.contains("Connection refused"),

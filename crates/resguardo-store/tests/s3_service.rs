@@ -213,10 +213,14 @@ fn a_machine_without_a_role_says_so() {
             store.list("").unwrap_err(),
             store.delete(&key("a")).unwrap_err(),
         ] {
-            assert!(matches!(error, StoreError::Denied { .. }), "{error:?}");
+            assert!(
+                matches!(error, StoreError::NoCredentials { .. }),
+                "{error:?}"
+            );
             assert!(error.is_permanent(), "nobody waits two minutes for that");
             let next = advice(&error).unwrap();
             assert!(next.contains("AWS_ACCESS_KEY_ID"), "{error:?}");
+            assert!(!next.contains("AZURE"), "{next}");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What to do about an error of a store, where its own words tell.
 
-use super::answer::{NO_CREDENTIALS, Refusal};
+use super::answer::{Nobody, Refusal, RefusedToken};
 use crate::port::StoreError;
 
 /// The next thing to do, as a sentence without a full stop; `None` where the error says no more than that
@@ -14,6 +14,26 @@ pub fn advice(error: &StoreError) -> Option<String> {
             return Some(format!(
                 "make the {place} with the service's own tools, or put the vault's url right"
             ));
+        }
+        StoreError::NoCredentials { source, .. } => {
+            let nobody = source.downcast_ref::<Nobody>()?;
+            return Some(format!(
+                "set {}, or give this machine a role",
+                variables_of(&nobody.scheme)
+            ));
+        }
+        StoreError::Denied { source, .. } if source.is::<RefusedToken>() => {
+            let refused = source.downcast_ref::<RefusedToken>()?;
+            return Some(format!(
+                "the service gives no token for these credentials: put {} right",
+                identity_of(&refused.scheme)
+            ));
+        }
+        StoreError::Unreachable { .. } => {
+            return Some(
+                "see whether the network is up and the vault's url or endpoint is right, then run it again"
+                    .to_owned(),
+            );
         }
         StoreError::Denied { source, .. }
         | StoreError::Other { source, .. }
@@ -31,9 +51,6 @@ pub fn advice(error: &StoreError) -> Option<String> {
         });
     }
     let advice = match refusal.code.as_str() {
-        NO_CREDENTIALS => {
-            "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (GOOGLE_APPLICATION_CREDENTIALS, AZURE_STORAGE_KEY), or give this machine a role"
-        }
         "RequestTimeTooSkewed" | "RequestExpired" => {
             "the store's clock and this machine's differ too much: set this machine's clock, best with NTP"
         }
@@ -57,9 +74,38 @@ pub fn advice(error: &StoreError) -> Option<String> {
     Some(advice.to_owned())
 }
 
+/// Where a service's credentials are set.
+fn variables_of(scheme: &str) -> &'static str {
+    match scheme {
+        "gs" => "credentials_file or GOOGLE_APPLICATION_CREDENTIALS",
+        "az" => "account_key or AZURE_STORAGE_KEY, or sas_token or AZURE_STORAGE_SAS_TOKEN",
+        _ => "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or profile",
+    }
+}
+
+/// Where an identity that tokens are made for is set.
+fn identity_of(scheme: &str) -> &'static str {
+    match scheme {
+        "gs" => "credentials_file or GOOGLE_APPLICATION_CREDENTIALS",
+        "az" => "AZURE_TENANT_ID, AZURE_CLIENT_ID and its secret or token",
+        _ => "AWS_ROLE_ARN and AWS_WEB_IDENTITY_TOKEN_FILE",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_the_variables_of_the_service_are_named() {
+        for (scheme, own) in [("s3", "AWS_"), ("gs", "GOOGLE_"), ("az", "AZURE_")] {
+            for words in [variables_of(scheme), identity_of(scheme)] {
+                let named = ["AWS_", "GOOGLE_", "AZURE_"];
+                let named = named.into_iter().filter(|one| words.contains(one));
+                assert_eq!(named.collect::<Vec<_>>(), [own], "{words}");
+            }
+        }
+    }
 
     fn refused(code: &str, region: Option<&str>) -> StoreError {
         StoreError::Denied {

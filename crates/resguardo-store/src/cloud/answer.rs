@@ -58,6 +58,24 @@ struct Broken {
     words: String,
 }
 
+/// Nobody here can say who asks.
+#[derive(Debug, thiserror::Error)]
+#[error("{words}")]
+pub(crate) struct Nobody {
+    /// What the place's URL begins with: `s3`, `gs`, `az`.
+    pub(crate) scheme: String,
+    words: String,
+}
+
+/// The service that makes tokens of the credentials refuses them.
+#[derive(Debug, thiserror::Error)]
+#[error("{words}")]
+pub(crate) struct RefusedToken {
+    /// As of [`Nobody`].
+    pub(crate) scheme: String,
+    words: String,
+}
+
 /// A request, for its errors.
 pub(crate) struct Asked<'a> {
     /// `put`, `get`, ...
@@ -87,15 +105,33 @@ impl Asked<'_> {
     pub(crate) fn interrupted(&self, source: BoxError) -> StoreError {
         StoreError::Interrupted {
             operation: self.operation,
-            key: self.key.to_owned(),
+            key: self.named(),
             source,
+        }
+    }
+
+    /// No connection came about.
+    pub(crate) fn unreachable(&self, source: BoxError) -> StoreError {
+        StoreError::Unreachable {
+            operation: self.operation,
+            key: self.named(),
+            source,
+        }
+    }
+
+    /// The key or prefix; the place, where all of it is meant.
+    fn named(&self) -> String {
+        if self.key.is_empty() {
+            self.place.url.clone()
+        } else {
+            self.key.to_owned()
         }
     }
 
     pub(crate) fn other(&self, source: BoxError) -> StoreError {
         StoreError::Other {
             operation: self.operation,
-            key: self.key.to_owned(),
+            key: self.named(),
             source,
         }
     }
@@ -127,7 +163,7 @@ impl Asked<'_> {
             Ok(named) => return named,
             Err(refusal) => refusal,
         };
-        let (operation, key) = (self.operation, self.key.to_owned());
+        let (operation, key) = (self.operation, self.named());
         match error {
             E::NotFound { .. } => StoreError::NotFound { key },
             E::AlreadyExists { .. } | E::Precondition { .. } if operation == "put" => {
@@ -149,18 +185,25 @@ impl Asked<'_> {
         }
     }
 
-    /// Nobody here can say who asks.
+    /// Nobody here can say who asks, or who does is not believed.
     fn without_credentials(&self, error: &object_store::Error) -> StoreError {
-        StoreError::Denied {
-            operation: self.operation,
-            key: self.key.to_owned(),
-            source: Refusal {
-                status: None,
-                code: NO_CREDENTIALS.to_owned(),
-                message: root_of(error).to_string(),
-                region: None,
-            }
-            .into(),
+        let (operation, key) = (self.operation, self.named());
+        let words = root_of(error).to_string();
+        let (scheme, _) = self.place.url.split_once("://").unwrap_or_default();
+        let scheme = scheme.to_owned();
+        if is_refused_token(error) {
+            // There are credentials, and the service that makes tokens of them refuses.
+            let source = RefusedToken { scheme, words }.into();
+            return StoreError::Denied {
+                operation,
+                key,
+                source,
+            };
+        }
+        StoreError::NoCredentials {
+            operation,
+            key,
+            source: Nobody { scheme, words }.into(),
         }
     }
 
@@ -174,7 +217,7 @@ impl Asked<'_> {
 
     /// The error that the service's own code names; the refusal comes back where it names none.
     fn by_code(&self, refusal: Refusal) -> Result<StoreError, Refusal> {
-        let (operation, key) = (self.operation, self.key.to_owned());
+        let (operation, key) = (self.operation, self.named());
         Ok(match meaning(&refusal) {
             Meaning::NoSuchPlace => StoreError::NoSuchPlace {
                 place: self.place.words.clone(),
@@ -201,7 +244,7 @@ impl Asked<'_> {
     }
 
     fn by_status(&self, refusal: Refusal) -> StoreError {
-        let (operation, key) = (self.operation, self.key.to_owned());
+        let (operation, key) = (self.operation, self.named());
         match refusal.status {
             Some(401 | 403) => StoreError::Denied {
                 operation,
@@ -233,14 +276,25 @@ impl Asked<'_> {
         }
         match network.kind() {
             HttpErrorKind::Connect if is_certificate(error) => self.other(words),
+            HttpErrorKind::Connect => self.unreachable(words),
             // `Unknown` is how a connection that was reset in the middle of a body may look.
             _ => self.interrupted(words),
         }
     }
 }
 
-/// Our own word for it.
-pub(crate) const NO_CREDENTIALS: &str = "no credentials";
+/// Whether a service of tokens answered, and refused: not a machine's metadata service.
+fn is_refused_token(error: &object_store::Error) -> bool {
+    const SERVICES: [&str; 4] = [
+        "//oauth2.googleapis.",
+        "//accounts.google.",
+        "//login.microsoftonline.",
+        "//sts.",
+    ];
+    let text = error.to_string();
+    let (first, status) = text.split_once("status code: ").unwrap_or((&text, ""));
+    SERVICES.iter().any(|service| first.contains(service)) && status.starts_with('4')
+}
 
 /// Whether the failure is not the store's but that of whoever should say who asks: a machine's metadata
 /// service, or a service of tokens. Its answers must never pass for those of the store: a 404 of it is no
@@ -507,10 +561,28 @@ mod tests {
         ] {
             let error = failed(url);
             assert!(
-                matches!(error, StoreError::Denied { .. }),
+                matches!(error, StoreError::NoCredentials { .. }),
                 "{url}: {error:?}"
             );
         }
+    }
+
+    #[test]
+    fn who_asks_is_refused_or_not_known() {
+        let refused = generic(
+            "Error performing POST https://oauth2.googleapis.com/token in 3ms - Server returned non-2xx status code: 401 : no",
+        );
+        assert!(matches!(refused, StoreError::Denied { .. }), "{refused:?}");
+        let nobody =
+            generic("Error performing GET http://169.254.169.254/latest/meta-data/ in 3ms");
+        assert_eq!(nobody.to_string(), "put a/b: no credentials were found");
+    }
+
+    #[test]
+    fn a_question_about_everything_names_the_place() {
+        let all = Asked { key: "", ..asked() };
+        let error = all.refused(Some(404), "<html>not here</html>");
+        assert_eq!(error.to_string(), "s3://acme is not in the store");
     }
 
     #[test]
@@ -557,12 +629,18 @@ mod tests {
             matches!(untrusted, StoreError::Other { .. }),
             "{untrusted:?}"
         );
+        for words in [
+            "Connection refused (os error 111)",
+            "Temporary failure in name resolution",
+        ] {
+            let error = broken(HttpErrorKind::Connect, words);
+            assert!(
+                matches!(error, StoreError::Unreachable { .. }) && !error.is_permanent(),
+                "{words}: {error:?}"
+            );
+            assert_eq!(error.to_string(), "put a/b: the store cannot be reached");
+        }
         for (kind, words) in [
-            (HttpErrorKind::Connect, "Connection refused (os error 111)"),
-            (
-                HttpErrorKind::Connect,
-                "Temporary failure in name resolution",
-            ),
             (
                 HttpErrorKind::Interrupted,
                 "Connection reset by peer (os error 104)",

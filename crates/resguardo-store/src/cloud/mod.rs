@@ -261,9 +261,11 @@ impl Bucket {
         match self.runtime.block_on(self.fetch(&asked, options)) {
             Ok((got, body)) if got == range => Ok(body),
             // Beyond the end, services answer with what there is, or with one of two errors.
-            Err(error @ (StoreError::NotFound { .. } | StoreError::Interrupted { .. })) => {
-                Err(error)
-            }
+            Err(
+                error @ (StoreError::NotFound { .. }
+                | StoreError::Interrupted { .. }
+                | StoreError::Unreachable { .. }),
+            ) => Err(error),
             other => {
                 checked_range(key, self.stat(key)?.bytes, &range)?;
                 let (got, _) = other?;

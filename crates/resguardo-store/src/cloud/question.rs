@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
-use object_store::client::{HttpRequest, HttpRequestBody};
+use object_store::client::{HttpErrorKind, HttpRequest, HttpRequestBody};
 
 use super::Bucket;
 use super::answer::Asked;
@@ -98,7 +98,10 @@ impl Bucket {
             Ok(Ok(reply)) => Ok(reply),
             Ok(Err(error)) => {
                 let error: object_store::client::HttpError = error;
-                Err(asked.interrupted(BoxError::from(error)))
+                Err(match error.kind() {
+                    HttpErrorKind::Connect => asked.unreachable(BoxError::from(error)),
+                    _ => asked.interrupted(BoxError::from(error)),
+                })
             }
             Err(elapsed) => Err(asked.interrupted(elapsed.into())),
         }
