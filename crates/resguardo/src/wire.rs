@@ -1,6 +1,7 @@
 //! The only place that names concrete stores and engines.
 
 mod cloud;
+mod credentials;
 mod profile;
 
 use std::path::{Path, PathBuf};
@@ -130,21 +131,21 @@ pub fn open_place(
         Location::S3(place) => {
             let options = cloud::s3(place, settings, folder, cancel)?;
             Arc::new(with_retries(
-                S3Store::open(options).map_err(store_error)?,
+                S3Store::open(options).map_err(settings_error)?,
                 cancel,
             ))
         }
         Location::Gcs(place) => {
             let options = cloud::gcs(place, settings, folder, cancel)?;
             Arc::new(with_retries(
-                GcsStore::open(options).map_err(store_error)?,
+                GcsStore::open(options).map_err(settings_error)?,
                 cancel,
             ))
         }
         Location::Azure(place) => {
             let options = cloud::azure(place, settings, folder, cancel)?;
             Arc::new(with_retries(
-                AzureStore::open(options).map_err(store_error)?,
+                AzureStore::open(options).map_err(settings_error)?,
                 cancel,
             ))
         }
@@ -175,6 +176,16 @@ pub fn open_copy(
 
 fn store_error(error: resguardo_store::StoreError) -> Failure {
     Failure::from(resguardo_vault::VaultError::from(error))
+}
+
+/// A bucket is asked nothing when it is opened: what is wrong is what was set.
+fn settings_error(error: resguardo_store::StoreError) -> Failure {
+    let failure = Failure::user(error.to_string());
+    match std::error::Error::source(&error) {
+        Some(cause) => failure.because(cause),
+        None => failure,
+    }
+    .hint("put right what `resguardo config show` says of the place; docs/guide/stores.md has all settings")
 }
 
 /// A folder either works or does not; the network may change its mind.

@@ -10,6 +10,7 @@ use resguardo_store::location::{AzurePlace, GcsPlace, S3Place};
 use resguardo_store::s3::{S3Credentials, S3Options};
 use secrecy::{ExposeSecret as _, SecretString};
 
+use super::credentials;
 use super::profile::{self, Profile};
 use crate::config::interpolate::SecretRef;
 use crate::config::store::StoreSettings;
@@ -84,9 +85,7 @@ pub(super) fn gcs(
     let credentials = match (&settings.google_token, &settings.credentials_file) {
         (Some(token), _) => GcsCredentials::Token(secret::read(token, folder, cancel)?),
         (None, Some(path)) => {
-            if let Err(error) = std::fs::metadata(path) {
-                return Err(Failure::io("reading the credentials", path, &error));
-            }
+            credentials::google_file(path)?;
             GcsCredentials::File(path.clone())
         }
         (None, None) => GcsCredentials::Machine,
@@ -111,8 +110,16 @@ pub(super) fn azure(
     };
     let identity = &settings.azure_identity;
     let credentials = match (&settings.account_key, &settings.sas_token) {
-        (Some(key), _) => AzureCredentials::AccessKey(read(key)?),
-        (None, Some(token)) => AzureCredentials::SasToken(read(token)?),
+        (Some(key), _) => {
+            let key = read(key)?;
+            credentials::azure_key(key.expose_secret())?;
+            AzureCredentials::AccessKey(key)
+        }
+        (None, Some(token)) => {
+            let token = read(token)?;
+            credentials::azure_signature(token.expose_secret())?;
+            AzureCredentials::SasToken(token)
+        }
         (None, None) => match (&identity.tenant, &identity.client) {
             (Some(tenant), Some(client)) if identity.secret.is_some() => {
                 let secret = identity.secret.as_ref().expect("it is some");
