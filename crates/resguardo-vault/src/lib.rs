@@ -59,7 +59,8 @@ pub use prune::{
 pub use reader::Snapshot;
 pub use receipt::{ReceiptDraft, ReceiptError, Receipts, StoredReceipt, verify_envelope};
 pub use recipients::{
-    RecipientChange, RecipientEvent, RecipientState, RecipientsChanged, change_recipients, span_of,
+    RecipientChange, RecipientEvent, RecipientSpan, RecipientState, RecipientsChanged,
+    change_recipients, span_of, spans_of,
 };
 pub use space::{BackupSpace, SourceSpace, Space};
 pub use vault::{Access, Settings, Vault, VaultConfig};

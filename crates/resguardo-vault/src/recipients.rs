@@ -137,12 +137,18 @@ pub fn change_recipients(
         });
     }
     if stored {
-        let events = change.touched().into_iter();
-        let events = events.map(|(recipient, state)| RecipientEvent {
-            recipient: recipient.clone(),
-            state,
-            at: now,
+        // Of a replacement, one half may be so already: nothing became of it.
+        let events = change.touched().into_iter().filter(|(recipient, state)| {
+            let is_there = config.recipients.contains(recipient);
+            is_there == (*state == RecipientState::Retired)
         });
+        let events: Vec<RecipientEvent> = events
+            .map(|(recipient, state)| RecipientEvent {
+                recipient: recipient.clone(),
+                state,
+                at: now,
+            })
+            .collect();
         let mut next = VaultConfig {
             recipients: wanted.clone(),
             ..config
@@ -167,20 +173,58 @@ pub(crate) fn set(recipients: &[String]) -> BTreeSet<&String> {
     recipients.iter().collect()
 }
 
-/// Since when, and until when, what a vault seals was sealed to a recipient, as `vault.json` tells it.
-/// Without a beginning: since the vault was made.
+/// A time during which what a vault seals was sealed to a recipient: since when (without it: since the vault
+/// was made) and until when (without it: it still is).
+pub type RecipientSpan = (Option<Timestamp>, Option<Timestamp>);
+
+/// The last span of a recipient. [`spans_of`] has those before it.
 #[must_use]
-pub fn span_of(config: &VaultConfig, recipient: &str) -> (Option<Timestamp>, Option<Timestamp>) {
-    let (mut since, mut until) = (None, None);
-    for event in &config.recipients_changed {
-        if event.recipient == recipient {
-            match event.state {
-                RecipientState::Added => (since, until) = (Some(event.at), None),
-                RecipientState::Retired => until = Some(event.at),
-            }
+pub fn span_of(config: &VaultConfig, recipient: &str) -> RecipientSpan {
+    spans_of(config, recipient)
+        .pop()
+        .expect("a recipient has one span at least")
+}
+
+/// Since when, and until when, what a vault seals was sealed to a recipient, as `vault.json` tells it, in
+/// the order of time: whoever was retired and added again has more than one. There is always one.
+#[must_use]
+pub fn spans_of(config: &VaultConfig, recipient: &str) -> Vec<RecipientSpan> {
+    spans(&config.recipients_changed, recipient)
+}
+
+fn spans(events: &[RecipientEvent], recipient: &str) -> Vec<RecipientSpan> {
+    let events = events.iter();
+    let mut events = events
+        .filter(|event| event.recipient == recipient)
+        .peekable();
+    let is_later = events
+        .peek()
+        .is_some_and(|first| first.state == RecipientState::Added);
+    let mut spans = Vec::new();
+    if !is_later {
+        spans.push((None, None));
+    }
+    for event in events {
+        match (event.state, spans.last_mut()) {
+            // It was one already.
+            (RecipientState::Added, Some((_, None))) => {}
+            (RecipientState::Added, _) => spans.push((Some(event.at), None)),
+            (RecipientState::Retired, Some((_, until @ None))) => *until = Some(event.at),
+            (RecipientState::Retired, _) => {}
         }
     }
-    (since, until)
+    spans
+}
+
+/// Whether a backup that began at `began` was sealed to every recipient that this host pins. A backup that
+/// is built upon another shares its packs: where the answer is no, the next one has to be a whole one.
+///
+/// The pins alone answer. Further headers are not signed, and only whoever holds an identity can tell whether
+/// one opens: a bundle that was made up would close all later backups to the new recipient.
+pub(crate) fn sealed_to_all(key: &WriteKey, began: Timestamp) -> bool {
+    key.recipients()
+        .iter()
+        .all(|one| key.recipient_added_at(one).is_none_or(|at| at < began))
 }
 
 impl Vault {
@@ -190,27 +234,53 @@ impl Vault {
     /// # Errors
     /// The store's own.
     pub fn should_open(&self, recipient: &str, head: &Head) -> Result<bool, VaultError> {
-        let (since, until) = span_of(self.config(), recipient);
-        let was_there = since.is_none_or(|since| since < head.started_at)
-            && until.is_none_or(|until| head.started_at < until);
+        let was_there = spans_of(self.config(), recipient)
+            .iter()
+            .any(|(since, until)| {
+                since.is_none_or(|since| since < head.started_at)
+                    && until.is_none_or(|until| head.started_at < until)
+            });
         Ok(was_there || self.bundles(&head.source)?.cover(head, recipient))
     }
+}
 
-    /// Whether every recipient that this host pins can open what a backup of its own holds. A backup that
-    /// is built upon another shares its packs: where the answer is no, the next one has to be a whole one.
-    pub(crate) fn all_can_open(&self, key: &WriteKey, head: &Head) -> Result<bool, VaultError> {
-        let late: Vec<&String> = key
-            .recipients()
-            .iter()
-            .filter(|one| {
-                key.recipient_added_at(one)
-                    .is_some_and(|at| head.started_at <= at)
-            })
-            .collect();
-        if late.is_empty() {
-            return Ok(true);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::constant(second, 0)
+    }
+
+    fn event((recipient, state, second): (&str, RecipientState, i64)) -> RecipientEvent {
+        RecipientEvent {
+            recipient: recipient.to_owned(),
+            state,
+            at: at(second),
         }
-        let bundles = self.bundles(&head.source)?;
-        Ok(late.iter().all(|one| bundles.cover(head, one)))
+    }
+
+    #[test]
+    fn a_recipient_that_came_back_has_a_span_for_each_time() {
+        use RecipientState::{Added, Retired};
+        let events = [
+            ("a", Retired, 10),
+            ("b", Added, 10),
+            ("a", Added, 20),
+            ("b", Added, 30),
+            ("b", Retired, 40),
+            ("b", Added, 50),
+        ]
+        .map(event);
+        assert_eq!(
+            spans(&events, "a"),
+            [(None, Some(at(10))), (Some(at(20)), None)]
+        );
+        assert_eq!(
+            spans(&events, "b"),
+            [(Some(at(10)), Some(at(40))), (Some(at(50)), None)],
+            "added twice is added at first"
+        );
+        assert_eq!(spans(&events, "c"), [(None, None)]);
     }
 }

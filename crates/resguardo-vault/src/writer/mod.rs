@@ -43,6 +43,7 @@ use crate::lease::Lease;
 use crate::map::{MapFile, PreviousMap, Rebuilder};
 use crate::piece::ChunkKey;
 use crate::prune::Holes;
+use crate::recipients::sealed_to_all;
 use crate::seal;
 use crate::vault::Vault;
 use resguardo_model::FindingKind;
@@ -174,7 +175,7 @@ impl SnapshotWriter {
         let gone = vault.gone_heads(&source, &listed.heads, &pruned);
         let cache = vault.cache_of(&source);
         let own = match own {
-            Some(own) if !vault.all_can_open(key, &own.head)? => {
+            Some(own) if !sealed_to_all(key, own.head.started_at) => {
                 notes.push("a recipient was added since the last backup: this one is a whole one, so that it can be opened by all".to_owned());
                 None
             }
