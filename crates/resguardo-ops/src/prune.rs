@@ -9,7 +9,7 @@
 mod ground;
 mod statement;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
 use resguardo_model::receipt::Verb;
@@ -280,7 +280,7 @@ fn foresee(
 
 /// What the store would refuse to delete, as far as it tells.
 fn keep_locked(vault: &Vault, planned: &Planned, done: &mut PruneDone) {
-    let mut doomed = planned.doomed();
+    let mut doomed: HashSet<BackupId> = planned.doomed().into_iter().collect();
     for stored in planned.heads() {
         let id = stored.head.backup;
         // Where it cannot be asked, the prune itself finds out.
@@ -291,9 +291,10 @@ fn keep_locked(vault: &Vault, planned: &Planned, done: &mut PruneDone) {
         let backup = done.backups.iter_mut().find(|one| one.id == id);
         if let (Some(lock), Some(backup)) = (lock, backup) {
             backup.stays_in_store(lock.until);
-            doomed.retain(|other| *other != id);
+            doomed.remove(&id);
         }
     }
+    let doomed: Vec<BackupId> = doomed.into_iter().collect();
     done.freed_bytes = Space::freed_by(planned.heads(), &doomed);
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use resguardo_model::{BackupId, Finding, FindingKind, Head, Sha256Digest, SourceName};
-use resguardo_store::{Key, ObjectInfo, StoreError};
+use resguardo_store::{ObjectInfo, StoreError};
 use serde::{Deserialize, Serialize};
 
 use crate::chain::check_chain;
@@ -59,10 +59,10 @@ impl Vault {
     ) -> Result<Heads, VaultError> {
         let prefix = source.map(layout::snapshots).unwrap_or_default();
         let listed = self.store().list(&prefix)?;
-        let record_keys: Vec<Key> = listed
+        let records: Vec<ObjectInfo> = listed
             .iter()
             .filter(|info| layout::prune_place(&info.key).is_some())
-            .map(|info| info.key.clone())
+            .cloned()
             .collect();
         let places: Vec<_> = listed
             .into_iter()
@@ -96,7 +96,7 @@ impl Vault {
                 b.head.backup,
             ))
         });
-        self.check_order(source, &record_keys, &mut all)?;
+        self.check_order(source, &records, &mut all)?;
         Ok(all)
     }
 
@@ -194,7 +194,7 @@ impl Vault {
     fn check_order(
         &self,
         source: Option<&SourceName>,
-        record_keys: &[Key],
+        records: &[ObjectInfo],
         all: &mut Heads,
     ) -> Result<(), VaultError> {
         let mut by_source: BTreeMap<&SourceName, Vec<&StoredHead>> = BTreeMap::new();
@@ -226,7 +226,7 @@ impl Vault {
             // Something is missing: perhaps it was pruned.
             let records = match source {
                 Some(source) => self.prune_records(source),
-                None => self.read_prune_records(of, record_keys),
+                None => self.read_prune_records(of, records),
             }?;
             findings.extend(check_chain(heads, &records.holes));
             let gone = gone

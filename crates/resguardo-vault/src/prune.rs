@@ -35,6 +35,8 @@ mod record;
 mod sweep;
 mod tombstone;
 
+use std::collections::HashSet;
+
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use resguardo_model::{BackupId, CancelToken, Finding, Progress, RecordId, SourceName};
@@ -161,8 +163,7 @@ impl Run<'_> {
         self.progress.phase("heads");
         let before = self.vault.heads(Some(self.source))?;
         let listed = self.vault.store().list(self.source.as_str())?;
-        let keys: Vec<Key> = listed.iter().map(|info| info.key.clone()).collect();
-        let records = self.vault.read_prune_records(self.source, &keys)?;
+        let records = self.vault.read_prune_records(self.source, &listed)?;
         let doomed = self.choose(&before, doomed)?;
         let missing = self.missing(&before, &records);
         if !self.options.accept_missing_heads {
@@ -173,9 +174,9 @@ impl Run<'_> {
         }
         let mut buried = Vec::new();
         if !doomed.is_empty()
-            || keys
+            || listed
                 .iter()
-                .any(|key| layout::tombstone_place(key).is_some())
+                .any(|info| layout::tombstone_place(&info.key).is_some())
         {
             self.vault.may_delete(self.lease.run())?;
             let alive = dead::named(&before.heads);
@@ -191,7 +192,10 @@ impl Run<'_> {
         self.remove_heads(&doomed)?;
         self.sweep(&before, &listed, buried)?;
         let headers = format!("{}/", layout::headers(self.source));
-        if keys.iter().any(|key| key.as_str().starts_with(&headers)) {
+        if listed
+            .iter()
+            .any(|info| info.key.as_str().starts_with(&headers))
+        {
             self.go_on()?;
             for orphan in self.vault.orphaned_bundles(self.source)? {
                 // What may not be deleted is of use to nobody, and does no harm.
@@ -222,6 +226,7 @@ impl Run<'_> {
         }
         let pins = self.vault.pins(Some(self.source))?;
         let now = self.vault.settings().clock.now();
+        let doomed: HashSet<&BackupId> = doomed.iter().collect();
         let mut chosen = Vec::new();
         for stored in &before.heads {
             let backup = stored.head.backup;

@@ -30,6 +30,7 @@ impl Vault {
         source: &SourceName,
         doomed: &[resguardo_model::BackupId],
     ) -> Result<DeadObjects, VaultError> {
+        let doomed: HashSet<&resguardo_model::BackupId> = doomed.iter().collect();
         let heads = self.heads(Some(source))?.heads;
         let listed = self.store().list(source.as_str())?;
         let left = heads

@@ -9,7 +9,7 @@ use resguardo_model::{
     BackupId, Finding, FindingKind, Head, RecordId, RunId, Sha256Digest, SourceName, VaultId,
     WriterId,
 };
-use resguardo_store::{Key, StoreError};
+use resguardo_store::{Key, ObjectInfo, StoreError};
 use serde::{Deserialize, Serialize};
 
 use super::hole::{Hole, Holes};
@@ -24,7 +24,7 @@ pub(super) const KIND: Kind = Kind {
     domain: b"resguardo-prune-v1\n",
 };
 /// `docs/format.md`, "Limits".
-const RECORD_BYTES_MAX: usize = 64 << 20;
+const RECORD_BYTES_MAX: u64 = 64 << 20;
 
 /// What a record says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,6 +95,16 @@ fn covers(outer: &[Hole], inner: &[Hole]) -> bool {
         .all(|hole| outer.iter().any(|around| hole.lies_in(around)))
 }
 
+fn finding(kind: FindingKind, source: &SourceName, key: &Key, what: &str) -> Finding {
+    Finding {
+        kind,
+        source: Some(source.clone()),
+        object: key.to_string(),
+        message: format!("{key}: {what}; it explains nothing"),
+        backups_hit: Vec::new(),
+    }
+}
+
 impl Vault {
     /// What the prune records of a source explain.
     ///
@@ -102,24 +112,28 @@ impl Vault {
     /// The store's own; [`VaultError::NewerFormat`]. What is wrong with a record is a finding.
     pub fn prune_records(&self, source: &SourceName) -> Result<PruneRecords, VaultError> {
         let listed = self.store().list(&layout::prunes(source))?;
-        let keys: Vec<Key> = listed.into_iter().map(|info| info.key).collect();
-        self.read_prune_records(source, &keys)
+        self.read_prune_records(source, &listed)
     }
 
-    /// As [`Vault::prune_records`], of the records among `keys`.
+    /// As [`Vault::prune_records`], of the records among `listed`.
     pub(crate) fn read_prune_records(
         &self,
         source: &SourceName,
-        keys: &[Key],
+        listed: &[ObjectInfo],
     ) -> Result<PruneRecords, VaultError> {
-        let places: Vec<(&Key, RecordId)> = keys
+        let places: Vec<(&ObjectInfo, RecordId)> = listed
             .iter()
-            .filter_map(|key| {
-                let (of, record) = layout::prune_place(key)?;
-                (of == *source).then_some((key, record))
+            .filter_map(|info| {
+                let (of, record) = layout::prune_place(&info.key)?;
+                (of == *source).then_some((info, record))
             })
             .collect();
-        let read = self.in_parallel(&places, |(key, record)| {
+        let read = self.in_parallel(&places, |(ObjectInfo { key, bytes, .. }, record)| {
+            if *bytes > RECORD_BYTES_MAX {
+                let what = "it is too large for a prune record";
+                let kind = FindingKind::PruneRecordForged;
+                return Ok(Some(Err(finding(kind, source, key, what))));
+            }
             match self.store().get(key) {
                 // Carried on by a newer one since it was listed.
                 Err(StoreError::NotFound { .. }) => Ok(None),
@@ -129,11 +143,11 @@ impl Vault {
         })?;
         let mut records = PruneRecords::default();
         let mut holes = Vec::new();
-        for (result, (key, _)) in read.into_iter().zip(&places) {
+        for (result, (info, _)) in read.into_iter().zip(&places) {
             match result {
                 Some(Ok(record)) => {
                     holes.extend(record.holes.iter().cloned());
-                    records.objects.push(((*key).clone(), record.holes));
+                    records.objects.push((info.key.clone(), record.holes));
                 }
                 Some(Err(finding)) => records.findings.push(finding),
                 None => {}
@@ -150,19 +164,8 @@ impl Vault {
         record: RecordId,
         bytes: &[u8],
     ) -> Result<Result<PruneRecord, Finding>, VaultError> {
-        let finding = |kind, what: &str| {
-            Ok(Err(Finding {
-                kind,
-                source: Some(source.clone()),
-                object: key.to_string(),
-                message: format!("{key}: {what}; it explains nothing"),
-                backups_hit: Vec::new(),
-            }))
-        };
+        let finding = |kind, what: &str| Ok(Err(finding(kind, source, key, what)));
         let forged = |what: &str| finding(FindingKind::PruneRecordForged, what);
-        if bytes.len() > RECORD_BYTES_MAX {
-            return forged("it is too large for a prune record");
-        }
         let sha256 = Sha256Digest::of(bytes);
         let body: PruneRecord = match KIND.open(bytes) {
             Ok(body) => body,

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use resguardo_model::{Finding, FindingKind};
+use resguardo_model::{BackupId, Finding, FindingKind};
 use resguardo_store::{Key, ObjectInfo};
 
 use super::delete::Deletion;
@@ -34,9 +34,13 @@ impl Run<'_> {
         }
         let mut alive = dead::named(&after.heads);
         // A head that was there and that we did not remove is alive, whatever the second listing says.
-        alive.extend(dead::named(before.heads.iter().filter(|stored| {
-            !self.outcome.removed.contains(&stored.head.backup)
-        })));
+        let removed: HashSet<&BackupId> = self.outcome.removed.iter().collect();
+        alive.extend(dead::named(
+            before
+                .heads
+                .iter()
+                .filter(|stored| !removed.contains(&stored.head.backup)),
+        ));
         let dead: Vec<&ObjectInfo> = dead::among(listed, &alive);
         let fresh: Vec<&ObjectInfo> = dead
             .iter()
