@@ -23,6 +23,7 @@ use std::io::{self, Read as _};
 use std::ops::Range;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
 use bytes::Bytes;
@@ -49,6 +50,8 @@ pub struct FolderStore {
     durable_folders: Mutex<HashSet<PathBuf>>,
     /// Names are taken under the lock, never by a link.
     takes_names_by_lock: bool,
+    /// The first object makes the folder itself, in one that is there.
+    begins_with_first: AtomicBool,
 }
 
 impl FolderStore {
@@ -72,7 +75,31 @@ impl FolderStore {
             root,
             durable_folders: Mutex::default(),
             takes_names_by_lock: false,
+            begins_with_first: AtomicBool::new(false),
         })
+    }
+
+    /// Opens the store in `root`, which the first object makes if only the last folder of its path is missing:
+    /// what is asked before, or of a disk that is not mounted, leaves no trace.
+    ///
+    /// # Errors
+    /// As [`FolderStore::open`].
+    pub fn open_or_begin(root: impl Into<PathBuf>) -> Result<Self, StoreError> {
+        Ok(Self {
+            begins_with_first: AtomicBool::new(true),
+            ..Self::open(root)?
+        })
+    }
+
+    /// Makes the folder itself, where that is wanted and the one above it is there.
+    fn begin(&self) -> Result<(), StoreError> {
+        let is_above = || self.root.parent().is_some_and(Path::is_dir);
+        // Once only: a folder that goes away later is gone.
+        if !self.begins_with_first.swap(false, Ordering::Relaxed) || !is_above() {
+            return Ok(());
+        }
+        durable::create_folder(&self.root, Mode::PRIVATE_FOLDER)
+            .map_err(|error| not_written("create", &self.root.display().to_string(), error))
     }
 
     /// Makes the folder `root` with those above it where they are missing, and opens it.
@@ -365,6 +392,7 @@ impl Store for FolderStore {
         body: Bytes,
         condition: Condition,
     ) -> Result<Option<Version>, StoreError> {
+        self.begin()?;
         match fs::metadata(&self.root) {
             Ok(metadata) if metadata.is_dir() => {}
             Ok(_) => return Err(self.no_such_place(io::Error::from(io::ErrorKind::NotADirectory))),

@@ -225,3 +225,24 @@ fn a_folder_tells_its_free_space() {
     assert!(facts.free_bytes.is_some_and(|bytes| bytes > 0));
     assert_eq!(facts.object_lock, Some(false));
 }
+
+#[test]
+fn a_folder_that_is_begun_is_made_by_its_first_object_alone() {
+    let above = tempfile::tempdir().unwrap();
+    let root = above.path().join("copy");
+    let store = FolderStore::open_or_begin(&root).unwrap();
+    assert!(store.list("").unwrap().is_empty());
+    assert!(store.get(&key("a")).is_err());
+    assert!(!root.exists(), "questions make nothing");
+    store.put(&key("a"), "x".into(), Condition::Absent).unwrap();
+    assert_eq!(store.get(&key("a")).unwrap(), "x");
+
+    let unmounted = above.path().join("mnt/copy");
+    let store = FolderStore::open_or_begin(&unmounted).unwrap();
+    let error = store.put(&key("a"), "x".into(), Condition::Absent);
+    assert!(
+        matches!(error, Err(StoreError::NoSuchPlace { .. })),
+        "{error:?}"
+    );
+    assert!(!above.path().join("mnt").exists());
+}

@@ -86,6 +86,8 @@ fn sweep_scratch(all: &Path) {
 pub enum Missing {
     /// It is made: `init`.
     Create,
+    /// The first object makes it, in a folder that is there: copies.
+    Begin,
     /// It is left: everybody else.
     Leave,
 }
@@ -126,6 +128,9 @@ pub fn open_place(
     let store: Arc<dyn Store> = match location {
         Location::Folder(path) if missing == Missing::Create => {
             Arc::new(FolderStore::create(path).map_err(store_error)?)
+        }
+        Location::Folder(path) if missing == Missing::Begin => {
+            Arc::new(FolderStore::open_or_begin(path).map_err(store_error)?)
         }
         Location::Folder(path) => Arc::new(FolderStore::open(path).map_err(store_error)?),
         Location::S3(place) => {

@@ -168,7 +168,7 @@ fn sync(
     let sources = sources_of(&opened, only)?;
     let (mut answers, mut failures, mut exit) = (Vec::new(), Failures::default(), Exit::Done);
     'all: for settings in &copies {
-        let place = match invocation.copy_place(&opened.config, settings, Missing::Create) {
+        let place = match invocation.copy_place(&opened.config, settings, Missing::Begin) {
             Ok(place) => place,
             Err(failure) => {
                 if failures.keep(invocation, failure) {
@@ -257,7 +257,7 @@ pub fn after_backup(
     for settings in &opened.config.copies {
         let name = &settings.name;
         let done = invocation
-            .copy_place(&opened.config, settings, Missing::Create)
+            .copy_place(&opened.config, settings, Missing::Begin)
             .and_then(|place| Ok(sync_one(opened, settings, &place, source, (false, false))?));
         let failure = match done {
             Ok(done) => {

@@ -226,6 +226,7 @@ fn what_a_copy_cannot_be() {
         .run(&["copy", "sync"])
         .exits(5)
         .complains(&["the copy offsite is gone", "copy sync offsite --new"]);
+    assert!(!world.path("offsite").exists(), "what is gone is not made");
     world.run(&["copy", "sync", "offsite", "--new"]).exits(0);
     let without = World::with_shop();
     without.backup();
