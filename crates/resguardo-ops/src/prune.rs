@@ -310,7 +310,7 @@ fn carry_out(
         .acquire_lease(request.source, run.id(), &ctx.host, std::process::id())
         .map_err(OpsError::vault(doing()))?;
     same_time(ctx, request.source, lease.began_at())?;
-    ctx.progress.phase("plan");
+    ctx.progress.phase(&format!("prune {}", request.source));
     let planned = plan.insert(Planned::new(ctx, vault, request)?);
     ctx.cancel.check()?;
     let options = PruneOptions {

@@ -125,7 +125,7 @@ fn carry_out(
     let vault = ctx.vault()?;
     let name = request.place.name();
     let doing = || format!("copying {} to {name}", request.source);
-    ctx.progress.phase("compare");
+    ctx.progress.phase(&doing());
     let copy = open(ctx, vault, request)?;
     let heads = history::heads(ctx, Some(request.source))?;
     let unwanted = unwanted(ctx, vault, request, &heads.heads)?;

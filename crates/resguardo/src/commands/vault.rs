@@ -84,6 +84,9 @@ fn look(invocation: &Invocation, args: &AccessArgs) -> Result<Exit, Failure> {
     };
     invocation.out.json(&as_json(&seen, reviewed.as_ref()));
     print(&invocation.out, &seen, &context.zone);
+    if reviewed.is_none() {
+        print_review(&invocation.out, seen.last_review.as_ref(), &context.zone);
+    }
     for note in seen
         .notes
         .iter()
@@ -149,8 +152,12 @@ fn print(out: &Output, seen: &Access, zone: &TimeZone) {
             .collect();
         out.print(&pairs(&rows));
     }
+}
+
+/// The review before, where none is made now.
+fn print_review(out: &Output, last: Option<&Review>, zone: &TimeZone) {
     out.print("");
-    out.print(&match &seen.last_review {
+    out.print(&match last {
         Some(review) => format!("last reviewed {}", in_words(review, zone)),
         None => {
             "never reviewed: write it down with `resguardo vault access --reviewed --next DATE`"
