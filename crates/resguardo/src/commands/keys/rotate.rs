@@ -2,11 +2,13 @@
 //!
 //! Write order, writer: the leases of all sources are held, so that no run signs with the old key meanwhile;
 //! the write key's file is replaced in one step. Identity: the file first, with the new identity before the
-//! old ones; then `vault.json`; then the pin. Stopped in between, the same command goes on with what it finds.
+//! old ones, marked as taking the old one's place; then `vault.json`; then the pin. Stopped in between, the same command goes on with what it finds.
 
 use jiff::Timestamp;
 use resguardo_ops::keys;
-use resguardo_vault::{Identities, RecipientChange, generate_identity, is_protected};
+use resguardo_vault::{
+    Identities, RecipientChange, RecipientState, Vault, generate_identity, is_protected,
+};
 use serde_json::json;
 use zeroize::Zeroizing;
 
@@ -52,6 +54,12 @@ pub(super) fn writer(
     Ok(left.tell(invocation))
 }
 
+/// The comment before a new identity in the file: whose place it takes. Only what bears it was made by a run
+/// that was stopped; any other first identity may be one that was retired.
+fn mark(new: &str, old: &str) -> String {
+    format!("# {new} takes the place of {old}\n")
+}
+
 /// `keys rotate identity`.
 pub(super) fn identity(invocation: &Invocation, old_backups: bool) -> Result<Exit, Failure> {
     let ground = Ground::find(invocation)?;
@@ -76,13 +84,22 @@ pub(super) fn identity(invocation: &Invocation, old_backups: bool) -> Result<Exi
         ))
         .hint("see the recipients with `resguardo keys list`"));
     };
-    // One that is before the recipient's own was made by a run that was stopped.
-    let begun = held.recipients().first().filter(|first| **first != old);
+    let begun = held.recipients().first();
+    let begun =
+        begun.filter(|first| **first != old && plain.starts_with(mark(first, &old).as_bytes()));
+    let events = Vault::read_config(&*ground.store)?.recipients_changed;
+    // The vault's word can only refuse one: it was a recipient, and was retired.
+    let begun = begun.filter(|first| {
+        !events
+            .iter()
+            .any(|event| event.recipient == **first && event.state == RecipientState::Retired)
+    });
     let new = match begun {
         Some(begun) => begun.clone(),
         None => {
             let (text, new) = generate_identity(invocation.clock.now());
-            let both = Zeroizing::new([text.as_bytes(), &plain[..]].concat());
+            let mark = mark(&new, &old);
+            let both = Zeroizing::new([mark.as_bytes(), text.as_bytes(), &plain[..]].concat());
             replace(&path, &both, passphrase.as_ref())?;
             new
         }
