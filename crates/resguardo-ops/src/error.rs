@@ -12,7 +12,7 @@ mod hint;
 mod kind;
 mod stopped;
 
-use hint::{engine_hint, some, target_hint, vault_hint};
+use hint::{RETIRED_HINT, engine_hint, some, target_hint, vault_hint};
 use kind::{engine_kind, vault_kind};
 pub use stopped::Stopped;
 
@@ -75,6 +75,8 @@ pub enum OpsError {
         source_name: SourceName,
         /// Who signed its backups.
         writers: Vec<String>,
+        /// One of them was retired here.
+        retired: bool,
     },
     /// More than one backup is meant.
     #[error("{reference} could be any of {}", candidates.join(", "))]
@@ -327,6 +329,7 @@ impl OpsError {
             Self::NoSuchBackup { .. } | Self::Ambiguous { .. } => {
                 "see all backups with `resguardo list`"
             }
+            Self::OnlyUntrusted { retired: true, .. } => RETIRED_HINT,
             Self::OnlyUntrusted { .. } => {
                 "if you know that writer, trust it with `resguardo init --trust ed25519:...` after comparing it with the recovery kit"
             }

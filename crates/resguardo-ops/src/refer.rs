@@ -210,13 +210,33 @@ pub(crate) fn resolve_with_findings(
         heads,
         mut findings,
     } = history::heads(ctx, None)?;
-    let stored = choose(&heads, reference, &ctx.zone)?.clone();
+    let chosen = choose(&heads, reference, &ctx.zone);
+    let stored = chosen
+        .map_err(|error| with_retirement(ctx, &heads, error))?
+        .clone();
     let by_id = match reference {
         Reference::Word(word) => stored.head.source.as_str() != word,
         Reference::Latest | Reference::LatestOf(_) | Reference::At { .. } => false,
     };
     findings.retain(|finding| !by_id && finding.source.as_ref() == Some(&stored.head.source));
     Ok((stored, findings))
+}
+
+/// Adds whether one of the writers that are not believed was retired here.
+fn with_retirement(ctx: &Context, heads: &[StoredHead], mut error: OpsError) -> OpsError {
+    if let OpsError::OnlyUntrusted {
+        source_name,
+        retired,
+        ..
+    } = &mut error
+        && let Ok(vault) = ctx.vault()
+    {
+        *retired = heads
+            .iter()
+            .filter(|stored| stored.head.source == *source_name)
+            .any(|stored| vault.retired(stored.head.writer).is_some());
+    }
+    error
 }
 
 /// Chooses among all heads of a vault.
@@ -339,6 +359,7 @@ fn none(reference: &Reference, heads: &[StoredHead], source: Option<&SourceName>
                     return OpsError::OnlyUntrusted {
                         source_name: source.clone(),
                         writers: shortened(writers.into_iter().collect()),
+                        retired: false,
                     };
                 }
             }

@@ -145,6 +145,14 @@ pub enum VaultError {
         /// Who signed it.
         writer: resguardo_model::WriterId,
     },
+    /// A backup that a writer signed that was retired here, and that was not there then.
+    #[error("backup {backup} is signed by {writer}, which was retired here before it was seen")]
+    RetiredWriter {
+        /// The backup.
+        backup: resguardo_model::BackupId,
+        /// Who signed it.
+        writer: resguardo_model::WriterId,
+    },
     /// Stored data is not what was stored.
     #[error("{}", .0.message)]
     Damaged(Box<Finding>),

@@ -62,6 +62,9 @@ pub enum KeyError {
     /// A writer that is not trusted here cannot be retired here.
     #[error("{0} is not among the writers that are trusted here")]
     UnknownWriter(WriterId),
+    /// A writer that was retired here is believed in full again only where that is said.
+    #[error("{0} was retired here: what it signed since then is not believed")]
+    RetiredWriter(WriterId),
     /// The system gave no randomness.
     #[error("no randomness from the system")]
     Random(#[source] getrandom::Error),

@@ -367,12 +367,15 @@ impl Vault {
     /// Opens a snapshot for reading.
     ///
     /// # Errors
-    /// [`VaultError::UntrustedWriter`], [`VaultError::NoIdentity`], [`VaultError::WrongIdentity`],
-    /// [`VaultError::Damaged`].
+    /// [`VaultError::UntrustedWriter`], [`VaultError::RetiredWriter`], [`VaultError::NoIdentity`],
+    /// [`VaultError::WrongIdentity`], [`VaultError::Damaged`].
     pub fn open_snapshot(&self, head: &StoredHead) -> Result<Snapshot, VaultError> {
         if !self.trusts(head.head.writer, &head.sha256) {
             let Head { backup, writer, .. } = head.head;
-            return Err(VaultError::UntrustedWriter { backup, writer });
+            return Err(match self.retired(writer) {
+                Some(_) => VaultError::RetiredWriter { backup, writer },
+                None => VaultError::UntrustedWriter { backup, writer },
+            });
         }
         Snapshot::open(self.clone(), head)
     }

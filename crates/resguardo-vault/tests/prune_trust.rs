@@ -117,7 +117,7 @@ fn a_record_of_an_untrusted_writer_explains_nothing() {
         jiff::Timestamp::UNIX_EPOCH,
     )
     .unwrap();
-    stranger.trust(ours.writer());
+    stranger.trust(ours.writer()).unwrap();
     let access = Access {
         write_key: Some(stranger),
         ..Access::default()

@@ -42,7 +42,7 @@ impl Theft {
         let a = WriteKey::from_json(&rig.write_key).unwrap();
         let now = Timestamp::UNIX_EPOCH;
         let mut b = WriteKey::generate(a.vault(), a.recipients().to_vec(), now).unwrap();
-        b.trust(a.writer());
+        b.trust(a.writer()).unwrap();
         Self { rig, content, b }
     }
 
@@ -124,7 +124,7 @@ fn a_backup_that_the_thief_dates_back_is_refused_by_name() {
     }
     assert!(matches!(
         vault.open_snapshot(&heads.heads[2]),
-        Err(VaultError::UntrustedWriter { .. })
+        Err(VaultError::RetiredWriter { .. })
     ));
     let all = Selection::All;
     let found = vault
@@ -196,7 +196,8 @@ fn trust_given_again_is_whole_again() {
     theft.retire_a(None);
     back_up(&theft.rig.vault(), 3, &content(3)).unwrap();
     let a = theft.a().writer();
-    theft.b.trust(a);
+    theft.b.trust(a).unwrap_err();
+    theft.b.trust_again(a).unwrap();
     let heads = theft.as_b().heads(None).unwrap();
     assert_eq!(trusted(&heads), [true; 3]);
     assert!(heads.findings.is_empty());

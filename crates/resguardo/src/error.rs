@@ -183,6 +183,9 @@ impl From<KeyError> for Failure {
             KeyError::WrongPassphrase => {
                 Some("run the same command again with the right passphrase")
             }
+            KeyError::RetiredWriter(_) => Some(
+                "only if it was retired by mistake and nobody else has its key: `resguardo keys trust ed25519:... --again`",
+            ),
             KeyError::NotAnIdentity(_) => Some("name the identity's file with --identity FILE"),
             _ => None,
         };

@@ -83,6 +83,9 @@ pub(super) fn target_hint(error: &EngineError, limits_of: Option<&SourceName>) -
     }
 }
 
+/// What to do about a backup that a retired writer signed later. Believing the writer is not among it.
+pub(super) const RETIRED_HINT: &str = "restore an older backup (`resguardo list`): whoever has the key of a retired writer can sign with it, and `resguardo keys list` says when it was retired";
+
 pub(super) fn vault_hint(error: &VaultError) -> Option<String> {
     some(match error {
         VaultError::NotAVault { .. } => "set it up with `resguardo init`",
@@ -102,6 +105,7 @@ pub(super) fn vault_hint(error: &VaultError) -> Option<String> {
         VaultError::UntrustedWriter { .. } => {
             "if you know that writer, trust it with `resguardo init --trust ed25519:...`"
         }
+        VaultError::RetiredWriter { .. } => RETIRED_HINT,
         VaultError::Locked { .. } => {
             "wait for that run; if its machine is gone, the lease lapses by itself 15 minutes after its last renewal"
         }

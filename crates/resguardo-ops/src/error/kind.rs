@@ -76,6 +76,7 @@ pub(super) fn vault_kind(error: &VaultError) -> ErrorKind {
         | VaultError::NoSuchFile(_) => ErrorKind::User,
         VaultError::Locked { .. } | VaultError::LeaseLost(_) => ErrorKind::Locked,
         VaultError::UntrustedWriter { .. }
+        | VaultError::RetiredWriter { .. }
         | VaultError::OtherVault { .. }
         | VaultError::NotEmpty { .. }
         | VaultError::OnlyACopy { .. } => ErrorKind::Refused,

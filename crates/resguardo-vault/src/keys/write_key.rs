@@ -215,12 +215,27 @@ impl WriteKey {
         &self.retired_writers
     }
 
-    /// Believes another writer from now on; one that was retired is believed in full again.
-    pub fn trust(&mut self, writer: WriterId) {
-        self.retired_writers.retain(|one| one.writer != writer);
+    /// Believes another writer from now on.
+    ///
+    /// # Errors
+    /// [`KeyError::RetiredWriter`]: whoever stole its key could sign again.
+    pub fn trust(&mut self, writer: WriterId) -> Result<(), KeyError> {
+        if self.retired_writers.iter().any(|one| one.writer == writer) {
+            return Err(KeyError::RetiredWriter(writer));
+        }
         if !self.trusted_writers.contains(&writer) {
             self.trusted_writers.push(writer);
         }
+        Ok(())
+    }
+
+    /// Believes a writer in full that was retired, whoever holds its key by now.
+    ///
+    /// # Errors
+    /// None that [`WriteKey::trust`] does not have but for the retirement.
+    pub fn trust_again(&mut self, writer: WriterId) -> Result<(), KeyError> {
+        self.retired_writers.retain(|one| one.writer != writer);
+        self.trust(writer)
     }
 
     /// Believes nothing more of a writer than what is `known` of it.
@@ -262,7 +277,7 @@ impl WriteKey {
         next.added.clone_from(&self.added);
         next.retired_writers.clone_from(&self.retired_writers);
         for writer in &self.trusted_writers {
-            next.trust(*writer);
+            next.trust(*writer)?;
         }
         next.retire_writer(self.writer(), known, now)?;
         Ok(next)
@@ -370,12 +385,21 @@ mod tests {
             key.retire_writer(other.writer(), known.clone(), now),
             Err(KeyError::UnknownWriter(_))
         ));
-        key.trust(other.writer());
+        key.trust(other.writer()).unwrap();
         key.retire_writer(other.writer(), known.clone(), now)
             .unwrap();
         let read = WriteKey::from_json(&key.to_json()).unwrap();
         assert_eq!(read.trusted_writers(), [key.writer()]);
         assert_eq!(read.retired_writers()[0].known, known);
+        let mut again = WriteKey::from_json(&key.to_json()).unwrap();
+        assert!(matches!(
+            again.trust(other.writer()),
+            Err(KeyError::RetiredWriter(writer)) if writer == other.writer()
+        ));
+        assert_eq!(again.retired_writers(), key.retired_writers());
+        again.trust_again(other.writer()).unwrap();
+        assert_eq!(again.trusted_writers(), [key.writer(), other.writer()]);
+        assert!(again.retired_writers().is_empty());
 
         let next = read.successor(BTreeSet::new(), now).unwrap();
         assert_eq!(next.trusted_writers(), [next.writer()]);

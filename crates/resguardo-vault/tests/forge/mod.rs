@@ -259,8 +259,8 @@ pub(crate) fn second_host(rig: &mut Rig) -> String {
         Timestamp::UNIX_EPOCH,
     )
     .unwrap();
-    own.trust(other.writer());
-    other.trust(own.writer());
+    own.trust(other.writer()).unwrap();
+    other.trust(own.writer()).unwrap();
     rig.write_key = own.to_json().to_string();
     other.to_json().to_string()
 }

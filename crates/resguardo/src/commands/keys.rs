@@ -74,6 +74,9 @@ enum KeysVerb {
     Trust {
         /// The writer (ed25519:...)
         writer: WriterId,
+        /// Also if it was retired here: whoever has its key is believed again, in all that it signed
+        #[arg(long)]
+        again: bool,
     },
     /// Put a new key in the place of this machine's own
     Rotate {
@@ -136,7 +139,7 @@ pub fn run(invocation: &Invocation, args: Args) -> Result<Exit, Failure> {
             }
             change::retire_recipient(invocation, &key)
         }
-        KeysVerb::Trust { writer } => change::trust(invocation, writer),
+        KeysVerb::Trust { writer, again } => change::trust(invocation, writer, again),
         KeysVerb::Rotate {
             which: Which::Writer,
             signed_before,

@@ -53,8 +53,19 @@ pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
     {
         check_name(&opened, name)?;
     }
-    let strangers = listed.backups.iter().filter(|backup| !backup.trusted);
-    let strangers = strangers.count() as u64;
+    let vault = opened.context.vault()?;
+    let (retired, strangers): (Vec<_>, Vec<_>) = listed
+        .backups
+        .iter()
+        .filter(|backup| !backup.trusted)
+        .partition(|backup| vault.retired(backup.writer).is_some());
+    let (retired, strangers) = (retired.len() as u64, strangers.len() as u64);
+    if retired > 0 {
+        invocation.out.warn(&format!(
+            "{} signed by a writer that was retired here, after that; whoever has its key can sign with it, and nothing restores them",
+            counted(retired, "backup is", "backups are")
+        ));
+    }
     if strangers > 0 {
         invocation.out.warn(&format!(
             "{} signed by a writer that is not trusted here; `resguardo show ID` names it, `resguardo init --trust` believes it",

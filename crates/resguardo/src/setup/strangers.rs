@@ -21,6 +21,8 @@ pub struct Stranger {
     pub writer: WriterId,
     /// What it signs.
     pub sources: BTreeSet<SourceName>,
+    /// It was retired here.
+    pub retired: bool,
 }
 
 impl Stranger {
@@ -34,6 +36,13 @@ impl Stranger {
     #[must_use]
     pub fn advice(&self) -> String {
         let sources: Vec<&str> = self.sources.iter().map(SourceName::as_str).collect();
+        if self.retired {
+            return format!(
+                "backups of {} were signed by {} after it was retired here, and are not restored by name: whoever has its key can sign with it",
+                sources.join(", "),
+                self.writer,
+            );
+        }
         format!(
             "backups of {} are signed by {writer}, which is not trusted here and not restored by name: if the recovery kit of the host that takes them names it, run `resguardo init --trust {writer}`",
             sources.join(", "),
@@ -64,7 +73,8 @@ pub fn of_vault(
         compression_level: 1,
         prune_grace: resguardo_vault::PRUNE_GRACE,
     };
-    let heads = Vault::open(store, access, settings)?.heads(None)?;
+    let vault = Vault::open(store, access, settings)?;
+    let heads = vault.heads(None)?;
     let mut found: BTreeMap<String, Stranger> = BTreeMap::new();
     for stored in heads.heads.into_iter().filter(|stored| !stored.trusted) {
         found
@@ -72,6 +82,7 @@ pub fn of_vault(
             .or_insert_with(|| Stranger {
                 writer: stored.head.writer,
                 sources: BTreeSet::new(),
+                retired: vault.retired(stored.head.writer).is_some(),
             })
             .sources
             .insert(stored.head.source);

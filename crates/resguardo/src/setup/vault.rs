@@ -227,14 +227,16 @@ fn write_key(
             .iter()
             .any(|writer| !key.trusted_writers().contains(writer))
         {
-            trust.iter().for_each(|writer| key.trust(*writer));
+            for writer in trust {
+                key.trust(*writer)?;
+            }
             keys.replace_write_key(&key)?;
         }
         return Ok((key.writer(), false));
     }
     let mut key = WriteKey::generate(description.vault, description.recipients.clone(), now)?;
     for writer in trust {
-        key.trust(*writer);
+        key.trust(*writer)?;
     }
     keys.create_write_key(&key)?;
     Ok((key.writer(), true))

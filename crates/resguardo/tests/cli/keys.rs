@@ -264,6 +264,79 @@ fn an_identity_is_rotated_and_both_are_kept() {
 }
 
 #[test]
+fn a_rotation_that_was_stopped_goes_on_and_a_retired_identity_does_not_come_back() {
+    let world = World::with_shop();
+    let recipient = || {
+        let all = listed(&world)["recipients"].clone();
+        all[0]["recipient"].as_str().unwrap().to_owned()
+    };
+    let vault = world.path("vault/vault.json");
+    let key = world.keys().join("write-key.json");
+    let before = (
+        std::fs::read(&vault).unwrap(),
+        std::fs::read(&key).unwrap(),
+        recipient(),
+    );
+    let rotate = || {
+        world
+            .run(&["keys", "rotate", "identity", "--json"])
+            .exits(0)
+            .json()["key"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    let new = rotate();
+    // Stopped before the pin, and before `vault.json`.
+    std::fs::write(&key, &before.1).unwrap();
+    assert_eq!(rotate(), new);
+    std::fs::write(&vault, &before.0).unwrap();
+    std::fs::write(&key, &before.1).unwrap();
+    assert_eq!(rotate(), new);
+    // The new one is retired, and the old one takes its place; both stay in the file, the retired one first.
+    world
+        .run(&["keys", "add", &before.2, "--instead-of", &new])
+        .exits(0);
+    assert_eq!(recipient(), before.2);
+    let third = rotate();
+    assert!(third != new && third != before.2, "{third}");
+}
+
+#[test]
+fn a_retired_writer_is_believed_again_only_where_that_is_said() {
+    let world = World::with_shop();
+    world.backup();
+    let key = world.keys().join("write-key.json");
+    let stolen = std::fs::read(&key).unwrap();
+    let done = world
+        .run(&["keys", "rotate", "writer", "--json"])
+        .exits(0)
+        .json();
+    let old = done["retired"].as_str().unwrap();
+    let next = std::fs::read(&key).unwrap();
+    std::fs::write(&key, stolen).unwrap();
+    let forged = world.backup();
+    std::fs::write(&key, &next).unwrap();
+    let refused = world.run(&["restore", &forged, "--to", "out.db"]).exits(7);
+    assert!(!refused.stderr.contains("trust"), "{}", refused.stderr);
+    let list = world.run(&["list"]).exits(0);
+    assert!(
+        list.stderr.contains("retired here") && !list.stderr.contains("--trust"),
+        "{}",
+        list.stderr
+    );
+    for command in [["init", "--trust", old], ["keys", "trust", old]] {
+        world
+            .run(&command)
+            .exits(1)
+            .complains(&["was retired here"]);
+        assert_eq!(std::fs::read(&key).unwrap(), next);
+    }
+    world.run(&["keys", "trust", old, "--again"]).exits(0);
+    world.run(&["restore", &forged, "--to", "out.db"]).exits(0);
+}
+
+#[test]
 fn a_rotated_writer_keeps_the_history_and_its_old_key_is_worth_nothing_more() {
     let world = World::with_shop();
     world.backup();

@@ -164,11 +164,18 @@ pub(super) fn retire_writer(
 }
 
 /// `keys trust`.
-pub(super) fn trust(invocation: &Invocation, writer: WriterId) -> Result<Exit, Failure> {
+pub(super) fn trust(
+    invocation: &Invocation,
+    writer: WriterId,
+    again: bool,
+) -> Result<Exit, Failure> {
     let mut ground = Ground::find(invocation)?;
     let known = ground.key.trusted_writers().contains(&writer);
     if !known {
-        ground.key.trust(writer);
+        match again {
+            true => ground.key.trust_again(writer)?,
+            false => ground.key.trust(writer)?,
+        }
         ground.store_key(&ground.key)?;
     }
     let word = writer.to_string();
