@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::Setting;
 use super::file::{CopyFile, CopyTable, Leaf, VaultFile};
-use super::location::vault_url;
+use super::location::{shown_place, vault_url};
 use super::problem::Problem;
 use super::resolver::Resolver;
 use super::store::{StoreFile, StoreSettings};
@@ -74,7 +74,7 @@ impl Resolver<'_> {
                 continue;
             }
             if is_vault {
-                let message = format!("{} is the vault itself", copy.url);
+                let message = format!("{} is the vault itself", shown_place(&copy.url));
                 self.problems
                     .push(Problem::at(leaf.span(), message, "another place"));
             } else if !names.insert(copy.name.clone()) {
@@ -176,7 +176,10 @@ impl Resolver<'_> {
 /// The bucket, container or last folder of a place, as a name.
 fn name_of(place: &str) -> String {
     let path = match place.split_once("://") {
-        Some((_, rest)) => rest.split(['/', '?']).next().unwrap_or(rest),
+        Some((_, rest)) => {
+            let host = rest.split(['/', '?']).next().unwrap_or(rest);
+            host.rsplit_once('@').map_or(host, |(_, host)| host)
+        }
         None => {
             let mut parts = place.rsplit('/').filter(|part| !part.is_empty());
             parts.next().unwrap_or(place)

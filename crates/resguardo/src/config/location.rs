@@ -109,6 +109,30 @@ pub fn vault_url(url: &str, folder: &Path) -> String {
     }
 }
 
+/// What may be shown of a place's URL: without user, password and parameters. A database's URL has a
+/// [`Location`] for that, and is left as it is.
+#[must_use]
+pub fn shown_place(url: &str) -> String {
+    let is_place = |scheme: &str| !scheme.starts_with("postgres") && !scheme.starts_with("sqlite");
+    let Some((scheme, rest)) = scheme(url)
+        .filter(|scheme| is_place(scheme))
+        .and_then(|scheme| Some((scheme, url[scheme.len()..].strip_prefix("://")?)))
+    else {
+        return url.to_owned();
+    };
+    let (place, hidden) = match rest.split_once(['?', '#']) {
+        Some((place, _)) => (place, "?***"),
+        None => (rest, ""),
+    };
+    let host = place.split('/').next().unwrap_or(place);
+    // A password may have a slash in it.
+    let has_user = host.contains('@') || host.contains(':') && place.contains('@');
+    match place.rsplit_once('@').filter(|_| has_user) {
+        Some((_, place)) => format!("{scheme}://***@{place}{hidden}"),
+        None => format!("{scheme}://{place}{hidden}"),
+    }
+}
+
 /// A name for the source at `url`: that of the database, or of its file without the ending.
 #[must_use]
 pub fn name_for(engine: EngineKind, url: &str) -> SourceName {
@@ -146,6 +170,23 @@ fn name_of(text: &str) -> SourceName {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_a_place_neither_password_nor_parameter_is_shown() {
+        for (url, shown) in [
+            ("https://ana:s3cret@host:9000/a", "https://***@host:9000/a"),
+            ("https://ana:s3/cr@et@host", "https://***@host"),
+            ("https://s3cret@host", "https://***@host"),
+            ("s3://bucket/shop?token=s3cret", "s3://bucket/shop?***"),
+            ("https://host/#s3cret", "https://host/?***"),
+            ("https://host:9000", "https://host:9000"),
+            ("s3://bucket/a@b", "s3://bucket/a@b"),
+            ("/srv/odd?name@here", "/srv/odd?name@here"),
+            ("cmd:pass show a?b", "cmd:pass show a?b"),
+        ] {
+            assert_eq!(shown_place(url), shown);
+        }
+    }
 
     #[test]
     fn every_way_to_name_a_database() {

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::file::{Leaf, Length, Scalar};
 use super::interpolate::{InterpolateError, SecretRef, interpolate};
+use super::location::shown_place;
 use super::problem::{Problem, line_of};
 use super::{Entry, Origin, Setting};
 use crate::ambient::Ambient;
@@ -57,6 +58,10 @@ impl Resolver<'_> {
     }
 
     pub(super) fn record(&mut self, key: impl Into<String>, value: Value, origin: Origin) {
+        let value = match value {
+            Value::String(text) => Value::from(shown_place(&text)),
+            other => other,
+        };
         self.entries.push(Entry {
             key: key.into(),
             value,

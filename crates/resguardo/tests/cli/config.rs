@@ -11,7 +11,7 @@ fn every_value_with_its_origin_and_no_secret() {
     let config = config
         .replace(
             "[vault]\n",
-            "[vault]\naccess_key = \"${SECRET}\"\nsecret_key = \"s3cret-literal\"\n",
+            "[vault]\naccess_key = \"${SECRET}\"\nsecret_key = \"s3cret-literal\"\nendpoint = \"https://ana:s3cret-word@host\"\ncopies = [\"s3://bucket?token=s3cret-token\"]\n",
         )
         .replace("url = \"./shop.db\"", "url = \"${SHOP_DB}\"");
     world.write("resguardo.toml", &config);
@@ -27,9 +27,7 @@ fn every_value_with_its_origin_and_no_secret() {
         "***",
         "environments.production.rpo",
     ]);
-    for secret in ["s3cret-value", "s3cret-literal"] {
-        assert!(!ran.stdout.contains(secret), "{}", ran.stdout);
-    }
+    assert!(!ran.stdout.contains("s3cret"), "{}", ran.stdout);
     let answer = world.run(&["config", "show", "--json"]).exits(0);
     assert!(!answer.stdout.contains("s3cret"), "{}", answer.stdout);
     let values = answer.json()["values"].as_array().unwrap().clone();
