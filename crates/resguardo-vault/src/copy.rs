@@ -15,7 +15,11 @@
 //! INVARIANT: an object whose bytes are not those that a head of a trusted writer names is never sent
 //! (`tests/copy.rs`, `damage_at_the_primary_is_never_copied`).
 //!
-//! INVARIANT: nothing is ever deleted, at either side (`tests/copy.rs`, `a_deletion_does_not_follow`). Stopped
+//! INVARIANT: no good receipt, prune record or bundle at the copy is ever overwritten, and a pin by a later one
+//! of a trusted writer alone (`tests/copy_records.rs`, `records_that_are_good_at_the_copy_are_never_overwritten`).
+//!
+//! INVARIANT: nothing is ever deleted, at either side (`tests/copy.rs`, `a_deletion_does_not_follow`;
+//! `tests/copy_records.rs`, `leaving_backups_out_deletes_nothing_and_accepts_no_other_hole`). Stopped
 //! at any call, the next run makes the copy whole (`tests/copy_crash.rs`).
 
 mod compare;
