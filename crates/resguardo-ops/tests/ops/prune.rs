@@ -345,7 +345,7 @@ fn a_clock_that_is_far_from_the_stores_decides_nothing() {
 
 #[test]
 fn stopped_at_every_phase_and_run_again() {
-    for phase in ["plan", "heads", "objects"] {
+    for phase in ["prune shop", "heads", "objects"] {
         let world = World::new();
         let ids = take_days(&world, 5);
         world.clock.advance(SignedDuration::from_mins(1));

@@ -38,7 +38,7 @@ fn who_may_do_what_is_shown_reviewed_and_remembered() {
             "2999-06-30",
         ])
         .exits(0)
-        .prints(&["never reviewed"]);
+        .prints(&["reviewed by Ana"]);
     let after = world.run(&["vault", "access", "--json"]).exits(0).json();
     assert_eq!(after["last_review"]["by"], "Ana");
     assert_eq!(after["last_review"]["next"], "2999-06-30");
