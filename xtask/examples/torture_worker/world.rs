@@ -111,7 +111,9 @@ impl World {
         }
         let writers: Vec<_> = keys.iter().map(WriteKey::writer).collect();
         for key in &mut keys {
-            writers.iter().for_each(|writer| key.trust(*writer));
+            for writer in &writers {
+                key.trust(*writer)?;
+            }
         }
         let hosts = keys.iter().map(|key| {
             Ok(Host {
