@@ -154,10 +154,8 @@ pub fn change_recipients(
             ..config
         };
         next.recipients_changed.extend(events);
-        let mut json = serde_json::to_vec_pretty(&next).expect("strings always serialise");
-        json.push(b'\n');
         let condition = version.map_or(Condition::Always, Condition::Matches);
-        store.put(&place, Bytes::from(json), condition)?;
+        store.put(&place, as_file(&next), condition)?;
     }
     let pinned = set(key.recipients()) != set(&wanted);
     key.pin_recipients(wanted.clone(), now)?;
@@ -166,6 +164,34 @@ pub fn change_recipients(
         stored,
         pinned,
     })
+}
+
+/// An older `vault.json`, brought to the recipients that `key` pins.
+pub(crate) fn with_pinned(older: &VaultConfig, key: &WriteKey, now: Timestamp) -> Bytes {
+    let (there, pinned) = (set(&older.recipients), set(key.recipients()));
+    let event = |recipient: &&String, state, at| RecipientEvent {
+        recipient: (*recipient).clone(),
+        state,
+        at,
+    };
+    let added = pinned.difference(&there).map(|one| {
+        let at = key.recipient_added_at(one).unwrap_or(now);
+        event(one, RecipientState::Added, at)
+    });
+    let gone = there.difference(&pinned);
+    let gone = gone.map(|one| event(one, RecipientState::Retired, now));
+    let mut next = VaultConfig {
+        recipients: key.recipients().to_vec(),
+        ..older.clone()
+    };
+    next.recipients_changed.extend(added.chain(gone));
+    as_file(&next)
+}
+
+fn as_file(config: &VaultConfig) -> Bytes {
+    let mut json = serde_json::to_vec_pretty(config).expect("strings always serialise");
+    json.push(b'\n');
+    json.into()
 }
 
 /// Recipients have no order.

@@ -201,6 +201,23 @@ impl Vault {
         access: Access,
         settings: Settings,
     ) -> Result<Self, VaultError> {
+        let vault = Self::open_to_read(store, access, settings)?;
+        match vault.unpinned() {
+            Some(what) => Err(VaultError::ConfigChanged { what }),
+            None => Ok(vault),
+        }
+    }
+
+    /// Opens a vault to read backups, whoever `vault.json` names as recipients: nothing is sealed to them.
+    /// [`Vault::unpinned`] tells whether they are others than those pinned here; no lease is taken then.
+    ///
+    /// # Errors
+    /// As [`Vault::read_config`]; [`VaultError::ConfigChanged`] if it is another vault than the write key's.
+    pub fn open_to_read(
+        store: Arc<dyn Store>,
+        access: Access,
+        settings: Settings,
+    ) -> Result<Self, VaultError> {
         Self::open_as(store, Arc::new(access), settings, Role::Primary)
     }
 
@@ -212,7 +229,7 @@ impl Vault {
     ) -> Result<Self, VaultError> {
         let config = Self::read_config(&*store)?;
         if let Some(key) = &access.write_key {
-            compare(&config, key)?;
+            compare_id(&config, key)?;
         }
         Ok(Self {
             inner: Arc::new(Inner {
@@ -224,6 +241,13 @@ impl Vault {
                 read_bundles: ReadBundles::default(),
             }),
         })
+    }
+
+    /// What is different, where `vault.json` names other recipients than the write key pins.
+    #[must_use]
+    pub fn unpinned(&self) -> Option<String> {
+        let key = self.inner.access.write_key.as_ref()?;
+        other_recipients(&self.inner.config, key)
     }
 
     pub(crate) fn shared_access(&self) -> &Arc<Access> {
@@ -329,7 +353,8 @@ impl Vault {
     /// Takes the lease of a source.
     ///
     /// # Errors
-    /// [`VaultError::Locked`] if another run holds it; [`VaultError::NoWriteKey`].
+    /// [`VaultError::Locked`] if another run holds it; [`VaultError::NoWriteKey`];
+    /// [`VaultError::ConfigChanged`].
     pub fn acquire_lease(
         &self,
         source: &SourceName,
@@ -338,6 +363,9 @@ impl Vault {
         pid: u32,
     ) -> Result<Lease, VaultError> {
         self.write_key()?;
+        if let Some(what) = self.unpinned() {
+            return Err(VaultError::ConfigChanged { what });
+        }
         Lease::acquire(
             Arc::clone(self.store()),
             source,
@@ -404,15 +432,27 @@ impl Vault {
 }
 
 fn compare(config: &VaultConfig, key: &WriteKey) -> Result<(), VaultError> {
-    let differs = |what: String| Err(VaultError::ConfigChanged { what });
-    if config.vault != key.vault() {
-        return differs(format!("vault {} instead of {}", config.vault, key.vault()));
+    compare_id(config, key)?;
+    match other_recipients(config, key) {
+        Some(what) => Err(VaultError::ConfigChanged { what }),
+        None => Ok(()),
     }
-    if set(&config.recipients) != set(key.recipients()) {
-        let (theirs, ours) = (config.recipients.join(", "), key.recipients().join(", "));
-        return differs(format!("recipients {theirs} instead of {ours}"));
+}
+
+fn compare_id(config: &VaultConfig, key: &WriteKey) -> Result<(), VaultError> {
+    if config.vault != key.vault() {
+        let what = format!("vault {} instead of {}", config.vault, key.vault());
+        return Err(VaultError::ConfigChanged { what });
     }
     Ok(())
+}
+
+pub(crate) fn other_recipients(config: &VaultConfig, key: &WriteKey) -> Option<String> {
+    if set(&config.recipients) == set(key.recipients()) {
+        return None;
+    }
+    let (theirs, ours) = (config.recipients.join(", "), key.recipients().join(", "));
+    Some(format!("recipients {theirs} instead of {ours}"))
 }
 
 /// A new ULID of the given time.

@@ -8,17 +8,19 @@
 
 mod rig;
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use jiff::Timestamp;
 use resguardo_model::{CancelToken, FindingKind, NoProgress};
 use resguardo_store::wrap::Faulty;
 use resguardo_store::wrap::faulty::{Fault, Rule};
-use resguardo_store::{Condition, Key, Store};
+use resguardo_store::{Condition, Key, MemoryStore, Store};
 use resguardo_vault::{
-    Access, Depth, Identities, RecipientChange, RecipientsChanged, Selection, Vault, VaultError,
-    WriteKey, change_recipients, generate_identity,
+    Access, CopyPlace, Depth, Identities, RecipientChange, RecipientsChanged, Selection, Vault,
+    VaultError, WriteKey, change_recipients, generate_identity, span_of,
 };
-use rig::{Files, Rig, assert_restores, back_up, back_up_at, change_page, pages, source};
+use rig::{Files, Rig, assert_restores, back_up, back_up_at, change_page, pages, run_id, source};
 
 /// When the backups after the change began.
 const LATER: Timestamp = Timestamp::constant(3600, 0);
@@ -406,4 +408,54 @@ fn a_bundle_goes_with_the_last_of_what_it_opens() {
     prune(&[]);
     assert!(world.bundles().is_empty());
     assert_eq!(world.rig.vault().heads(None).unwrap().heads.len(), 1);
+}
+
+#[test]
+fn a_copy_with_the_recipients_of_before_is_read_and_brings_the_vault_back() {
+    let mut world = World::new();
+    let copy = MemoryStore::new();
+    let place = CopyPlace::new("offsite", Arc::new(copy.clone()));
+    world.rig.vault().begin_copy(&place).unwrap();
+    let json: Key = "vault.json".parse().unwrap();
+    for info in world.rig.store.list("").unwrap() {
+        let body = world.rig.store.get(&info.key).unwrap();
+        copy.put(&info.key, body, Condition::Always).unwrap();
+    }
+    let before = copy.get(&json).unwrap();
+    world.add_bea();
+    let (access, settings) = (world.rig.access(true, true), world.rig.settings());
+    let alone = Vault::open_copy(Arc::new(copy.clone()), access, settings).unwrap();
+    assert!(alone.unpinned().is_some());
+    assert_eq!(world.opened(&alone), [true, true]);
+    // The primary is gone: made again from the copy, it names who is pinned here.
+    let fresh = CopyPlace::new("vault", Arc::new(MemoryStore::new()));
+    alone.begin_copy(&fresh).unwrap();
+    let again = alone.primary_at(&fresh).unwrap();
+    let pinned = world.key();
+    assert_eq!(again.config().recipients, pinned.recipients());
+    let (since, _) = span_of(again.config(), &pinned.recipients()[1]);
+    assert!(since.is_some());
+    // The primary is there: it brings the copy its vault.json.
+    assert_eq!(copy.get(&json).unwrap(), before);
+    assert!(world.rig.vault().refresh_copy(&place).unwrap());
+    assert_eq!(copy.get(&json).ok(), world.rig.store.get(&json).ok());
+    assert!(!world.rig.vault().refresh_copy(&place).unwrap());
+}
+
+#[test]
+fn a_vault_with_other_recipients_is_read_and_nothing_is_written() {
+    let mut world = World::new();
+    let pinned_before = world.rig.write_key.clone();
+    world.add_bea();
+    world.rig.write_key = pinned_before;
+    let access = world.rig.access(true, true);
+    let store = world.rig.store.clone();
+    let vault = Vault::open_to_read(store, access, world.rig.settings()).unwrap();
+    assert!(vault.unpinned().unwrap().contains("instead of"));
+    assert_eq!(world.opened(&vault), [true, true]);
+    let lease = vault.acquire_lease(&source(), run_id(9), "host", 1);
+    assert!(matches!(lease, Err(VaultError::ConfigChanged { .. })));
+    let place = CopyPlace::new("offsite", Arc::new(MemoryStore::new()));
+    let carried = vault.begin_copy(&place);
+    assert!(matches!(carried, Err(VaultError::ConfigChanged { .. })));
 }

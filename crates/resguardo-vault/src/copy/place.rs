@@ -8,7 +8,10 @@ use resguardo_store::{Condition, Key, Store, StoreError};
 
 use crate::error::VaultError;
 use crate::layout;
-use crate::vault::{Access, READER_TEXT, README_TEXT, Role, Settings, Vault, VaultConfig};
+use crate::recipients;
+use crate::vault::{
+    Access, READER_TEXT, README_TEXT, Role, Settings, Vault, VaultConfig, other_recipients,
+};
 
 /// A copy as it is named on this machine.
 #[derive(Clone)]
@@ -53,10 +56,11 @@ impl CopyPlace {
 }
 
 impl Vault {
-    /// Opens a copy where the vault itself is not at hand: for reading only.
+    /// Opens a copy where the vault itself is not at hand: for reading only. Its `vault.json` may be an older
+    /// one of this vault: [`Vault::unpinned`].
     ///
     /// # Errors
-    /// As [`Vault::open`].
+    /// As [`Vault::open_to_read`].
     pub fn open_copy(
         store: Arc<dyn Store>,
         access: Access,
@@ -70,7 +74,6 @@ impl Vault {
     ///
     /// # Errors
     /// [`VaultError::NotAVault`] if the copy was not begun; [`VaultError::OtherVault`];
-    /// [`VaultError::ConfigChanged`] if its `vault.json` is not what the write key pins;
     /// [`VaultError::AtCopy`].
     pub fn copy_at(&self, place: &CopyPlace) -> Result<Self, VaultError> {
         let described = |error| at_copy(error, &place.describe());
@@ -105,24 +108,57 @@ impl Vault {
         if there.is_none() {
             refuse_strangers(&*place.store).map_err(described)?;
         }
-        // Where nothing is pinned, nobody knows which of the two is the right one.
-        let may_replace = there.is_none() || self.writer().is_some();
-        if may_replace && there.as_ref() != Some(self.config()) {
+        let is_right = there.as_ref().is_some_and(|config| match self.own_key() {
+            // Where nothing is pinned, nobody knows which of the two is the right one.
+            None => true,
+            // A vault that a copy brings back knows the history of its recipients better.
+            Some(key) if self.is_copy() => other_recipients(config, key).is_none(),
+            Some(_) => config == self.config(),
+        });
+        if !is_right {
             self.put_config(&*place.store, there.is_some())
                 .map_err(described)?;
         }
         self.copy_at(place)
     }
 
-    /// Puts `vault.json` as it lies here, byte for byte; it is the last object of a new copy.
-    fn put_config(&self, store: &dyn Store, replace: bool) -> Result<(), VaultError> {
-        let key = layout::key(layout::VAULT);
-        let config = self.store().get(&key)?;
+    /// Brings a copy that was begun the present `vault.json`; answers whether it had another.
+    ///
+    /// # Errors
+    /// As [`Vault::copy_at`].
+    pub fn refresh_copy(&self, place: &CopyPlace) -> Result<bool, VaultError> {
+        let copy = self.copy_at(place)?;
+        if copy.config() == self.config() {
+            return Ok(false);
+        }
+        self.put_config(&*place.store, true)
+            .map_err(|error| at_copy(error, &place.describe()))?;
+        Ok(true)
+    }
+
+    /// `vault.json` as it lies here, byte for byte. Where a copy has an older one, the one that names who is
+    /// pinned here.
+    fn config_to_carry(&self) -> Result<Bytes, VaultError> {
+        if let (Some(what), Some(key)) = (self.unpinned(), self.own_key()) {
+            if !self.is_copy() {
+                return Err(VaultError::ConfigChanged { what });
+            }
+            let now = self.settings().clock.now();
+            return Ok(recipients::with_pinned(self.config(), key, now));
+        }
+        let config = self.store().get(&layout::key(layout::VAULT))?;
         // What was opened was compared with the pin; what lies there now may be another's.
         if serde_json::from_slice::<VaultConfig>(&config).ok().as_ref() != Some(self.config()) {
             let what = "it changed after the vault was opened".to_owned();
             return Err(VaultError::ConfigChanged { what });
         }
+        Ok(config)
+    }
+
+    /// Puts `vault.json`; it is the last object of a new copy.
+    fn put_config(&self, store: &dyn Store, replace: bool) -> Result<(), VaultError> {
+        let key = layout::key(layout::VAULT);
+        let config = self.config_to_carry()?;
         for (name, text) in [(layout::README, README_TEXT), (layout::READER, READER_TEXT)] {
             let body = Bytes::from_static(text.as_bytes());
             store.put(&layout::key(name), body, Condition::Always)?;

@@ -18,7 +18,11 @@ impl Vault {
         // Asks what lies there first.
         self.copy_at(place)?;
         let (access, settings) = (Arc::clone(self.shared_access()), self.settings().clone());
-        Self::open_as(Arc::clone(place.store()), access, settings, Role::Primary)
+        let vault = Self::open_as(Arc::clone(place.store()), access, settings, Role::Primary)?;
+        match vault.unpinned() {
+            Some(what) => Err(VaultError::ConfigChanged { what }),
+            None => Ok(vault),
+        }
     }
 
     /// What this machine remembers and the vault does not hold: backups that no copy had when the vault
