@@ -15,7 +15,7 @@ mod sync;
 use std::sync::Arc;
 
 use resguardo_model::SourceName;
-use resguardo_vault::CopyPlace;
+use resguardo_vault::{CopyPlace, Vault, VaultError};
 
 pub(crate) use holdings::holdings;
 pub use known::{Behind, behind};
@@ -27,6 +27,7 @@ pub use sync::{SyncDone, SyncRequest, sync};
 
 use crate::context::Context;
 use crate::error::OpsError;
+pub use crate::error::hint_of_absent;
 use crate::history;
 
 /// The same context over a copy of its vault: what is read comes from the copy, and receipts go into the
@@ -35,17 +36,35 @@ use crate::history;
 /// # Errors
 /// [`OpsError::Vault`] if the copy is none, is of another vault, or cannot be reached.
 pub fn at_copy(ctx: &Context, place: &CopyPlace) -> Result<Context, OpsError> {
-    let copy = ctx
-        .vault()?
-        .copy_at(place)
-        .map_err(OpsError::vault(format!(
-            "opening the copy {}",
-            place.name()
-        )))?;
+    let copy = opened(ctx.vault()?, place)?;
     Ok(Context {
         vault: Some(Arc::new(copy)),
         ..ctx.clone()
     })
+}
+
+/// A copy of the vault, which was begun.
+fn opened(vault: &Vault, place: &CopyPlace) -> Result<Vault, OpsError> {
+    vault.copy_at(place).map_err(|error| match error {
+        VaultError::NotAVault { .. } => OpsError::CopyAbsent {
+            name: place.name().to_owned(),
+            place: place.describe(),
+        },
+        other => OpsError::vault(format!("opening the copy {}", place.name()))(other),
+    })
+}
+
+/// Brings a copy the present `vault.json`, where it was begun and has another; answers whether it had.
+///
+/// # Errors
+/// [`OpsError::CopyAbsent`]; [`OpsError::Vault`] if it is of another vault, or cannot be reached.
+pub fn refresh(ctx: &Context, place: &CopyPlace) -> Result<bool, OpsError> {
+    let vault = ctx.vault()?;
+    opened(vault, place)?;
+    vault.refresh_copy(place).map_err(OpsError::vault(format!(
+        "bringing vault.json to the copy {}",
+        place.name()
+    )))
 }
 
 /// The sources of the vault, in the order of their names.

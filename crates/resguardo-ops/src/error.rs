@@ -12,6 +12,7 @@ mod hint;
 mod kind;
 mod stopped;
 
+pub use hint::hint_of_absent;
 use hint::{RETIRED_HINT, engine_hint, some, target_hint, vault_hint};
 use kind::{engine_kind, vault_kind};
 pub use stopped::Stopped;
@@ -198,6 +199,14 @@ pub enum OpsError {
         /// Where it was.
         place: String,
     },
+    /// Where a copy should be, nothing is.
+    #[error("there is no copy {name}: {place} holds no vault")]
+    CopyAbsent {
+        /// Its name.
+        name: String,
+        /// Where it should be.
+        place: String,
+    },
     /// The catalog failed.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
@@ -302,7 +311,7 @@ impl OpsError {
             Self::Stopped(stopped) => stopped.kind(),
             Self::Engine { source, .. } | Self::Target { source, .. } => engine_kind(source),
             Self::Vault { source, .. } => vault_kind(source),
-            Self::CopyGone { .. } => ErrorKind::Vault,
+            Self::CopyGone { .. } | Self::CopyAbsent { .. } => ErrorKind::Vault,
             Self::Cancelled(_) => ErrorKind::Interrupted,
         }
     }
@@ -360,6 +369,7 @@ impl OpsError {
                     "is the disk mounted, and the place the right one? `resguardo copy sync {name} --new` begins it anew"
                 ));
             }
+            Self::CopyAbsent { name, .. } => return Some(hint_of_absent(name)),
             Self::Catalog(_) => "make it anew from the vault with `resguardo catalog rebuild`",
             Self::NoSuchReceipt { .. } => {
                 "see all receipts with `resguardo receipts list`; four characters of a run's id name one"

@@ -28,7 +28,7 @@ use crate::secret;
 use crate::setup::remains;
 use crate::wire;
 
-pub use copies::{FromCopy, policy_at};
+pub use copies::{FromCopy, policy_at, with_copies};
 
 /// One run of the program.
 pub struct Invocation {
@@ -253,6 +253,13 @@ impl Invocation {
     /// # Errors
     /// As [`Invocation::open`].
     pub fn open_with(&self, config: Config, reading: Reading) -> Result<Opened, Failure> {
+        let opened = self.open_to_read(config, reading)?;
+        pinned(opened.context.vault()?)?;
+        Ok(opened)
+    }
+
+    /// The same to read backups: nothing is sealed, so it matters little to whom.
+    fn open_to_read(&self, config: Config, reading: Reading) -> Result<Opened, Failure> {
         let home = self.home()?;
         let (vault, keys, unread_identity) = self.vault(&config, &home, reading)?;
         let context = self.context(&config, Some(vault), home.state())?;
@@ -271,6 +278,7 @@ impl Invocation {
     /// As [`Invocation::open`].
     pub fn vault_now(&self, config: &Config, reading: Reading) -> Result<Vault, Failure> {
         let (vault, _, _) = self.vault(config, &self.home()?, reading)?;
+        pinned(&vault)?;
         Ok(vault)
     }
 
@@ -286,7 +294,7 @@ impl Invocation {
         let keys = KeyFolder::new(home.keys(description.vault));
         keys.remember_place(&store.describe());
         let (access, unread_identity) = self.access(config, &keys, description.vault, reading)?;
-        let vault = Vault::open(store, access, self.settings(config, home))?;
+        let vault = Vault::open_to_read(store, access, self.settings(config, home))?;
         Ok((vault, keys, unread_identity))
     }
 
@@ -367,6 +375,14 @@ impl Invocation {
             state: PathBuf::from(state),
             annexes: PathBuf::from(wire::ANNEXES),
         })
+    }
+}
+
+/// Nothing is done to a vault whose recipients are others than those pinned here.
+fn pinned(vault: &Vault) -> Result<(), VaultError> {
+    match vault.unpinned() {
+        Some(what) => Err(VaultError::ConfigChanged { what }),
+        None => Ok(()),
     }
 }
 

@@ -52,7 +52,7 @@ pub fn status(ctx: &Context, place: &CopyPlace) -> Result<CopyStatus, OpsError> 
     let ask = || -> Result<Vec<SourceStatus>, OpsError> {
         let doing = || format!("asking the copy {}", place.name());
         let vault = ctx.vault()?;
-        let copy = vault.copy_at(place).map_err(OpsError::vault(doing()))?;
+        let copy = super::opened(vault, place)?;
         let mut all = Vec::new();
         for source in &sources {
             ctx.cancel.check()?;

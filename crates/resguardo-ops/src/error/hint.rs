@@ -13,6 +13,14 @@ pub(super) fn some(hint: &str) -> Option<String> {
     (!hint.is_empty()).then(|| hint.to_owned())
 }
 
+/// What to do where a copy is not in its place.
+#[must_use]
+pub fn hint_of_absent(name: &str) -> String {
+    format!(
+        "is the disk mounted, and the place the right one? `resguardo copy sync {name}` begins it anew"
+    )
+}
+
 pub(super) fn engine_hint(error: &EngineError) -> Option<String> {
     if let Some(cause) = vault_error_in(error) {
         return vault_hint(cause);
@@ -126,7 +134,7 @@ pub(super) fn vault_hint(error: &VaultError) -> Option<String> {
             "no run of yours wrote that: see `resguardo verify --all`, and remove the object once you know who did"
         }
         VaultError::OtherVault { .. } => {
-            "name another place for the copy: one that is empty, or holds a copy of this vault"
+            "is it the right disk? a copy lies in an empty place, or one that holds a copy of this vault; to read another vault, name it with --vault"
         }
         VaultError::NotEmpty { .. } => "name an empty folder or prefix for the copy",
         VaultError::OnlyACopy { .. } => {

@@ -14,6 +14,7 @@ use crate::error::Failure;
 use crate::exit::Exit;
 use crate::invocation::{self, Invocation, Opened, Reading};
 use crate::keys::KeyFolder;
+use crate::kit;
 use crate::render::{Output, counted, probing};
 use crate::wire::Missing;
 
@@ -233,6 +234,23 @@ fn without_itself(diagnosis: &mut Diagnosis) {
     }
 }
 
+/// Whether the recovery kit beside the config tells of what holds now; nothing where there is none.
+fn kit_found(opened: &Opened) -> Option<Diagnosis> {
+    let path = opened.config.file.as_ref()?.parent()?.join(kit::FILE);
+    let page = std::fs::read_to_string(&path).ok()?;
+    let vault = opened.context.vault().ok()?;
+    let missing = kit::missing(&page, &opened.config, vault.config(), vault.own_key());
+    if missing.is_empty() {
+        return None;
+    }
+    Some(Diagnosis::not_ok(
+        Severity::Warning,
+        "recovery kit",
+        format!("{} does not name {}", path.display(), missing.join(", ")),
+        "move it away, make a new one with `resguardo keys kit --out FILE`, and print it",
+    ))
+}
+
 /// What `doctor` says of the identity: where it lies, and whether it can be read.
 fn identity_found(opened: &Opened, keys: &KeyFolder) -> Vec<Diagnosis> {
     let named = opened.config.vault.identity.as_ref();
@@ -268,7 +286,8 @@ fn look_at_store(
     );
     let seen = invocation.store(config).and_then(|store| {
         // Nothing is written where there is no vault: `doctor` makes no folders.
-        invocation::describe(&*store, &invocation.home()?)?;
+        invocation::describe(&*store, &invocation.home()?)
+            .map_err(|failure| invocation::with_copies(failure, config))?;
         probe::probe(&*store, &*invocation.clock, &nonce)
             .map_err(|error| VaultError::from(error).into())
     });
@@ -305,6 +324,7 @@ fn open(
                 found.push(keys.diagnose_write_key());
                 found.extend(identity_found(&opened, keys));
             }
+            found.extend(kit_found(&opened));
             Ok(opened)
         }
         Err(failure) => {

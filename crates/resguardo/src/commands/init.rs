@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use resguardo_model::{EngineKind, Severity, SourceName, WriterId};
+use resguardo_model::{Severity, SourceName, WriterId};
 use resguardo_store::Store;
 use resguardo_store::durable::{self, DurableError, Mode};
 use resguardo_store::probe::{self, Probe};
@@ -15,7 +15,7 @@ use crate::config::{Config, location, resolve};
 use crate::error::Failure;
 use crate::exit::Exit;
 use crate::invocation::Invocation;
-use crate::kit::Kit;
+use crate::kit;
 use crate::render::probing;
 use crate::render::table::pairs;
 use crate::setup::plan::{self, Plan, Wishes};
@@ -92,7 +92,7 @@ pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
         &invocation.cancel,
     )?;
     let seen = trial(invocation, &*store)?;
-    let ready = vault::set_up(invocation, &home, &*store, &wishes)?;
+    let ready = vault::set_up(invocation, &home, &*store, &wishes, &config)?;
     let kit = write_kit(invocation, &plan, &config, &ready)?;
     let config_written = write_config(&plan)?;
     let strangers = if ready.created {
@@ -179,42 +179,26 @@ fn write_kit(
 ) -> Result<WrittenKit, Failure> {
     let folder = plan.config.parent().unwrap_or(&invocation.ambient.folder);
     durable::create_folder(folder, Mode::READABLE_FOLDER)?;
-    let path = folder.join("recovery-kit.md");
-    let sources: Vec<(String, Option<EngineKind>)> = if plan.existing {
-        let all = config.sources.iter();
-        all.map(|source| (source.name.to_string(), Some(source.elsewhere.engine)))
-            .collect()
-    } else {
-        let all = plan.sources.iter();
-        all.map(|source| (source.name.to_string(), source.engine))
-            .collect()
+    let path = folder.join(kit::FILE);
+    let sources = match plan.existing {
+        true => kit::sources_of(config),
+        false => {
+            let all = plan.sources.iter();
+            all.map(|source| (source.name.to_string(), source.engine))
+                .collect()
+        }
     };
-    let first_of = |kind: EngineKind| {
-        let found = sources.iter().find(|(_, engine)| *engine == Some(kind));
-        found.map(|(name, _)| name.clone())
-    };
-    let page = Kit {
-        vault: ready.description.vault,
-        place: config
-            .vault
-            .url
-            .as_ref()
-            .map(|url| url.value.clone())
-            .unwrap_or_default(),
-        recipients: ready.description.recipients.clone(),
-        writer: ready.writer,
+    let key = ready.keys.read_write_key()?;
+    let about = kit::About {
+        config,
+        description: &ready.description,
+        key: &key.ok_or_else(|| Failure::from(VaultError::NoWriteKey))?,
+        identity: ready.identity.clone(),
+        sources,
         host: invocation.ambient.host.clone(),
-        identity: ready
-            .identity
-            .as_ref()
-            .map(|path| path.display().to_string()),
-        protected: ready.protected,
-        postgres: first_of(EngineKind::Postgres),
-        sqlite: first_of(EngineKind::Sqlite),
-        sources: sources.into_iter().map(|(name, _)| name).collect(),
-        made_at: invocation.clock.now(),
-    }
-    .render(invocation.global.lang);
+        now: invocation.clock.now(),
+    };
+    let page = about.kit().render(invocation.global.lang);
     match durable::create_new(&path, page.as_bytes(), Mode::READABLE) {
         Ok(()) => Ok(WrittenKit { path, kept: false }),
         Err(DurableError::AlreadyThere { .. }) => Ok(WrittenKit { path, kept: true }),

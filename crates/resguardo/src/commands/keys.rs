@@ -1,6 +1,7 @@
 //! `keys`: who may read the backups, and whose word is believed.
 
 mod change;
+mod kit;
 mod list;
 mod passphrase;
 mod rehearse;
@@ -10,6 +11,7 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 use resguardo_model::WriterId;
+use resguardo_ops::copy;
 use resguardo_ops::keys::{self, GivenOf, Recorded};
 use resguardo_store::Store;
 use resguardo_vault::{VaultError, WriteKey};
@@ -22,6 +24,7 @@ use crate::exit::Exit;
 use crate::invocation::{self, Invocation, Opened, Reading};
 use crate::keys::{KeyFolder, not_writable, replace_write_key_at};
 use crate::render::counted;
+use crate::wire::Missing;
 
 const AFTER_HELP: &str = "\
 A recipient reads: backups are encrypted to the recipients of the vault, and
@@ -35,6 +38,7 @@ Examples:
   resguardo keys retire age1...
   resguardo keys retire ed25519:... --signed-before 2026-11-01T00:00:00Z
   resguardo keys rehearse --identity /mnt/usb/identity.txt
+  resguardo keys kit --out recovery-kit-2026.md
 
 No object is ever encrypted anew: what a retired recipient could read stays
 readable to it, in every copy that it has.";
@@ -101,6 +105,12 @@ enum KeysVerb {
     },
     /// Open the newest backup of every source with the identity that is kept elsewhere, now
     Rehearse,
+    /// Write the recovery kit anew: where the vault and its copies are, who reads, whom to believe
+    Kit {
+        /// A new file for it [default: it is printed]
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
 }
 
 /// A key of this machine.
@@ -125,6 +135,7 @@ pub fn run(invocation: &Invocation, args: Args) -> Result<Exit, Failure> {
             instead_of,
         } => change::add(invocation, &recipient, instead_of.as_deref(), old_backups),
         KeysVerb::Retire { key, signed_before } => {
+            refuse_future(invocation, signed_before)?;
             if key.starts_with("ed25519:") {
                 let writer = key.parse().map_err(|_| {
                     Failure::usage(format!("{key} is no writer (ed25519: and 64 digits)"))
@@ -144,7 +155,10 @@ pub fn run(invocation: &Invocation, args: Args) -> Result<Exit, Failure> {
             which: Which::Writer,
             signed_before,
             ..
-        } => rotate::writer(invocation, signed_before),
+        } => {
+            refuse_future(invocation, signed_before)?;
+            rotate::writer(invocation, signed_before)
+        }
         KeysVerb::Rotate {
             which: Which::Identity,
             old_backups,
@@ -155,6 +169,21 @@ pub fn run(invocation: &Invocation, args: Args) -> Result<Exit, Failure> {
             remove,
         } => passphrase::run(invocation, new_passphrase_file.as_deref(), remove),
         KeysVerb::Rehearse => rehearse::run(invocation),
+        KeysVerb::Kit { out } => kit::run(invocation, out.as_deref()),
+    }
+}
+
+/// What is signed until then by whoever has the key would be believed.
+fn refuse_future(invocation: &Invocation, before: Option<Timestamp>) -> Result<(), Failure> {
+    let now = invocation.clock.now();
+    match before.filter(|before| *before > now) {
+        Some(before) => Err(Failure::user(format!(
+            "--signed-before {before} is still to come, and it is {now:.0} now"
+        ))
+        .hint(
+            "name a time that is past, or leave it out: then what the store has now stays believed",
+        )),
+        None => Ok(()),
     }
 }
 
@@ -170,7 +199,8 @@ impl Ground {
     fn find(invocation: &Invocation) -> Result<Self, Failure> {
         let config = invocation.config()?;
         let store = invocation.store(&config)?;
-        let description = invocation::describe(&*store, &invocation.home()?)?;
+        let description = invocation::describe(&*store, &invocation.home()?)
+            .map_err(|failure| invocation::with_copies(failure, &config))?;
         let keys = KeyFolder::new(invocation.home()?.keys(description.vault));
         if let Some(place) = &config.vault.write_key
             && place.value.file().is_none()
@@ -237,6 +267,33 @@ impl Left {
         };
         let recorded = keys::record(&opened.context, action, what)?;
         Ok(Self { given, recorded })
+    }
+
+    /// Brings every copy the present `vault.json`: without it, whoever reads from the copy later would be
+    /// told of recipients that are none any more. A copy that cannot be reached is a note.
+    fn tell_copies(&mut self, invocation: &Invocation) -> Result<(), Failure> {
+        let opened = invocation.open(Reading::Nothing)?;
+        for copy in &opened.config.copies {
+            let told = invocation
+                .copy_place(&opened.config, copy, Missing::Leave)
+                .and_then(|place| Ok(copy::refresh(&opened.context, &place)?));
+            if let Err(failure) = told {
+                let name = &copy.name;
+                self.recorded.notes.push(format!(
+                    "the copy {name} does not know of it yet: {}; once it can be reached: `resguardo copy sync {name}`",
+                    failure.in_a_line()
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// The page that was printed does not tell of the change.
+    fn kit_is_older(&mut self) {
+        self.recorded.notes.push(
+            "the recovery kit does not tell of this: make a new one with `resguardo keys kit --out FILE`, and print it"
+                .to_owned(),
+        );
     }
 
     fn add_to(&self, answer: &mut Value) {

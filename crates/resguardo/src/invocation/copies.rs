@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use resguardo_model::VaultId;
 use resguardo_model::retention::Policy;
 use resguardo_ops::copy;
-use resguardo_vault::{CopyPlace, Vault};
+use resguardo_vault::{CopyPlace, Vault, VaultError};
 
 use super::{Invocation, Opened, Reading};
 use crate::config::Config;
@@ -12,6 +13,7 @@ use crate::config::copies::CopySettings;
 use crate::config::problem::nearest;
 use crate::error::Failure;
 use crate::exit::Exit;
+use crate::home::Home;
 use crate::keys::KeyFolder;
 use crate::wire::{self, Missing};
 
@@ -87,7 +89,13 @@ impl Invocation {
         signs: bool,
     ) -> Result<Opened, Failure> {
         let Some(named) = from.named() else {
-            return self.open_with(config, reading);
+            let opened = self.open_to_read(config, reading)?;
+            if let Some(what) = opened.context.vault()?.unpinned() {
+                self.out.warn(&format!(
+                    "vault.json is not what this machine expects: {what}. Backups are read all the same, and none is taken. If this place is a copy, `resguardo copy sync` brings it up to date; if recipients were changed on another host, run the same `resguardo keys add` or `retire` here; if nobody did, somebody wants to read your backups"
+                ));
+            }
+            return Ok(opened);
         };
         // Whoever needs a backup back waits for no limit.
         let copy = CopySettings {
@@ -95,10 +103,11 @@ impl Invocation {
             ..self.copy_settings(&config, named)?
         };
         if signs && config.vault.url.is_some() {
-            match self.open_with(config.clone(), reading) {
+            match self.open_to_read(config.clone(), reading) {
                 Ok(mut opened) => {
                     let place = self.copy_place(&config, &copy, Missing::Leave)?;
                     opened.context = copy::at_copy(&opened.context, &place)?;
+                    self.tell_older(&opened, &copy)?;
                     return Ok(opened);
                 }
                 Err(failure) if failure.exit == Exit::Interrupted => return Err(failure),
@@ -130,19 +139,60 @@ impl Invocation {
             missing,
             &self.cancel,
         )?;
-        let description =
-            Vault::read_config(&*store).map_err(|error| super::at_place(error.into(), &*store))?;
+        let description = Vault::read_config(&*store).map_err(|error| {
+            let is_gone = matches!(error, VaultError::NotAVault { .. });
+            let failure = super::at_place(error.into(), &*store);
+            match is_gone {
+                true => failure.hint(copy::hint_of_absent(&copy.name)),
+                false => failure,
+            }
+        })?;
+        if let Some(ours) = self.expected(&config, &home)
+            && ours != description.vault
+        {
+            let (place, theirs) = (store.describe(), description.vault);
+            let other = VaultError::OtherVault {
+                place,
+                theirs,
+                ours,
+            };
+            let hint = format!(
+                "that is no copy of your vault; to read that other vault, name it with --vault {}",
+                copy.url
+            );
+            return Err(Failure::from(other).hint(hint));
+        }
         let keys = KeyFolder::new(home.keys(description.vault));
         let (access, unread_identity) = self.access(&config, &keys, description.vault, reading)?;
         let vault = Vault::open_copy(Arc::clone(&store), access, self.settings(&config, &home))?;
         let context = self.context(&config, Some(vault), home.state())?;
-        Ok(Opened {
+        let opened = Opened {
             sources: config.usable_sources().cloned().collect(),
             config,
             context,
             keys: Some(keys),
             unread_identity,
-        })
+        };
+        self.tell_older(&opened, copy)?;
+        Ok(opened)
+    }
+
+    /// The vault that the config means: the one that this machine knows there, else what lies there.
+    fn expected(&self, config: &Config, home: &Home) -> Option<VaultId> {
+        config.vault.url.as_ref()?;
+        let store = self.store(config).ok()?;
+        let known = home.vault_at(&store.describe());
+        known.or_else(|| Some(Vault::read_config(&*store).ok()?.vault))
+    }
+
+    fn tell_older(&self, opened: &Opened, copy: &CopySettings) -> Result<(), Failure> {
+        if let Some(what) = opened.context.vault()?.unpinned() {
+            self.out.note(&format!(
+                "the copy {} has an older vault.json: {what}; nothing that is read depends on it, and `resguardo copy sync {}` brings it up to date",
+                copy.name, copy.name
+            ));
+        }
+        Ok(())
     }
 }
 
@@ -161,7 +211,8 @@ pub fn policy_at(config: &Config, copy: &CopySettings, environment: &str) -> Opt
 }
 
 /// The vault is gone or cannot be reached: its copies hold the same.
-pub(super) fn with_copies(mut failure: Failure, config: &Config) -> Failure {
+#[must_use]
+pub fn with_copies(mut failure: Failure, config: &Config) -> Failure {
     let names: Vec<&str> = config.copies.iter().map(|one| one.name.as_str()).collect();
     if failure.exit != Exit::Vault || names.is_empty() {
         return failure;
@@ -172,7 +223,7 @@ pub(super) fn with_copies(mut failure: Failure, config: &Config) -> Failure {
         names[0]
     );
     failure.hint = Some(match failure.hint.take() {
-        Some(hint) => format!("{hint}; {copies}"),
+        Some(hint) => format!("{copies}; {hint}"),
         None => copies,
     });
     failure

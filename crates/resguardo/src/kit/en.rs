@@ -30,7 +30,7 @@ print it, and keep it away from the machine.
 | vault id | `{vault}` |
 | sources | {sources} |
 | writer of {host} | `{writer}` |
-
+{other_writers}
 Backups can be read with the identity of any of these recipients:
 
 {recipients}
@@ -48,7 +48,7 @@ resguardo list --vault {place}
 
 Nothing else is needed: no config, no other key.
 
-## Without Resguardo
+{copies}## Without Resguardo
 
 With Python 3.9 or newer and the tools `age`, `zstd` and `openssl` (`apt install age zstd openssl python3`). The program lies in
 the vault itself; it restores the newest backup and checks every digest:
@@ -56,7 +56,7 @@ the vault itself; it restores the newest backup and checks every digest:
 ```sh
 {fetch}python3 {folder}/read_vault.py {folder} --list
 python3 {folder}/read_vault.py {folder} --identity identity.txt --source {source} --out restored \\
-  --writer {writer}
+  {writer_flags}
 ```
 
 {postgres}## By hand, if even that fails
@@ -83,6 +83,17 @@ Resguardo\", and write the date here: ____________  ____________  ____________  
         vault = kit.vault,
         sources = if kit.sources.is_empty() { "-".to_owned() } else { kit.sources.join(", ") },
         writer = kit.writer,
+        other_writers = kit.writer_rows(["also believed","retired on"]),
+        writer_flags = kit.writer_flags(),
+        copies = kit.copies_part(
+            [
+                "If the vault is gone: its copies",
+                "These places hold the same backups. Each can stand in the place of the vault in every command of this page:",
+                "then by hand, as below",
+                "On a machine that has the config of this one; the second makes the vault itself again:",
+            ],
+            "restored",
+        ),
         recipients = kit.recipients_list(),
         source = kit.a_source(),
         restores = kit.restores("restored"),

@@ -30,7 +30,7 @@ secreto: imprímala y guárdela lejos de la máquina.
 | id de la bóveda | `{vault}` |
 | fuentes | {sources} |
 | escritor de {host} | `{writer}` |
-
+{other_writers}
 Los respaldos se leen con la identidad de cualquiera de estos destinatarios:
 
 {recipients}
@@ -48,7 +48,7 @@ resguardo list --vault {place}
 
 No hace falta nada más: ni configuración ni otra clave.
 
-## Sin Resguardo
+{copies}## Sin Resguardo
 
 Con Python 3.9 o posterior y las herramientas `age`, `zstd` y `openssl` (`apt install age zstd openssl python3`). El programa está en
 la propia bóveda; restaura el respaldo más nuevo y comprueba cada resumen SHA-256:
@@ -56,7 +56,7 @@ la propia bóveda; restaura el respaldo más nuevo y comprueba cada resumen SHA-
 ```sh
 {fetch}python3 {folder}/read_vault.py {folder} --list
 python3 {folder}/read_vault.py {folder} --identity identity.txt --source {source} --out restaurado \\
-  --writer {writer}
+  {writer_flags}
 ```
 
 {postgres}## A mano, si también eso falla
@@ -83,6 +83,17 @@ Resguardo\" y anote aquí la fecha: ____________  ____________  ____________  __
         vault = kit.vault,
         sources = if kit.sources.is_empty() { "-".to_owned() } else { kit.sources.join(", ") },
         writer = kit.writer,
+        other_writers = kit.writer_rows(["también creído","retirado el"]),
+        writer_flags = kit.writer_flags(),
+        copies = kit.copies_part(
+            [
+                "Si la bóveda se perdió: sus copias",
+                "Estos lugares guardan los mismos respaldos. Cada uno sirve en lugar de la bóveda en todas las órdenes de esta página:",
+                "después a mano, como abajo",
+                "En una máquina que tiene la configuración de esta; la segunda orden rehace la bóveda misma:",
+            ],
+            "restaurado",
+        ),
         recipients = kit.recipients_list(),
         source = kit.a_source(),
         restores = kit.restores("restaurado"),

@@ -5,11 +5,23 @@
 
 mod en;
 mod es;
+mod make;
 
 use jiff::Timestamp;
 use resguardo_model::{VaultId, WriterId};
 
+pub use make::{About, FILE, missing, sources_of};
+
 use crate::cli::Lang;
+
+/// A copy of the vault.
+#[derive(Clone, Debug)]
+pub struct CopyNamed {
+    /// Its name in the config.
+    pub name: String,
+    /// Where it is.
+    pub place: String,
+}
 
 /// What the page is about.
 #[derive(Clone, Debug)]
@@ -18,10 +30,14 @@ pub struct Kit {
     pub vault: VaultId,
     /// Where it is, as a machine far away would name it.
     pub place: String,
+    /// Its copies.
+    pub copies: Vec<CopyNamed>,
     /// Who can read it.
     pub recipients: Vec<String>,
     /// The writer of this machine.
     pub writer: WriterId,
+    /// The other writers that are believed there, and since when no more, if they were retired.
+    pub other_writers: Vec<(WriterId, Option<Timestamp>)>,
     /// The machine.
     pub host: String,
     /// Where the identity lies now, if it is on this machine.
@@ -50,23 +66,7 @@ impl Kit {
 
     /// The command that brings the vault onto a disk first, where it is a bucket or a container.
     fn fetch(&self) -> Option<String> {
-        let (place, settings) = self.place.split_once('?').unwrap_or((&self.place, ""));
-        if place.starts_with("s3://") {
-            return Some(format!("aws s3 sync {place} ./vault"));
-        }
-        if place.starts_with("gs://") {
-            return Some(format!("gcloud storage rsync --recursive {place} ./vault"));
-        }
-        let below = place
-            .strip_prefix("az://")
-            .or_else(|| place.strip_prefix("azure://"))?;
-        let account = settings
-            .split('&')
-            .find_map(|setting| setting.strip_prefix("account="))
-            .unwrap_or("ACCOUNT");
-        Some(format!(
-            "azcopy copy \"https://{account}.blob.core.windows.net/{below}/*\" ./vault --recursive"
-        ))
+        fetch_from(&self.place)
     }
 
     /// The folder that the commands by hand name.
@@ -84,7 +84,10 @@ impl Kit {
 
     /// The commands that restore one source of each engine; `file` is the word for what comes back.
     fn restores(&self, file: &str) -> String {
-        let place = &self.place;
+        self.restores_from(&self.place, file)
+    }
+
+    fn restores_from(&self, place: &str, file: &str) -> String {
         let command = |source: &str, to: &str| {
             format!(
                 "resguardo restore {source} --vault {place} --identity identity.txt --to {to}\n"
@@ -124,12 +127,87 @@ pg_restore -d NEW --section=post-data schema.dump
         )
     }
 
+    /// Rows of the other writers, with the words for one that is believed and one that is not any more.
+    fn writer_rows(&self, [believed, retired]: [&str; 2]) -> String {
+        let row = |(writer, at): &(WriterId, Option<Timestamp>)| match at {
+            None => format!("| {believed} | `{writer}` |\n"),
+            Some(at) => format!("| {retired} {at:.0} | `{writer}` |\n"),
+        };
+        self.other_writers.iter().map(row).collect()
+    }
+
+    /// The flags that name every writer to `read_vault.py`: what a retired one signed is there still.
+    fn writer_flags(&self) -> String {
+        let others = self.other_writers.iter().map(|(writer, _)| writer);
+        std::iter::once(&self.writer)
+            .chain(others)
+            .map(|writer| format!("--writer {writer}"))
+            .collect::<Vec<_>>()
+            .join(" \\\n  ")
+    }
+
+    /// The part about the copies; empty where there are none.
+    fn copies_part(&self, [heading, intro, by_hand, here]: [&str; 4], file: &str) -> String {
+        if self.copies.is_empty() {
+            return String::new();
+        }
+        let mut rows = String::new();
+        let mut commands = String::new();
+        for copy in &self.copies {
+            rows.push_str(&format!("- {}: `{}`\n", copy.name, copy.place));
+            commands.push_str(&self.restores_from(&copy.place, file));
+            if let Some(fetch) = fetch_from(&copy.place) {
+                commands.push_str(&format!("{fetch}    # {by_hand}\n"));
+            }
+        }
+        let (source, name) = (self.a_source(), &self.copies[0].name);
+        format!(
+            "## {heading}
+
+{intro}
+
+{rows}
+```sh
+{commands}```
+
+{here}
+
+```sh
+resguardo restore {source} --from {name} --to {file}
+resguardo copy rebuild --from {name}
+```
+
+"
+        )
+    }
+
     fn recipients_list(&self) -> String {
         self.recipients
             .iter()
             .map(|recipient| format!("- `{recipient}`\n"))
             .collect()
     }
+}
+
+/// The command that brings a vault at `place` onto a disk, where it is a bucket or a container.
+fn fetch_from(place: &str) -> Option<String> {
+    let (place, settings) = place.split_once('?').unwrap_or((place, ""));
+    if place.starts_with("s3://") {
+        return Some(format!("aws s3 sync {place} ./vault"));
+    }
+    if place.starts_with("gs://") {
+        return Some(format!("gcloud storage rsync --recursive {place} ./vault"));
+    }
+    let below = place
+        .strip_prefix("az://")
+        .or_else(|| place.strip_prefix("azure://"))?;
+    let account = settings
+        .split('&')
+        .find_map(|setting| setting.strip_prefix("account="))
+        .unwrap_or("ACCOUNT");
+    Some(format!(
+        "azcopy copy \"https://{account}.blob.core.windows.net/{below}/*\" ./vault --recursive"
+    ))
 }
 
 #[cfg(test)]
@@ -140,8 +218,10 @@ mod tests {
         Kit {
             vault: "01jd8kq2v3m4n5p6q7r8s9t0vw".parse().unwrap(),
             place: "/srv/vault".to_owned(),
+            copies: Vec::new(),
             recipients: vec!["age1abc".to_owned()],
             writer: WriterId([7; 32]),
+            other_writers: Vec::new(),
             host: "web1".to_owned(),
             identity: Some("/home/ana/.config/resguardo/keys/x/identity.txt".to_owned()),
             protected: true,
@@ -198,6 +278,39 @@ mod tests {
                 assert!(page.contains(needed), "{needed} is missing in\n{page}");
             }
             assert!(page.lines().count() <= 90, "{}", page.lines().count());
+        }
+    }
+
+    #[test]
+    fn every_writer_and_every_copy_is_named() {
+        let copy = |name: &str, place: &str| CopyNamed {
+            name: name.to_owned(),
+            place: place.to_owned(),
+        };
+        let retired_at = "2026-11-22T07:00:00Z".parse().unwrap();
+        let kit = Kit {
+            other_writers: vec![
+                (WriterId([8; 32]), None),
+                (WriterId([9; 32]), Some(retired_at)),
+            ],
+            copies: vec![copy("nas", "/mnt/nas"), copy("offsite", "s3://acme/copy")],
+            ..kit()
+        };
+        for lang in [Lang::En, Lang::Es] {
+            let page = kit.render(lang);
+            for needed in [
+                "--writer ed25519:0707",
+                "--writer ed25519:0808",
+                "--writer ed25519:0909",
+                "2026-11-22T07:00:00Z | `ed25519:0909",
+                "resguardo restore shop --vault /mnt/nas --identity identity.txt",
+                "resguardo restore shop --vault s3://acme/copy --identity identity.txt",
+                "aws s3 sync s3://acme/copy ./vault",
+                "resguardo restore shop --from nas",
+                "resguardo copy rebuild --from nas",
+            ] {
+                assert!(page.contains(needed), "{needed} is missing in\n{page}");
+            }
         }
     }
 

@@ -15,6 +15,7 @@ use secrecy::SecretString;
 
 use super::plan::Wishes;
 use super::remains;
+use crate::config::Config;
 use crate::error::Failure;
 use crate::exit::Exit;
 use crate::home::Home;
@@ -50,6 +51,7 @@ pub fn set_up(
     home: &Home,
     store: &dyn Store,
     wishes: &Wishes,
+    config: &Config,
 ) -> Result<Ready, Failure> {
     for recipient in &wishes.recipients {
         check_recipient(recipient).map_err(|error| {
@@ -73,11 +75,15 @@ pub fn set_up(
         Err(VaultError::NotAVault { .. }) => {
             if let Some(vault) = home
                 .vault_at(&store.describe())
-                .filter(|_| !wishes.new_vault && remains::of_vault(store).is_none())
+                .filter(|_| remains::of_vault(store).is_none())
             {
-                let mut absent = invocation::absent(vault, &store.describe());
+                let absent = invocation::absent(vault, &store.describe());
+                let mut absent = invocation::with_copies(absent, config);
                 absent.exit = Exit::Refused;
-                return Err(absent);
+                if !wishes.new_vault {
+                    return Err(absent);
+                }
+                confirm_new(invocation, wishes, absent)?;
             }
             (create(invocation, store, &nascent, wishes, now)?, true)
         }
@@ -103,6 +109,31 @@ pub fn set_up(
         identity,
         protected,
     })
+}
+
+/// Another vault where one is gone: nobody gets that without having said so twice.
+fn confirm_new(
+    invocation: &Invocation,
+    wishes: &Wishes,
+    mut absent: Failure,
+) -> Result<(), Failure> {
+    if wishes.yes {
+        return Ok(());
+    }
+    if invocation.ambient.asks {
+        invocation.out.warn(&absent.in_a_line());
+        let answer = prompt::ask(
+            "Begin another vault there, without its backups (yes/no)",
+            "no",
+        )?;
+        if ["yes", "y", "sí", "si", "s"].contains(&answer.to_lowercase().as_str()) {
+            return Ok(());
+        }
+    }
+    let hint = absent.hint.take().unwrap_or_default();
+    Err(absent.hint(format!(
+        "{hint}; without a terminal, --new-vault needs --yes"
+    )))
 }
 
 fn create(

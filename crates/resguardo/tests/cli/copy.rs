@@ -351,3 +351,72 @@ fn prune_lets_each_copy_keep_its_own() {
     world.run(&["unpin", "latest"]).exits(0);
     assert_eq!(std::fs::read_dir(&pins).unwrap().count(), 0);
 }
+
+#[test]
+fn a_change_of_recipients_reaches_the_copies_at_once() {
+    let world = with_copy();
+    world.backup();
+    let (_, bea) = resguardo_vault::generate_identity(jiff::Timestamp::UNIX_EPOCH);
+    world.run(&["keys", "add", &bea]).exits(0);
+    let json = |vault: &str| std::fs::read(world.path(vault).join("vault.json")).unwrap();
+    assert_eq!(json("offsite"), json("vault"));
+    // A copy that is away is named.
+    std::fs::rename(world.path("offsite"), world.path("away")).unwrap();
+    world
+        .run(&["keys", "retire", &bea])
+        .exits(0)
+        .complains(&["resguardo copy sync offsite"]);
+    std::fs::rename(world.path("away"), world.path("offsite")).unwrap();
+    assert_ne!(json("offsite"), json("vault"));
+    // The vault is lost before it was brought up to date: everything still comes back.
+    std::fs::remove_dir_all(world.path("vault")).unwrap();
+    for verb in [
+        &["list", "--from", "offsite"][..],
+        &["verify", "--from", "offsite"],
+        &["drill", "--from", "offsite"],
+        &["restore", "shop", "--from", "offsite", "--to", "back.db"],
+        &["restore", "shop", "--vault", "./offsite", "--to", "two.db"],
+    ] {
+        world.run(verb).exits(0).complains(&["resguardo copy sync"]);
+    }
+    world.run(&["doctor"]).exits(3).prints(&["--from offsite"]);
+    world
+        .run(&["keys", "add", &bea])
+        .exits(5)
+        .complains(&["copy rebuild --from offsite"]);
+    world
+        .run(&["copy", "rebuild", "--from", "offsite"])
+        .exits(0);
+    world.backup();
+    assert_eq!(json("offsite"), json("vault"));
+    world.run(&["copy", "status"]).exits(0);
+}
+
+#[test]
+fn another_vault_in_the_place_of_a_copy_is_refused() {
+    let world = with_copy();
+    let id = world.backup();
+    std::fs::remove_dir_all(world.path("offsite")).unwrap();
+    let other = World::with_shop();
+    other.backup();
+    std::fs::rename(other.path("vault"), world.path("offsite")).unwrap();
+    for verb in [&["list"][..], &["show", &id], &["show", "latest"]] {
+        let from = [verb, &["--from", "offsite"]].concat();
+        world.run(&from).exits(7).complains(&["--vault"]);
+    }
+}
+
+#[test]
+fn a_copy_that_is_away_is_no_new_vault() {
+    let world = with_copy();
+    world.backup();
+    std::fs::remove_dir_all(world.path("offsite")).unwrap();
+    for verb in ["list", "restore"] {
+        let mut all = vec![verb, "--from", "offsite"];
+        if verb == "restore" {
+            all.extend(["shop", "--to", "back.db"]);
+        }
+        let ran = world.run(&all).exits(5);
+        ran.complains(&["mounted", "resguardo copy sync offsite"]);
+    }
+}

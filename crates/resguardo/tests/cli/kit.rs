@@ -193,3 +193,38 @@ fn a_page_whose_identity_was_rotated_still_works_with_the_kept_copy() {
         );
     }
 }
+
+#[test]
+fn a_new_page_names_every_writer_and_copy_and_brings_old_backups_back() {
+    let world = World::with_shop();
+    let config = std::fs::read_to_string(world.path("resguardo.toml")).unwrap();
+    let config = config.replacen("[vault]\n", "[vault]\ncopies = [\"./offsite\"]\n", 1);
+    world.write("resguardo.toml", &config);
+    world.backup();
+    world
+        .run(&["keys", "rotate", "writer"])
+        .exits(0)
+        .complains(&["resguardo keys kit"]);
+    world
+        .run(&["doctor"])
+        .prints(&["recovery kit", "does not name", "the copy offsite"]);
+    let kit = world.path("recovery-kit.md");
+    world
+        .run(&["keys", "kit", "--out", "recovery-kit.md"])
+        .exits(7)
+        .complains(&["--out"]);
+    std::fs::remove_file(&kit).unwrap();
+    world
+        .run(&["keys", "kit", "--out", "recovery-kit.md"])
+        .exits(0);
+    let told = world.run(&["doctor"]).stdout;
+    assert!(!told.contains("does not name"), "{told}");
+    let page = page(&world);
+    assert!(page.contains("--from offsite"), "{page}");
+    assert_eq!(page.matches("--writer ed25519:").count(), 2, "{page}");
+    // Nothing was backed up with the new writer yet: the newest is the old one's.
+    let elsewhere = Elsewhere::new(&world.keys().join("identity.txt"));
+    elsewhere.follow(&blocks(&page, "Without Resguardo")[0]);
+    let restored = std::fs::read_dir(elsewhere.path("restored")).unwrap();
+    assert_eq!(restored.count(), 1);
+}

@@ -36,6 +36,11 @@ fn whoever_wants_another_vault_there_says_so() {
         .run(&["init", "--yes"])
         .exits(7)
         .complains(&["--new-vault"]);
+    // Without a terminal nobody was asked.
+    world
+        .run(&["init", "--new-vault"])
+        .exits(7)
+        .complains(&["--yes"]);
     world.run(&["init", "--new-vault", "--yes"]).exits(0);
     world.backup();
 }

@@ -75,6 +75,14 @@ pub(super) fn retire_recipient(invocation: &Invocation, text: &str) -> Result<Ex
                 .hint("see the recipients with `resguardo keys list`"),
         );
     }
+    if ground.key.recipients().len() == 1 {
+        return Err(Failure::user(format!(
+            "{recipient} is the last recipient: without one nobody could read what is backed up"
+        ))
+        .hint(format!(
+            "add the one that takes its place first, with `resguardo keys add age1...`, or do both at once: `resguardo keys add age1... --instead-of '{recipient}'`"
+        )));
+    }
     let change = RecipientChange::Retire(recipient.clone());
     let done = change_on(invocation, ground, &change)?;
     invocation.out.say(&format!(
@@ -113,7 +121,11 @@ pub(super) fn leave(
     about: (&str, &str),
     old_backups: Option<&str>,
 ) -> Result<Exit, Failure> {
-    let left = Left::of(invocation, about, old_backups)?;
+    let mut left = Left::of(invocation, about, old_backups)?;
+    left.tell_copies(invocation)?;
+    if done.stored || done.pinned {
+        left.kit_is_older();
+    }
     let mut answer = json!({
         "action": about.0,
         "key": about.1,
@@ -150,7 +162,8 @@ pub(super) fn retire_writer(
     })?;
     ground.store_key(&ground.key)?;
     let word = writer.to_string();
-    let left = Left::of(invocation, ("retire-writer", &word), None)?;
+    let mut left = Left::of(invocation, ("retire-writer", &word), None)?;
+    left.kit_is_older();
     let mut answer = json!({ "action": "retire-writer", "key": word, "kept": kept });
     left.add_to(&mut answer);
     invocation.out.json(&answer);
@@ -179,7 +192,10 @@ pub(super) fn trust(
         ground.store_key(&ground.key)?;
     }
     let word = writer.to_string();
-    let left = Left::of(invocation, ("trust-writer", &word), None)?;
+    let mut left = Left::of(invocation, ("trust-writer", &word), None)?;
+    if !known {
+        left.kit_is_older();
+    }
     let mut answer = json!({ "action": "trust-writer", "key": word, "already": known });
     left.add_to(&mut answer);
     invocation.out.json(&answer);

@@ -39,10 +39,9 @@ pub(super) fn writer(
         "this machine signs as {new} now; {kept} heads and receipts of {old} stay believed here"
     ));
     out.note(&format!("on every other host that trusts this one: `resguardo keys trust {new}`, then `resguardo keys retire {old}`"));
-    out.note(
-        "the next backup of each source is a whole one; write the new writer into the recovery kit",
-    );
-    let left = Left::of(invocation, ("rotate-writer", &new.to_string()), None)?;
+    out.note("the next backup of each source is a whole one");
+    let mut left = Left::of(invocation, ("rotate-writer", &new.to_string()), None)?;
+    left.kit_is_older();
     let mut answer = json!({
         "action": "rotate-writer",
         "key": new,
