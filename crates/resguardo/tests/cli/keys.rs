@@ -159,7 +159,7 @@ fn a_retired_recipient_keeps_the_past_and_gets_nothing_new() {
     world
         .run(&["keys", "retire", ours])
         .exits(1)
-        .complains(&["at least one recipient is needed"]);
+        .complains(&["is the last recipient"]);
     let eve = person(&world, "eve.txt");
     world
         .run(&["keys", "retire", &eve])
