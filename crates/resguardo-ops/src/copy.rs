@@ -7,6 +7,7 @@
 
 mod holdings;
 mod known;
+mod pins;
 mod rebuild;
 mod sequences;
 mod status;
@@ -65,6 +66,38 @@ pub fn refresh(ctx: &Context, place: &CopyPlace) -> Result<bool, OpsError> {
         "bringing vault.json to the copy {}",
         place.name()
     )))
+}
+
+/// Opens a copy of the vault; `None` where none was begun yet.
+///
+/// # Errors
+/// [`OpsError::CopyGone`] if the place held the copy before and is empty now; [`OpsError::Vault`] if it is of
+/// another vault, or cannot be reached.
+pub fn open_begun(ctx: &Context, place: &CopyPlace) -> Result<Option<Vault>, OpsError> {
+    match ctx.vault()?.copy_at(place) {
+        Ok(copy) => Ok(Some(copy)),
+        Err(VaultError::NotAVault { .. }) => {
+            refuse_gone(ctx, place)?;
+            Ok(None)
+        }
+        Err(error) => Err(OpsError::vault(format!(
+            "opening the copy {}",
+            place.name()
+        ))(error)),
+    }
+}
+
+/// A place that holds no vault and held this copy before is one that something happened to.
+fn refuse_gone(ctx: &Context, place: &CopyPlace) -> Result<(), OpsError> {
+    let heads = history::heads(ctx, None)?.heads;
+    let known = history::copies(ctx, &history::sources_of(&heads))?;
+    match known.knows(&place.describe()) {
+        true => Err(OpsError::CopyGone {
+            name: place.name().to_owned(),
+            place: place.describe(),
+        }),
+        false => Ok(()),
+    }
 }
 
 /// The sources of the vault, in the order of their names.

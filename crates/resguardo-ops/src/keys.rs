@@ -6,16 +6,17 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use resguardo_model::receipt::Verb;
-use resguardo_model::{Finding, SourceName, WriterId};
-use resguardo_vault::{Lease, StoredHead, StoredReceipt, Vault, span_of};
+use resguardo_model::{Finding, Sha256Digest, SourceName, WriterId};
+use resguardo_vault::{CopyPlace, Lease, StoredHead, StoredReceipt, Vault, span_of};
 use serde_json::Value;
 
 use crate::catalog::RunState;
 use crate::context::Context;
+use crate::copy;
 use crate::error::OpsError;
 use crate::history;
 use crate::receipt::{self, Record, value};
-use crate::run::OpenRun;
+use crate::run::{OpenRun, described};
 
 mod rehearse;
 
@@ -266,6 +267,52 @@ pub fn hold_all_sources(ctx: &Context) -> Result<Vec<Lease>, OpsError> {
         lease.map_err(OpsError::vault(format!("holding {source}")))
     });
     leases.collect()
+}
+
+/// What a writer signed, at the vault and at its copies.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Signed {
+    /// Digests of its heads, receipts and other signed objects.
+    pub known: BTreeSet<Sha256Digest>,
+    /// Copies that could not be asked, each with the cause.
+    pub unreached: Vec<(String, String)>,
+}
+
+/// Digests of everything that `writer` signed; with `before`, of what the stores had by then. A copy may keep
+/// longer than the vault. One that was never begun holds nothing.
+///
+/// # Errors
+/// If the vault cannot be read.
+pub fn signed_by(
+    ctx: &Context,
+    writer: WriterId,
+    before: Option<Timestamp>,
+    copies: &[CopyPlace],
+) -> Result<Signed, OpsError> {
+    let vault = ctx.vault()?;
+    let known = vault.signed_by(writer, before);
+    let mut signed = Signed {
+        known: known.map_err(OpsError::vault(format!(
+            "reading what {writer} signed in the vault"
+        )))?,
+        unreached: Vec::new(),
+    };
+    for place in copies {
+        let there = copy::open_begun(ctx, place).and_then(|copy| {
+            let known = copy.map(|copy| copy.signed_by(writer, before)).transpose();
+            known.map_err(OpsError::vault(format!(
+                "reading what {writer} signed there"
+            )))
+        });
+        match there {
+            Ok(there) => signed.known.extend(there.unwrap_or_default()),
+            Err(error) => {
+                let cause = described(&error);
+                signed.unreached.push((place.name().to_owned(), cause));
+            }
+        }
+    }
+    Ok(signed)
 }
 
 /// What was left behind of a change of keys.

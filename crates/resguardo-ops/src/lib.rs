@@ -22,7 +22,8 @@
 //! receipts::drill_of(&Statement)                  -> Option<DrillDone>      (for report::render)
 //! copy::sync(&Context, &SyncRequest)              -> Result<SyncDone, OpsError>   (one source, one copy)
 //! copy::status(&Context, &CopyPlace)              -> Result<CopyStatus, OpsError>
-//! copy::rebuild(&Context, &CopyPlace, mend)       -> Result<RebuildDone, OpsError>
+//! copy::open_begun(&Context, &CopyPlace)          -> Result<Option<Vault>, OpsError>
+//! copy::rebuild(&Context, name, &CopyPlace, mend) -> Result<RebuildDone, OpsError>
 //! copy::behind(&Context, place)                   -> Result<Vec<Behind>, OpsError>   (by receipts alone)
 //! access::look(&Context), access::review(...)      -> Result<Access, OpsError>, Result<Reviewed, OpsError>
 //! doctor::doctor(&Context, &DoctorRequest)        -> Vec<Diagnosis>

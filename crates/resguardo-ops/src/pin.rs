@@ -29,6 +29,8 @@ pub struct PinRequest<'a> {
     pub reason: &'a str,
     /// The first instant at which it holds no more; `None`: until it is unpinned.
     pub until: Option<Timestamp>,
+    /// Where the pin is put as well.
+    pub copies: &'a [CopyPlace],
 }
 
 /// A pin that was made, or taken away.
@@ -52,7 +54,8 @@ pub struct PinDone {
     pub notes: Vec<String>,
 }
 
-/// Pins a backup; a pin that it has is replaced.
+/// Pins a backup, in the vault and then at its copies; a pin that it has is replaced. A copy that could not be
+/// reached is a note: the next synchronisation brings the pin there.
 ///
 /// # Errors
 /// [`OpsError::BadPin`] if reason or end make no sense; as [`refer::resolve`]; without a write key.
@@ -73,7 +76,8 @@ pub fn pin(ctx: &Context, request: &PinRequest<'_>) -> Result<PinDone, OpsError>
         return bad("the pin would be over already");
     }
     let details = [("reason", value(reason)), ("until", value(request.until))];
-    change(ctx, request.backup, true, &details, |head| {
+    let mut notes = Vec::new();
+    let mut done = change(ctx, request.backup, true, &details, |head| {
         let vault = ctx.vault()?;
         let doing = || OpsError::vault(format!("pinning {}", head.head.backup));
         let before = vault.pins(Some(&head.head.source)).map_err(doing())?;
@@ -87,8 +91,24 @@ pub fn pin(ctx: &Context, request: &PinRequest<'_>) -> Result<PinDone, OpsError>
             host: ctx.host.clone(),
         };
         vault.put_pin(&draft).map_err(doing())?;
+        for place in request.copies {
+            let there = vault
+                .copy_at(place)
+                .and_then(|copy| vault.send_pin(&copy, &draft.source, draft.backup));
+            match there {
+                // One that was never begun gets the pin with the backups.
+                Ok(()) | Err(VaultError::NotAVault { .. }) => {}
+                Err(error) => notes.push(format!(
+                    "the copy {name} has not got the pin: {}; send it with `resguardo copy sync {name}`",
+                    described(&error),
+                    name = place.name(),
+                )),
+            }
+        }
         Ok(was_pinned)
-    })
+    })?;
+    done.notes.extend(notes);
+    Ok(done)
 }
 
 /// Takes the pin of a backup away, in the vault and then at its copies; that there is none is no error. A

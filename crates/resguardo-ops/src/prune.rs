@@ -1,7 +1,8 @@
 //! `prune`: what the retention lets go of is taken away, and every decision is explained.
 //!
-//! In this order: the source's lease, the clock of the store, the heads as they are under the lease, what
-//! their drills and pins say, the plan, the vault's own prune; then the lease goes, and the receipt is
+//! In this order: the source's lease, the clock of the store, at a copy the records of the vault (pins among
+//! them), the heads as they are under the lease, what their drills and pins say (pins of the vault and of every
+//! copy that can be reached), the plan, the vault's own prune; then the lease goes, and the receipt is
 //! stored. A dry run takes no lease, writes nothing, and tells the same plan.
 //!
 //! It never decides by the clock of this machine alone: one that is far from the store's is refused.
@@ -16,7 +17,8 @@ use resguardo_model::receipt::Verb;
 use resguardo_model::retention::{self, Policy};
 use resguardo_model::{BackupId, Finding, Reason, RunId, SourceName};
 use resguardo_vault::{
-    Amount, KeptBecause, PruneOptions, PruneOutcome, SourceSpace, Space, StoredHead, Vault,
+    Amount, CopyPlace, KeptBecause, Lease, PruneOptions, PruneOutcome, SourceSpace, Space,
+    StoredHead, SyncRequest, Vault,
 };
 
 use crate::catalog::RunState;
@@ -42,6 +44,8 @@ pub struct PruneRequest<'a> {
     pub accept_missing_heads: bool,
     /// Only say what would be done.
     pub dry_run: bool,
+    /// The copies whose pins keep backups as well, as far as they can be reached.
+    pub copies: &'a [CopyPlace],
 }
 
 /// A source that was pruned, or would be.
@@ -192,7 +196,7 @@ pub(crate) fn doomed_by(
     source: &SourceName,
     policy: &Policy,
 ) -> Result<BTreeSet<BackupId>, OpsError> {
-    let candidates = Ground::read(ctx, vault, source)?.candidates();
+    let candidates = Ground::read(ctx, vault, source, &[])?.candidates();
     let plan = retention::plan(policy, &candidates, ctx.clock.now());
     Ok(plan.deleted().map(|decision| decision.id).collect())
 }
@@ -205,7 +209,7 @@ struct Planned {
 
 impl Planned {
     fn new(ctx: &Context, vault: &Vault, request: &PruneRequest<'_>) -> Result<Self, OpsError> {
-        let ground = Ground::read(ctx, vault, request.source)?;
+        let ground = Ground::read(ctx, vault, request.source, request.copies)?;
         let candidates = ground.candidates();
         let plan = match request.policy {
             Some(policy) => retention::plan(policy, &candidates, ctx.clock.now()),
@@ -252,7 +256,7 @@ impl Planned {
             unswept: false,
             seconds: 0.0,
             receipt: None,
-            notes: Vec::new(),
+            notes: self.ground.notes.clone(),
         }
     }
 }
@@ -310,6 +314,9 @@ fn carry_out(
         .acquire_lease(request.source, run.id(), &ctx.host, std::process::id())
         .map_err(OpsError::vault(doing()))?;
     same_time(ctx, request.source, lease.began_at())?;
+    if vault.is_copy() {
+        bring_records(ctx, vault, request, run, &lease)?;
+    }
     ctx.progress.phase(&format!("prune {}", request.source));
     let planned = plan.insert(Planned::new(ctx, vault, request)?);
     ctx.cancel.check()?;
@@ -330,6 +337,32 @@ fn carry_out(
     done.freed_bytes = Space::freed_by(planned.heads(), &outcome.removed);
     apply(&mut done, outcome);
     Ok(done)
+}
+
+/// A copy gets the pins and the other records of the vault before anything is deleted there.
+fn bring_records(
+    ctx: &Context,
+    copy: &Vault,
+    request: &PruneRequest<'_>,
+    run: &OpenRun<'_>,
+    lease: &Lease,
+) -> Result<(), OpsError> {
+    let records = SyncRequest {
+        source: request.source,
+        run: run.id(),
+        host: &ctx.host,
+        pid: std::process::id(),
+        mend: false,
+        unwanted: &BTreeSet::new(),
+    };
+    ctx.vault()?
+        .send_records(copy, lease, &records, &ctx.cancel, &*ctx.progress)
+        .map(|_| ())
+        .map_err(OpsError::vault(format!(
+            "sending the pins and receipts of {} to {}",
+            request.source,
+            copy.store().describe()
+        )))
 }
 
 /// Refuses where the clocks are so far apart that one of them must be wrong.

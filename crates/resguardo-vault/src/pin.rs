@@ -132,6 +132,29 @@ impl Vault {
         Ok(true)
     }
 
+    /// Puts the pin of a backup at a copy as it lies here, byte for byte. One that is not there any more is not
+    /// sent.
+    ///
+    /// # Errors
+    /// [`VaultError::AtCopy`]; this vault's own store's.
+    pub fn send_pin(
+        &self,
+        copy: &Self,
+        source: &SourceName,
+        backup: BackupId,
+    ) -> Result<(), VaultError> {
+        let at = layout::pin(source, backup);
+        let bytes = match self.store().get(&at) {
+            Err(StoreError::NotFound { .. }) => return Ok(()),
+            read => read?,
+        };
+        let sent = copy.store().put(&at, bytes, Condition::Always);
+        sent.map(|_| ()).map_err(|source| VaultError::AtCopy {
+            place: copy.store().describe(),
+            source,
+        })
+    }
+
     /// The pins of one source or of all. No key is needed.
     ///
     /// # Errors

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use jiff::Timestamp;
 use resguardo_model::receipt::Statement;
 use resguardo_model::{SourceName, WriterId};
-use resguardo_vault::StoredHead;
+use resguardo_vault::{Compared, StoredHead};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -49,6 +49,15 @@ impl Copied {
             holds: set("holds")?,
             left_out: set("left_out").unwrap_or_default(),
         })
+    }
+
+    /// Whether it tells where every backup is that the copy holds, and that it pruned the others.
+    pub(super) fn covers(&self, found: &Compared) -> bool {
+        let (mut held, mut pruned) = (found.held.iter(), found.pruned.iter());
+        held.all(|one| self.holds.contains(one.sequence))
+            && pruned.all(|one| {
+                self.left_out.contains(one.sequence) && !self.holds.contains(one.sequence)
+            })
     }
 }
 

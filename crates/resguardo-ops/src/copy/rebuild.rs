@@ -8,6 +8,7 @@ use resguardo_model::receipt::Verb;
 use resguardo_model::{Finding, SourceName};
 use resguardo_vault::{CopyPlace, SyncRequest as VaultRequest, Synced, Vault};
 
+use super::{holdings, pins};
 use crate::catalog::RunState;
 use crate::context::Context;
 use crate::error::OpsError;
@@ -45,12 +46,18 @@ impl RebuildDone {
 }
 
 /// Makes the vault at `to` again from the copy that the context was opened over: into an empty place, or what
-/// is missing in a place that holds this vault. `mend`: what is damaged there is replaced as well.
+/// is missing in a place that holds this vault. `mend`: what is damaged there is replaced as well. `name` is what
+/// the copy is called.
 ///
 /// # Errors
 /// [`OpsError::Vault`]: the place holds another vault or something else, or one of the two cannot be
 /// reached. Run again, it goes on where it was stopped.
-pub fn rebuild(ctx: &Context, to: &CopyPlace, mend: bool) -> Result<RebuildDone, OpsError> {
+pub fn rebuild(
+    ctx: &Context,
+    name: &str,
+    to: &CopyPlace,
+    mend: bool,
+) -> Result<RebuildDone, OpsError> {
     recover::sweep(ctx)?;
     let from = ctx.vault()?;
     let mut run = OpenRun::begin(ctx, Verb::Copy, None)?;
@@ -66,7 +73,7 @@ pub fn rebuild(ctx: &Context, to: &CopyPlace, mend: bool) -> Result<RebuildDone,
                 receipts: Vec::new(),
                 notes: Vec::new(),
             };
-            conclude(ctx, from, to, &run, &mut done)?;
+            conclude(ctx, (name, from), to, &run, &mut done)?;
             run.has_receipt(done.receipts.first().map(String::as_str));
             match done.is_whole() {
                 true => run.end(RunState::Succeeded, ""),
@@ -113,7 +120,7 @@ fn bring_back(
 /// Opens what was made as the vault itself, takes leave of what is lost, and says all of it in receipts.
 fn conclude(
     ctx: &Context,
-    from: &Vault,
+    (name, from): (&str, &Vault),
     to: &CopyPlace,
     run: &OpenRun<'_>,
     done: &mut RebuildDone,
@@ -127,6 +134,7 @@ fn conclude(
         vault: Some(Arc::new(primary)),
         ..ctx.clone()
     };
+    done.notes.extend(pins::lost(&over_primary)?);
     for (source, synced) in &done.sources {
         let lost: Vec<&Finding> = done
             .lost
@@ -145,13 +153,20 @@ fn conclude(
             ("lost", value(lost)),
             ("seconds", value(done.seconds)),
         ];
+        let details = details.map(|(name, value)| (name.to_owned(), value));
+        // What told of this copy was lost with the vault.
+        let mut details: BTreeMap<_, _> = holdings(&over_primary, from, source)
+            .into_iter()
+            .chain(details)
+            .collect();
+        details.insert("copy".to_owned(), value(name));
         let record = Record {
             run,
             source,
             outcome: "succeeded",
             subject: Vec::new(),
             tools: BTreeMap::new(),
-            details: details.map(|(name, value)| (name.to_owned(), value)).into(),
+            details,
             test: None,
         };
         let receipt = receipt::store_or_note(&over_primary, record, &mut done.notes);

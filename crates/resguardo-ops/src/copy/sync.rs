@@ -10,8 +10,8 @@ use resguardo_vault::{
 };
 use serde_json::{Value, json};
 
-use super::Sequences;
 use super::known::behind_with;
+use super::{Sequences, refuse_gone};
 use crate::catalog::RunState;
 use crate::context::Context;
 use crate::error::{ErrorKind, OpsError};
@@ -148,14 +148,7 @@ fn open(ctx: &Context, vault: &Vault, request: &SyncRequest<'_>) -> Result<Vault
     if let Err(VaultError::NotAVault { .. }) = vault.copy_at(request.place)
         && !request.begin_anew
     {
-        let heads = history::heads(ctx, None)?.heads;
-        let known = history::copies(ctx, &history::sources_of(&heads))?;
-        if known.knows(&request.place.describe()) {
-            return Err(OpsError::CopyGone {
-                name: name.to_owned(),
-                place: request.place.describe(),
-            });
-        }
+        refuse_gone(ctx, request.place)?;
     }
     vault
         .begin_copy(request.place)
@@ -181,7 +174,8 @@ fn unwanted(
     prune::doomed_by(ctx, vault, request.source, policy)
 }
 
-/// The receipt of a run in which something happened, or the first of its copy.
+/// The receipt of a run in which something happened, or that found more than the copy's receipts tell: they may
+/// be lost.
 fn state(
     ctx: &Context,
     run: &OpenRun<'_>,
@@ -190,11 +184,13 @@ fn state(
 ) -> Option<String> {
     let sources = BTreeSet::from([request.source.clone()]);
     let known = history::copies(ctx, &sources).unwrap_or_default();
-    let is_first = known.at(request.source, &done.place).is_none();
+    let is_told = known
+        .at(request.source, &done.place)
+        .is_some_and(|copied| copied.covers(&done.synced.compared));
     let synced = &done.synced;
     let is_news = synced.objects > 0 || !synced.kept.is_empty() || !done.is_whole();
     // A receipt that is sent with the next run would make that run one in which something happened.
-    if !is_news && !is_first {
+    if !is_news && is_told {
         return None;
     }
     let record = Record {

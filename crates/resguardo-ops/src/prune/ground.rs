@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use resguardo_model::retention::{Candidate, Pinned};
 use resguardo_model::{BackupId, Finding, SourceName, Verdict};
-use resguardo_vault::{StoredHead, StoredPin, Vault};
+use resguardo_vault::{CopyPlace, StoredHead, StoredPin, Vault, VaultError};
 
 use crate::context::Context;
 use crate::error::OpsError;
 use crate::history::{self, Drills};
+use crate::run::described;
 
 /// Everything that is known of the backups of one source.
 pub(super) struct Ground {
@@ -18,14 +19,18 @@ pub(super) struct Ground {
     pub(super) findings: Vec<Finding>,
     drills: BTreeMap<BackupId, Drills>,
     pins: Vec<StoredPin>,
+    /// Copies whose pins could not be read.
+    pub(super) notes: Vec<String>,
 }
 
 impl Ground {
-    /// Read from the vault now, not from what the catalog remembers.
+    /// Read from the vault now, not from what the catalog remembers. A backup that is pinned anywhere is pinned;
+    /// a copy that cannot be asked is a note.
     pub(super) fn read(
         ctx: &Context,
         vault: &Vault,
         source: &SourceName,
+        copies: &[CopyPlace],
     ) -> Result<Self, OpsError> {
         let doing = |what: &str| format!("reading the {what} of {source}");
         let heads = vault
@@ -40,6 +45,20 @@ impl Ground {
             let at_vault = ctx.vault()?.pins(Some(source));
             pinned.extend(at_vault.map_err(OpsError::vault(doing("pins")))?.pins);
         }
+        let mut notes = Vec::new();
+        let here = vault.store().describe();
+        for place in copies.iter().filter(|place| place.describe() != here) {
+            let at_copy = ctx.vault()?.copy_at(place);
+            match at_copy.and_then(|copy| copy.pins(Some(source))) {
+                Ok(there) => pinned.extend(there.pins),
+                Err(VaultError::NotAVault { .. }) => {}
+                Err(error) => notes.push(format!(
+                    "{source}: the pins at the copy {} could not be read: {}",
+                    place.name(),
+                    described(&error)
+                )),
+            }
+        }
         let drills = history::drills(ctx, &BTreeSet::from([source.clone()]))?;
         let mut findings = heads.findings;
         findings.extend(pins.findings);
@@ -48,6 +67,7 @@ impl Ground {
             findings,
             drills,
             pins: pinned,
+            notes,
         })
     }
 

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use jiff::tz::TimeZone;
 use resguardo_model::receipt::Verb;
 use resguardo_model::retention::Policy;
-use resguardo_model::{CheckOutcome, FindingKind, SourceName, Verdict};
+use resguardo_model::{BackupId, CheckOutcome, FindingKind, SourceName, Verdict};
 use resguardo_ops::copy::{self, SyncDone, SyncRequest};
 use resguardo_ops::drill::{self, DrillRequest};
 use resguardo_ops::error::ErrorKind;
+use resguardo_ops::pin::{self, PinRequest};
 use resguardo_ops::prune::{self, PruneRequest};
 use resguardo_ops::verify::{self, Depth, Scope, VerifyRequest};
-use resguardo_ops::{Context, OpsError, Reference, list, receipts, show};
+use resguardo_ops::{Context, OpsError, Reference, keys, list, receipts, show};
 use resguardo_store::wrap::faulty::{Fault, Rule};
 use resguardo_store::wrap::{Faulty, Operation};
 use resguardo_store::{FolderStore, MemoryStore, Store};
@@ -243,7 +244,7 @@ fn a_lost_vault_is_made_again_and_what_no_copy_has_is_named() {
     }
     let lost = over_copy(&world, &ctx);
     let to = CopyPlace::new("vault", world.store.clone());
-    let done = copy::rebuild(&lost, &to, false).unwrap();
+    let done = copy::rebuild(&lost, "offsite", &to, false).unwrap();
     assert!(done.is_whole());
     assert_eq!(done.lost.len(), 1);
     assert_eq!(done.lost[0].backups_hit, [second.id]);
@@ -265,6 +266,157 @@ fn a_lost_vault_is_made_again_and_what_no_copy_has_is_named() {
     assert_eq!(found.findings.whole.len(), 2);
 }
 
+/// Pins the newest backup.
+fn pin_latest(ctx: &Context, copies: &[CopyPlace]) -> pin::PinDone {
+    let request = PinRequest {
+        backup: &"shop".parse().unwrap(),
+        reason: "audit",
+        until: None,
+        copies,
+    };
+    pin::pin(ctx, &request).unwrap()
+}
+
+fn rebuild_lost(world: &World, ctx: &Context) -> copy::RebuildDone {
+    for info in world.store.list("").unwrap() {
+        world.store.delete(&info.key).unwrap();
+    }
+    let to = CopyPlace::new("vault", world.store.clone());
+    copy::rebuild(&over_copy(world, ctx), "offsite", &to, false).unwrap()
+}
+
+fn pinned(ctx: &Context) -> Vec<BackupId> {
+    let pins = ctx.vault().unwrap().pins(None).unwrap().pins;
+    pins.iter().map(|pin| pin.backup).collect()
+}
+
+#[test]
+fn a_pin_is_at_the_copies_at_once_and_comes_back_from_there() {
+    let world = World::new();
+    let ctx = world.context();
+    let first = world.back_up();
+    let place = offsite(&world);
+    sync(&ctx, &place).unwrap();
+    let denied = Faulty::new(MemoryStore::new()).with(Rule::from(1, Fault::Denied));
+    let denied = CopyPlace::new("far", Arc::new(denied));
+    let copies = [place.clone(), denied];
+    let done = pin_latest(&ctx, &copies);
+    assert_eq!(done.notes.len(), 1, "{:?}", done.notes);
+    assert!(done.notes[0].contains("the copy far has not got the pin"));
+    assert!(done.notes[0].contains("resguardo copy sync far"));
+    assert_eq!(pinned(&copy::at_copy(&ctx, &place).unwrap()), [first.id]);
+    let done = rebuild_lost(&world, &ctx);
+    assert_eq!(done.notes, [""; 0]);
+    assert_eq!(pinned(&world.context()), [first.id]);
+}
+
+#[test]
+fn a_pin_that_no_copy_had_is_named_when_the_vault_is_made_again() {
+    let world = World::new();
+    let ctx = world.context();
+    let first = world.back_up();
+    sync(&ctx, &offsite(&world)).unwrap();
+    pin_latest(&ctx, &[]);
+    let done = rebuild_lost(&world, &ctx);
+    let named = format!("resguardo pin {} --reason", first.id);
+    assert!(
+        done.notes.len() == 1 && done.notes[0].contains(&named),
+        "{:?}",
+        done.notes
+    );
+    assert!(done.notes[0].contains("(audit)"));
+}
+
+#[test]
+fn a_pin_at_a_copy_keeps_in_the_vault() {
+    let world = World::new();
+    let ctx = world.context();
+    let first = world.back_up();
+    let place = offsite(&world);
+    sync(&ctx, &place).unwrap();
+    pin_latest(&ctx, std::slice::from_ref(&place));
+    let vault = ctx.vault().unwrap();
+    vault.remove_pin(&shop(), first.id).unwrap();
+    for _ in 0..2 {
+        world.later(24);
+        world.back_up();
+    }
+    let policy = Policy {
+        last: Some(1),
+        keep_successful: 1,
+        ..Policy::floor(TimeZone::UTC)
+    };
+    let source = shop();
+    let prune = |copies: &[CopyPlace]| {
+        let request = PruneRequest {
+            source: &source,
+            environment: "production",
+            policy: Some(&policy),
+            accept_missing_heads: false,
+            dry_run: true,
+            copies,
+        };
+        let done = prune::prune(&ctx, &request).unwrap();
+        let one = done.backups.into_iter().find(|one| one.id == first.id);
+        one.unwrap().kept
+    };
+    assert!(!prune(&[]));
+    assert!(prune(&[place]));
+}
+
+#[test]
+fn what_a_copy_holds_is_told_again_when_its_receipts_are_lost() {
+    let world = World::new();
+    let ctx = world.context();
+    let first = world.back_up();
+    let place = offsite(&world);
+    sync(&ctx, &place).unwrap();
+    // The receipt of this sync lies in the vault alone.
+    let places = |ctx: &Context| {
+        let listed = list::list(ctx, None).unwrap().backups;
+        let line = listed.into_iter().find(|backup| backup.id == first.id);
+        line.unwrap().copies
+    };
+    rebuild_lost(&world, &ctx);
+    let again = world.context();
+    assert_eq!(places(&again), ["memory:", &place.describe()]);
+    for info in world.store.list("shop/receipts").unwrap() {
+        world.store.delete(&info.key).unwrap();
+    }
+    let again = Context {
+        catalog: resguardo_ops::catalog::Catalog::in_memory().unwrap(),
+        ..ctx
+    };
+    assert_eq!(places(&again), ["memory:"]);
+    let done = sync(&again, &place).unwrap();
+    assert_eq!(done.synced.objects, 0);
+    assert!(done.receipt.is_some());
+    assert_eq!(places(&again), ["memory:", &place.describe()]);
+    assert_eq!(sync(&again, &place).unwrap().receipt, None);
+}
+
+#[test]
+fn what_a_writer_signed_is_asked_of_the_copies_too() {
+    let world = World::new();
+    let ctx = world.context();
+    let first = world.back_up();
+    let place = offsite(&world);
+    sync(&ctx, &place).unwrap();
+    let vault = ctx.vault().unwrap();
+    let head = vault.heads(None).unwrap().heads.remove(0);
+    world.store.delete(&head.key.parse().unwrap()).unwrap();
+    let denied = Faulty::new(MemoryStore::new()).with(Rule::from(1, Fault::Denied));
+    let denied = CopyPlace::new("far", Arc::new(denied));
+    let writer = vault.writer().unwrap();
+    let alone = keys::signed_by(&ctx, writer, None, &[]).unwrap();
+    assert!(!alone.known.contains(&first.head_sha256));
+    let all = keys::signed_by(&ctx, writer, None, &[place, denied]).unwrap();
+    assert!(all.known.contains(&first.head_sha256));
+    assert!(all.known.is_superset(&alone.known));
+    assert_eq!(all.unreached.len(), 1);
+    assert_eq!(all.unreached[0].0, "far");
+}
+
 #[test]
 fn damage_in_the_vault_is_mended_from_the_copy() {
     let world = World::new();
@@ -279,6 +431,7 @@ fn damage_in_the_vault_is_mended_from_the_copy() {
     world.store.put(&pack, bytes.into(), always).unwrap();
     let done = copy::rebuild(
         &over_copy(&world, &ctx),
+        "offsite",
         &CopyPlace::new("vault", world.store.clone()),
         true,
     )
@@ -340,6 +493,7 @@ fn a_copy_keeps_what_its_own_retention_says() {
             policy: Some(&fewer),
             accept_missing_heads: false,
             dry_run: false,
+            copies: &[],
         },
     )
     .unwrap();

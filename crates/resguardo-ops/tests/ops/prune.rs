@@ -40,6 +40,7 @@ fn run(ctx: &Context, policy: Option<&Policy>, dry_run: bool) -> Result<PruneDon
             policy,
             accept_missing_heads: false,
             dry_run,
+            copies: &[],
         },
     )
 }
@@ -234,6 +235,7 @@ fn a_pinned_backup_stays_until_its_day_has_passed_and_all_of_it_has_a_receipt() 
         backup,
         reason: " contract 7 ",
         until: until.map(|until| until.parse().unwrap()),
+        copies: &[],
     };
     let pinned = pin::pin(&ctx, &request(&named[0], None)).unwrap();
     assert!(pinned.pinned && !pinned.was_pinned);
@@ -284,6 +286,7 @@ fn pins_that_make_no_sense_are_refused() {
             backup: &shop,
             reason,
             until,
+            copies: &[],
         };
         let error = pin::pin(&ctx, &request).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Usage, "{reason:?}: {error}");
@@ -292,6 +295,7 @@ fn pins_that_make_no_sense_are_refused() {
         backup: &shop,
         reason: "a",
         until: None,
+        copies: &[],
     };
     let without_key = Context {
         vault: Some(Arc::new(world.vault_with(false, None))),
@@ -491,6 +495,7 @@ fn a_copy_keeps_by_its_own_policy_and_pins_hold_there_too() {
             policy: Some(policy),
             accept_missing_heads: false,
             dry_run: false,
+            copies: &[],
         };
         prune::prune_in(&ctx, &copy, &request).unwrap()
     };
@@ -517,6 +522,7 @@ fn a_copy_keeps_by_its_own_policy_and_pins_hold_there_too() {
         backup: &named,
         reason: "audit",
         until: None,
+        copies: &[],
     };
     pin::pin(&ctx, &request).unwrap();
     world.later(24);

@@ -123,30 +123,34 @@ impl Vault {
         let newest = newest_only_there(copy, request.source, (&here, &there)).map_err(at_copy)?;
         let pruned = (&pruned, newest);
         let before = compared(&heads.heads, request.source, (&here, &there), pruned);
-        let mut run = Run {
-            from: self,
-            to: copy,
-            request,
-            cancel,
-            progress,
-            place: &place,
-            lease: &lease,
-            there,
-            refused: BTreeMap::new(),
-            looked_at: HashSet::new(),
-            sent_keys: BTreeMap::new(),
-            other_heads: HashSet::new(),
-            sent_bytes: AtomicU64::new(0),
-            total_bytes: 0,
-            done: Synced {
-                findings: heads.findings,
-                ..Synced::default()
-            },
-        };
+        let mut run = Run::new((self, copy), request, (cancel, progress), &lease, &place);
+        run.there = there;
+        run.done.findings = heads.findings;
         run.heads(&heads.heads, &here, &before)?;
         run.records(&here)?;
         run.confirm(&heads.heads, &here, pruned)?;
         run.explain_unwanted(&heads.heads).map_err(at_copy)?;
+        Ok(run.done)
+    }
+
+    /// Sends to `copy` the signed records of the lease's source that it lacks, and no backup: pins, receipts
+    /// and the like. The lease is one of the copy.
+    ///
+    /// # Errors
+    /// [`VaultError::AtCopy`]; this vault's own. What was sent until then stays sent.
+    pub fn send_records(
+        &self,
+        copy: &Self,
+        lease: &Lease,
+        request: &SyncRequest<'_>,
+        cancel: &CancelToken,
+        progress: &dyn Progress,
+    ) -> Result<Synced, VaultError> {
+        let place = copy.store().describe();
+        let here = listing(self, request.source)?;
+        let mut run = Run::new((self, copy), request, (cancel, progress), lease, &place);
+        run.there = listing(copy, request.source).map_err(|error| at_copy(error, &place))?;
+        run.records(&here)?;
         Ok(run.done)
     }
 }
@@ -182,6 +186,34 @@ enum Brought {
     Mended,
     Refused(Wrong),
     Kept(String),
+}
+
+impl<'a> Run<'a> {
+    fn new(
+        (from, to): (&'a Vault, &'a Vault),
+        request: &'a SyncRequest<'a>,
+        (cancel, progress): (&'a CancelToken, &'a dyn Progress),
+        lease: &'a Lease,
+        place: &'a str,
+    ) -> Self {
+        Self {
+            from,
+            to,
+            request,
+            cancel,
+            progress,
+            place,
+            lease,
+            there: Listing::new(),
+            refused: BTreeMap::new(),
+            looked_at: HashSet::new(),
+            sent_keys: BTreeMap::new(),
+            other_heads: HashSet::new(),
+            sent_bytes: AtomicU64::new(0),
+            total_bytes: 0,
+            done: Synced::default(),
+        }
+    }
 }
 
 impl Run<'_> {

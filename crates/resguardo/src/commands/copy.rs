@@ -148,6 +148,12 @@ impl Failures {
         goes_on
     }
 
+    /// Whether the last one says the same.
+    fn holds(&self, failure: &Failure) -> bool {
+        let last = self.0.as_ref();
+        last.is_some_and(|last| last.in_a_line() == failure.in_a_line())
+    }
+
     fn end(self, otherwise: Exit) -> Result<Exit, Failure> {
         match self.0 {
             Some(failure) => Err(failure),
@@ -187,7 +193,12 @@ fn sync(
                     answers.push(synced_json(&done));
                 }
                 Err(error) => {
-                    if !failures.keep(invocation, error.into()) {
+                    // What is said of the copy itself is the same for every source.
+                    let failure = Failure::from(error);
+                    if failures.holds(&failure) {
+                        continue;
+                    }
+                    if !failures.keep(invocation, failure) {
                         break 'all;
                     }
                 }
@@ -418,7 +429,7 @@ fn rebuild(invocation: &Invocation, from: &str, mend: bool) -> Result<Exit, Fail
         &invocation.cancel,
     )?;
     let to = CopyPlace::new("vault", store);
-    let done = copy::rebuild(&opened.context, &to, mend)?;
+    let done = copy::rebuild(&opened.context, &settings.name, &to, mend)?;
     if let Some(vault) = &opened.context.vault {
         let keys = KeyFolder::new(invocation.home()?.keys(vault.id()));
         keys.remember_place(&done.place);

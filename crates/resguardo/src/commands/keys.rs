@@ -7,10 +7,11 @@ mod passphrase;
 mod rehearse;
 mod rotate;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
-use resguardo_model::WriterId;
+use resguardo_model::{Sha256Digest, WriterId};
 use resguardo_ops::copy;
 use resguardo_ops::keys::{self, GivenOf, Recorded};
 use resguardo_store::Store;
@@ -239,6 +240,29 @@ impl Ground {
             .hint("put it into a private file, name that with --identity FILE, and put the changed file back")),
         }
     }
+}
+
+/// What a writer signed, at the vault and at every copy; and words about the copies that could not be asked.
+fn signed_everywhere(
+    invocation: &Invocation,
+    opened: &Opened,
+    writer: WriterId,
+    before: Option<Timestamp>,
+) -> Result<(BTreeSet<Sha256Digest>, Vec<String>), Failure> {
+    let (places, failed) = invocation.copy_places(&opened.config);
+    let mut signed = keys::signed_by(&opened.context, writer, before, &places)?;
+    let failed = failed
+        .into_iter()
+        .map(|(name, failure)| (name, failure.in_a_line()));
+    signed.unreached.extend(failed);
+    let warnings = signed.unreached.iter().map(|(name, why)| {
+        format!(
+            "the copy {name} could not be asked, and what it alone holds of {writer} is not believed here: {why}; once it can be reached: `resguardo keys trust {writer} --again`, and at once `resguardo keys retire {writer} --signed-before {:.0}`",
+            invocation.clock.now()
+        )
+    });
+    let warnings = warnings.collect();
+    Ok((signed.known, warnings))
 }
 
 /// What a change leaves behind: further headers if they are wished for, and receipts.

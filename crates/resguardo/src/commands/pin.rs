@@ -12,11 +12,10 @@ use crate::error::Failure;
 use crate::exit::Exit;
 use crate::invocation::{Invocation, Reading};
 use crate::render::time;
-use crate::wire::Missing;
 
 const AFTER_HELP: &str = "\
 A pinned backup is deleted by no `prune`, on no machine, until it is unpinned
-or its date has passed. The pin is signed, and lies in the vault.
+or its date has passed. The pin is signed, and lies in the vault and its copies.
 
 Examples:
   resguardo pin shop@2026-12-31 --reason \"closing of 2026\" --until 2032-12-31
@@ -58,12 +57,21 @@ pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
         Some(day) => Some(end_of(day, zone)?),
         None => None,
     };
+    let (copies, failed) = invocation.copy_places(&opened.config);
     let request = PinRequest {
         backup: &backup,
         reason: &args.reason,
         until,
+        copies: &copies,
     };
-    let done = pin::pin(&opened.context, &request).map_err(|error| of_reference(error, &opened))?;
+    let mut done =
+        pin::pin(&opened.context, &request).map_err(|error| of_reference(error, &opened))?;
+    done.notes.extend(failed.iter().map(|(name, failure)| {
+        format!(
+            "the copy {name} has not got the pin: {}; send it with `resguardo copy sync {name}`",
+            failure.in_a_line()
+        )
+    }));
     let until = match args.until {
         Some(day) => format!("through {day}"),
         None => format!("until `resguardo unpin {}`", short(&done)),
@@ -79,12 +87,15 @@ pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
 pub fn run_unpin(invocation: &Invocation, args: &UnpinArgs) -> Result<Exit, Failure> {
     let backup: Reference = args.backup.parse()?;
     let opened = invocation.open(Reading::Nothing)?;
-    let places = opened.config.copies.iter();
-    let copies = places
-        .map(|copy| invocation.copy_place(&opened.config, copy, Missing::Leave))
-        .collect::<Result<Vec<_>, _>>()?;
-    let done = pin::unpin(&opened.context, &backup, &copies)
+    let (copies, failed) = invocation.copy_places(&opened.config);
+    let mut done = pin::unpin(&opened.context, &backup, &copies)
         .map_err(|error| of_reference(error, &opened))?;
+    done.notes.extend(failed.iter().map(|(name, failure)| {
+        format!(
+            "the copy {name} may keep it pinned: {}",
+            failure.in_a_line()
+        )
+    }));
     let how = if done.was_pinned {
         "is pinned no more"
     } else {

@@ -9,6 +9,7 @@ use resguardo_model::retention::Policy;
 use resguardo_model::size::ByteSize;
 use resguardo_model::{BackupId, SourceName};
 use resguardo_ops::prune::{self, PruneDone, PruneRequest, PrunedBackup};
+use resguardo_vault::CopyPlace;
 use serde_json::{Value, json};
 
 use crate::config::Config;
@@ -63,6 +64,8 @@ pub struct Args {
 pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
     let opened = invocation.open(Reading::Nothing)?;
     let chosen = choose(&opened, args)?;
+    let reached = copies::reach(invocation, &opened);
+    let places: Vec<CopyPlace> = reached.iter().filter_map(copies::Reached::place).collect();
     let mut done = Vec::new();
     let mut last_failure: Option<Failure> = None;
     for (source, environment) in &chosen.sources {
@@ -72,6 +75,7 @@ pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
             policy: policy_of(&opened.config, environment),
             accept_missing_heads: args.accept_missing_heads,
             dry_run: args.dry_run,
+            copies: &places,
         };
         match prune::prune(&opened.context, &request) {
             Ok(one) => {
@@ -92,8 +96,17 @@ pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
     }
     let mut at_copies = Vec::new();
     let interrupted = invocation.cancel.is_cancelled();
-    if !args.no_copies && !interrupted {
-        at_copies = copies::prune(invocation, args, &opened, &chosen, &mut last_failure);
+    if args.no_copies {
+        copies::tell_unreached(invocation, &reached);
+    } else if !interrupted {
+        let of_copies = copies::Asked {
+            invocation,
+            args,
+            opened: &opened,
+            chosen: &chosen,
+            places: &places,
+        };
+        at_copies = of_copies.prune(reached, &mut last_failure);
     }
     for (source, backups) in &chosen.left_alone {
         invocation.out.note(&format!(
@@ -112,7 +125,7 @@ pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
     match last_failure {
         Some(failure) => Err(failure),
         None if done.iter().any(|one| one.unswept)
-            || at_copies.iter().any(|one| one.done.unswept) =>
+            || at_copies.iter().any(copies::AtCopy::is_unswept) =>
         {
             Ok(Exit::Findings)
         }

@@ -76,6 +76,19 @@ impl Invocation {
         wire::open_copy(copy, &config.folder, missing, &self.cancel)
     }
 
+    /// The places of all copies of the config, and why those are not among them that make no sense. Nothing is
+    /// asked of them yet.
+    pub fn copy_places(&self, config: &Config) -> (Vec<CopyPlace>, Vec<(String, Failure)>) {
+        let (mut places, mut failed) = (Vec::new(), Vec::new());
+        for copy in &config.copies {
+            match self.copy_place(config, copy, Missing::Leave) {
+                Ok(place) => places.push(place),
+                Err(failure) => failed.push((copy.name.clone(), failure)),
+            }
+        }
+        (places, failed)
+    }
+
     /// Opens the vault, or the copy of it that was named. Where something is to be signed, the vault itself
     /// is opened too, if it can be: receipts go there.
     ///

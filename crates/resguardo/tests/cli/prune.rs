@@ -344,3 +344,33 @@ fn in_a_bucket_and_told_by_the_doctor() {
     world.run(&["verify", "--all"]).exits(0);
     world.run(&["drill"]).exits(0);
 }
+
+#[test]
+fn prune_names_a_copy_that_is_gone_and_does_all_else() {
+    let (world, _) = world_with(0, "{ last = 1, keep_successful = 1 }");
+    let config = std::fs::read_to_string(world.path("resguardo.toml")).unwrap();
+    let copies = "[vault]\ncopies = [\"./offsite\", \"./second\"]\n";
+    world.write("resguardo.toml", &config.replacen("[vault]\n", copies, 1));
+    (0..3).for_each(|_| drop(world.backup()));
+    // A pin that is at a copy alone keeps in the vault as well.
+    let pinned = world.listed().remove(0);
+    world.run(&["pin", &pinned, "--reason", "audit"]).exits(0);
+    std::fs::remove_dir_all(world.path("vault/shop/pins")).unwrap();
+    std::fs::remove_dir_all(world.path("offsite")).unwrap();
+    let ended = world.run(&["prune", "--json"]).exits(5);
+    let answer = ended.json();
+    assert_eq!(answer["kept"].as_array().unwrap().len(), 2);
+    assert_eq!(answer["deleted"].as_array().unwrap().len(), 1);
+    let copies = answer["copies"].as_array().unwrap();
+    assert_eq!(copies[0]["copy"], "offsite");
+    let message = copies[0]["error"]["message"].as_str().unwrap();
+    assert!(message.contains("the copy offsite is gone"), "{message}");
+    assert_eq!(copies[1]["copy"], "second");
+    assert_eq!(copies[1]["deleted"].as_array().unwrap().len(), 1);
+    assert!(world.listed().contains(&pinned));
+    world
+        .run(&["prune"])
+        .exits(5)
+        .complains(&["the copy offsite is gone", "copy sync offsite --new"]);
+    world.run(&["prune", "--no-copies"]).exits(0);
+}

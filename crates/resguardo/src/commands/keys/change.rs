@@ -7,7 +7,7 @@ use resguardo_vault::{
 };
 use serde_json::json;
 
-use super::{Ground, Left};
+use super::{Ground, Left, signed_everywhere};
 use crate::error::Failure;
 use crate::exit::Exit;
 use crate::invocation::{Invocation, Reading};
@@ -146,7 +146,7 @@ pub(super) fn retire_writer(
 ) -> Result<Exit, Failure> {
     let mut ground = Ground::find(invocation)?;
     let opened = invocation.open(Reading::Nothing)?;
-    let known = opened.context.vault()?.signed_by(writer, signed_before)?;
+    let (known, warnings) = signed_everywhere(invocation, &opened, writer, signed_before)?;
     let kept = known.len();
     let retired = ground
         .key
@@ -164,6 +164,7 @@ pub(super) fn retire_writer(
     let word = writer.to_string();
     let mut left = Left::of(invocation, ("retire-writer", &word), None)?;
     left.kit_is_older();
+    left.recorded.notes.extend(warnings);
     let mut answer = json!({ "action": "retire-writer", "key": word, "kept": kept });
     left.add_to(&mut answer);
     invocation.out.json(&answer);

@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 
 use super::change::{change_on, leave};
 use super::passphrase::{plain_text, replace};
-use super::{Ground, Left};
+use super::{Ground, Left, signed_everywhere};
 use crate::error::Failure;
 use crate::exit::Exit;
 use crate::invocation::{Invocation, Reading};
@@ -28,7 +28,7 @@ pub(super) fn writer(
     let opened = invocation.open(Reading::Nothing)?;
     let old = ground.key.writer();
     let leases = keys::hold_all_sources(&opened.context)?;
-    let known = opened.context.vault()?.signed_by(old, signed_before)?;
+    let (known, warnings) = signed_everywhere(invocation, &opened, old, signed_before)?;
     let kept = known.len();
     let next = ground.key.successor(known, invocation.clock.now())?;
     ground.store_key(&next)?;
@@ -42,6 +42,7 @@ pub(super) fn writer(
     out.note("the next backup of each source is a whole one");
     let mut left = Left::of(invocation, ("rotate-writer", &new.to_string()), None)?;
     left.kit_is_older();
+    left.recorded.notes.extend(warnings);
     let mut answer = json!({
         "action": "rotate-writer",
         "key": new,
