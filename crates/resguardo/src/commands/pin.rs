@@ -15,7 +15,8 @@ use crate::render::time;
 
 const AFTER_HELP: &str = "\
 A pinned backup is deleted by no `prune`, on no machine, until it is unpinned
-or its date has passed. The pin is signed, and lies in the vault and its copies.
+or its date has passed. The pin is signed, and lies in the vault and its
+copies.
 
 Examples:
   resguardo pin shop@2026-12-31 --reason \"closing of 2026\" --until 2032-12-31

@@ -3,17 +3,7 @@
 use super::Kit;
 
 pub(super) fn render(kit: &Kit) -> String {
-    let identity = match (&kit.identity, kit.protected) {
-        (Some(path), true) => format!(
-            "`{path}` on {host}, protected by a passphrase. **Put a copy of the file somewhere else NOW**, and the\npassphrase in another place. If both are lost, nobody can ever open these backups.",
-            host = kit.host
-        ),
-        (Some(path), false) => format!(
-            "`{path}` on {host}, readable by whoever has the file. **Put a copy somewhere else NOW** (a password\nmanager, a safe). If it is lost, nobody can ever open these backups.",
-            host = kit.host
-        ),
-        (None, _) => "Not on the machine that made this page. Write down here where it is kept:\n\n______________________________________________".to_owned(),
-    };
+    let identity = identity(kit);
     let fetch = kit
         .fetch()
         .map(|command| format!("{command}\n"))
@@ -104,4 +94,19 @@ Resguardo\", and write the date here: ____________  ____________  ____________  
         ),
         folder = kit.folder(),
     )
+}
+
+/// Where the identity is kept.
+fn identity(kit: &Kit) -> String {
+    match (&kit.identity, kit.protected) {
+        (Some(path), true) => format!(
+            "`{path}` on {host}, protected by a passphrase. **Put a copy of the file somewhere else NOW**, and the\npassphrase in another place. If both are lost, nobody can ever open these backups.",
+            host = kit.host
+        ),
+        (Some(path), false) => format!(
+            "`{path}` on {host}, readable by whoever has the file. **Put a copy somewhere else NOW** (a password\nmanager, a safe). If it is lost, nobody can ever open these backups.",
+            host = kit.host
+        ),
+        (None, _) => "Not on the machine that made this page. Write down here where it is kept:\n\n______________________________________________".to_owned(),
+    }
 }

@@ -3,17 +3,7 @@
 use super::Kit;
 
 pub(super) fn render(kit: &Kit) -> String {
-    let identity = match (&kit.identity, kit.protected) {
-        (Some(path), true) => format!(
-            "`{path}` en {host}, protegida con una frase de contraseña. **Guarde YA una copia del archivo en otro lugar**, y\nla frase en un lugar distinto. Si se pierden, nadie podrá abrir nunca estos respaldos.",
-            host = kit.host
-        ),
-        (Some(path), false) => format!(
-            "`{path}` en {host}, legible para quien tenga el archivo. **Guarde YA una copia en otro lugar** (un gestor de\ncontraseñas, una caja fuerte). Si se pierde, nadie podrá abrir nunca estos respaldos.",
-            host = kit.host
-        ),
-        (None, _) => "No está en la máquina que hizo esta página. Anote aquí dónde se guarda:\n\n______________________________________________".to_owned(),
-    };
+    let identity = identity(kit);
     let fetch = kit
         .fetch()
         .map(|command| format!("{command}\n"))
@@ -104,4 +94,19 @@ Resguardo\" y anote aquí la fecha: ____________  ____________  ____________  __
         ),
         folder = kit.folder(),
     )
+}
+
+/// Where the identity is kept.
+fn identity(kit: &Kit) -> String {
+    match (&kit.identity, kit.protected) {
+        (Some(path), true) => format!(
+            "`{path}` en {host}, protegida con una frase de contraseña. **Guarde YA una copia del archivo en otro lugar**, y\nla frase en un lugar distinto. Si se pierden, nadie podrá abrir nunca estos respaldos.",
+            host = kit.host
+        ),
+        (Some(path), false) => format!(
+            "`{path}` en {host}, legible para quien tenga el archivo. **Guarde YA una copia en otro lugar** (un gestor de\ncontraseñas, una caja fuerte). Si se pierde, nadie podrá abrir nunca estos respaldos.",
+            host = kit.host
+        ),
+        (None, _) => "No está en la máquina que hizo esta página. Anote aquí dónde se guarda:\n\n______________________________________________".to_owned(),
+    }
 }

@@ -390,3 +390,20 @@ fn a_text_without_quotes() {
         .exits(1)
         .complains(&["hint: a text needs quotes: url = \"./vault\""]);
 }
+
+#[test]
+fn the_last_recipient_and_a_time_to_come_are_refused_with_what_to_do() {
+    let world = World::with_shop();
+    world.backup();
+    let keys = world.run(&["keys", "list", "--json"]).exits(0).json();
+    let recipient = keys["recipients"][0]["recipient"].clone();
+    world
+        .run(&["keys", "retire", recipient.as_str().unwrap()])
+        .exits(1)
+        .complains(&["last recipient", "--instead-of"]);
+    let later = ["--signed-before", "2999-01-01T00:00:00Z"];
+    world
+        .run(&[&["keys", "rotate", "writer"][..], &later].concat())
+        .exits(1)
+        .complains(&["still to come"]);
+}

@@ -588,19 +588,3 @@ fn a_machine_without_a_write_key_believes_the_writers_that_its_config_names() {
         ran.stderr
     );
 }
-
-#[test]
-fn the_last_recipient_and_a_time_to_come_are_refused_with_what_to_do() {
-    let world = World::with_shop();
-    world.backup();
-    let recipient = listed(&world)["recipients"][0]["recipient"].clone();
-    world
-        .run(&["keys", "retire", recipient.as_str().unwrap()])
-        .exits(1)
-        .complains(&["last recipient", "--instead-of"]);
-    let later = ["--signed-before", "2999-01-01T00:00:00Z"];
-    world
-        .run(&[&["keys", "rotate", "writer"][..], &later].concat())
-        .exits(1)
-        .complains(&["still to come"]);
-}

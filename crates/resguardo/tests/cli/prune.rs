@@ -133,7 +133,7 @@ fn a_policy_that_keeps_nothing_has_to_be_meant() {
     world.retain("{ daily = 0 }");
     world.run(&["prune"]).exits(1).complains(&[
         "this retention keeps nothing but the last 2 backups",
-        "retention = \"none\"",
+        "retention = \"minimum\"",
         "resguardo.toml:",
     ]);
     world.retain("{ dayly = 3 }");
@@ -146,12 +146,12 @@ fn a_policy_that_keeps_nothing_has_to_be_meant() {
         .run(&["prune"])
         .exits(1)
         .complains(&["-3", "expected u32"]);
-    world.retain("\"none\"\ntimezone = \"America/Macondo\"");
+    world.retain("\"minimum\"\ntimezone = \"America/Macondo\"");
     world
         .run(&["prune"])
         .exits(1)
         .complains(&["America/Macondo is not a time zone"]);
-    world.retain("\"none\"");
+    world.retain("\"minimum\"");
     let config = std::fs::read_to_string(world.path("resguardo.toml")).unwrap();
     let config = config.replace("timezone = \"America/Macondo\"\n", "");
     world.write("resguardo.toml", &config);
