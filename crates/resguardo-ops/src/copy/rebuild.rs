@@ -39,10 +39,12 @@ impl RebuildDone {
     /// Whether everything that the copy has was brought back.
     #[must_use]
     pub fn is_whole(&self) -> bool {
-        self.sources
-            .iter()
-            .all(|(_, synced)| synced.compared.missing.is_empty() && synced.kept.is_empty())
+        self.sources.iter().all(|(_, synced)| came_back(synced))
     }
+}
+
+fn came_back(synced: &Synced) -> bool {
+    synced.compared.missing.is_empty() && synced.kept.is_empty()
 }
 
 /// Makes the vault at `to` again from the copy that the context was opened over: into an empty place, or what
@@ -127,15 +129,20 @@ fn conclude(
 ) -> Result<(), OpsError> {
     let doing = || format!("opening the vault at {}", to.describe());
     let primary = from.primary_at(to).map_err(OpsError::vault(doing()))?;
-    done.lost = primary
-        .take_leave_of_lost()
-        .map_err(OpsError::vault(doing()))?;
+    // What did not come back may be at this copy all the same: as long as it may, its loss stays an alarm.
+    if done.is_whole() {
+        done.lost = primary
+            .take_leave_of_lost()
+            .map_err(OpsError::vault(doing()))?;
+    }
     let over_primary = Context {
         vault: Some(Arc::new(primary)),
         ..ctx.clone()
     };
     done.notes.extend(pins::lost(&over_primary)?);
     for (source, synced) in &done.sources {
+        let missing = synced.compared.missing.iter();
+        let missing: Vec<String> = missing.map(|one| one.backup.to_string()).collect();
         let lost: Vec<&Finding> = done
             .lost
             .iter()
@@ -151,6 +158,8 @@ fn conclude(
             ("records", value(synced.records)),
             ("mended", value(&synced.mended)),
             ("lost", value(lost)),
+            ("missing", value(missing)),
+            ("findings", value(&synced.findings)),
             ("seconds", value(done.seconds)),
         ];
         let details = details.map(|(name, value)| (name.to_owned(), value));
@@ -163,7 +172,11 @@ fn conclude(
         let record = Record {
             run,
             source,
-            outcome: "succeeded",
+            outcome: if came_back(synced) {
+                "succeeded"
+            } else {
+                "failed"
+            },
             subject: Vec::new(),
             tools: BTreeMap::new(),
             details,

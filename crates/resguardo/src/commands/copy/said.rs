@@ -137,7 +137,7 @@ pub(super) fn tell_rebuilt(invocation: &Invocation, done: &RebuildDone) {
         ));
     }
     for finding in &done.lost {
-        out.warn(&format!("{}: no copy has it, it is lost", finding.message));
+        out.warn(&format!("{}: this copy does not have it", finding.message));
     }
     out.say(&format!(
         "the vault is at {} again; look at it with `resguardo verify`",
