@@ -69,15 +69,7 @@ impl Work for OpsWork {
 /// How a run ended that failed with `error`. What cannot be reached or is locked may be again, or free,
 /// after a while.
 fn ended_with(error: &OpsError) -> Ended {
-    let mut message = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        let words = error.to_string();
-        if !message.contains(&words) {
-            message = format!("{message}: {words}");
-        }
-        cause = error.source();
-    }
+    let message = resguardo_ops::described(error);
     match error.kind() {
         ErrorKind::Interrupted => Ended::Interrupted,
         ErrorKind::Unreachable | ErrorKind::Vault | ErrorKind::Locked => Ended::Transient(message),

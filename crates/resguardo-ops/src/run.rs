@@ -137,7 +137,7 @@ pub(crate) fn state_of(error: &OpsError) -> RunState {
 }
 
 /// An error with its causes in one line.
-pub(crate) fn described(error: &dyn std::error::Error) -> String {
+pub fn described(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -11,60 +11,17 @@ mod forge;
 mod rig;
 
 use std::ops::Range;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use forge::{Forgery, newest, pack_of, put};
-use resguardo_model::{BackupId, CancelToken, FilePath, Finding, FindingKind, NoProgress};
+use forge::{CONTENT, Forgery, assert_found, pack_of, put, refused, restored};
+use resguardo_model::{CancelToken, FindingKind, NoProgress};
 use resguardo_store::{
     Capabilities, Condition, Key, MemoryStore, ObjectInfo, Store, StoreError, Version,
 };
-use resguardo_vault::{Depth, Selection, Snapshot, Vault, VaultError};
+use resguardo_vault::{Depth, Selection, Vault, VaultError};
 use rig::{Files, Rig, back_up, backup_id, noise};
-
-const CONTENT: &[u8] = b"rows of the shop";
-
-/// What is wrong with the only snapshot when it is opened.
-fn refused(rig: &Rig) -> Box<Finding> {
-    let vault = rig.vault();
-    let head = newest(&vault).unwrap();
-    match vault.open_snapshot(&head) {
-        Err(VaultError::Damaged(finding)) => finding,
-        Err(other) => panic!("another error: {other}"),
-        Ok(_) => panic!("it was opened"),
-    }
-}
-
-/// Restores the stream `file` of the newest snapshot into an empty folder.
-fn restored(rig: &Rig) -> Result<Vec<u8>, VaultError> {
-    let vault = rig.vault();
-    let head = newest(&vault).unwrap();
-    let snapshot = vault.open_snapshot(&head)?;
-    let folder = tempfile::tempdir().unwrap();
-    write(&snapshot, folder.path())?;
-    Ok(std::fs::read(folder.path().join("out")).unwrap())
-}
-
-fn write(snapshot: &Snapshot, folder: &Path) -> Result<(), VaultError> {
-    let path: FilePath = "file".parse().unwrap();
-    let wanted = [(path, folder.join("out"))];
-    snapshot.write_files(&wanted, false, &CancelToken::new(), &NoProgress)
-}
-
-/// The only kinds of findings that a verification to that depth has.
-#[track_caller]
-fn assert_found(rig: &Rig, depth: Depth, kind: FindingKind) {
-    let found = rig
-        .vault()
-        .verify(&Selection::All, depth, &CancelToken::new(), &NoProgress)
-        .unwrap();
-    let kinds: Vec<_> = found.findings.iter().map(|finding| finding.kind).collect();
-    assert!(kinds.contains(&kind), "{:#?}", found.findings);
-    let none: [BackupId; 0] = [];
-    assert_eq!(found.whole, none, "{:#?}", found.findings);
-}
 
 #[test]
 fn a_frame_that_is_a_bomb() {

@@ -10,37 +10,14 @@ mod rig;
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use jiff::SignedDuration;
 use resguardo_model::{CancelToken, FindingKind, NoProgress};
 use resguardo_store::wrap::faulty::{Fault, Rule};
 use resguardo_store::wrap::{Faulty, Operation};
-use resguardo_store::{Condition, Key, Store};
+use resguardo_store::{Key, Store};
 use resguardo_vault::{KeptBecause, PruneOptions, Space, VaultError};
 use rig::pruning::{Pruning, prune_with};
 use rig::{Rig, back_up, backup_id, run_id, source};
-
-fn kinds(all: &Pruning) -> Vec<FindingKind> {
-    all.verify().iter().map(|finding| finding.kind).collect()
-}
-
-fn put(all: &Pruning, key: &str, bytes: Vec<u8>) {
-    let key: Key = key.parse().unwrap();
-    all.rig
-        .store
-        .put(&key, Bytes::from(bytes), Condition::Always)
-        .unwrap();
-}
-
-fn get(all: &Pruning, key: &str) -> Vec<u8> {
-    all.rig.store.get(&key.parse().unwrap()).unwrap().to_vec()
-}
-
-fn only_record(all: &Pruning) -> String {
-    let keys = all.keys("shop/prunes");
-    assert_eq!(keys.len(), 1, "{keys:?}");
-    keys.into_iter().next().unwrap()
-}
 
 #[test]
 fn what_no_head_names_goes_after_the_grace_and_not_before() {
@@ -72,16 +49,16 @@ fn at_the_begin_in_the_middle_at_the_end_and_again() {
     let mut all = Pruning::with(6);
     for doomed in [&[1][..], &[3, 4], &[6], &[2]] {
         all.prune(doomed);
-        assert_eq!(kinds(&all), [], "after {doomed:?}");
+        assert_eq!(all.kinds(), [], "after {doomed:?}");
     }
     all.assert_holds(&[5]);
-    let record = only_record(&all);
+    let record = all.only_record();
     // The newest was pruned: the next one follows it all the same.
     all.back_up(7);
     let newest = all.heads().pop().unwrap();
     assert_eq!(newest.head.sequence, 7);
     all.assert_holds(&[5, 7]);
-    assert_eq!(only_record(&all), record);
+    assert_eq!(all.only_record(), record);
     // Whoever looks for the first time sees the same.
     all.rig.lose_cache();
     all.assert_holds(&[5, 7]);
@@ -230,7 +207,7 @@ fn a_head_that_the_store_refuses_to_delete_stays_alive() {
         .parse()
         .unwrap();
     all.rig.store.delete(&key).unwrap();
-    assert_eq!(kinds(&all), [FindingKind::HeadMissing]);
+    assert_eq!(all.kinds(), [FindingKind::HeadMissing]);
 }
 
 #[test]
@@ -268,7 +245,7 @@ fn an_object_that_was_put_again_waits_for_a_grace_of_its_own() {
     let buried = all.prune(&[1]).buried;
     all.hours_pass(20);
     let pack = format!("shop/snapshots/{}.manifest.age", backup_id(1));
-    put(&all, &pack, get(&all, &pack));
+    all.put(&pack, all.get(&pack));
     all.hours_pass(5);
     let done = all.prune(&[]);
     assert_eq!(done.deleted.objects, buried.objects - 1);
@@ -282,11 +259,11 @@ fn an_object_that_was_put_again_waits_for_a_grace_of_its_own() {
 fn what_lives_again_in_the_grace_is_given_a_new_one_when_it_dies() {
     let all = Pruning::with(3);
     let head = format!("shop/snapshots/{}.head.json", backup_id(2));
-    let bytes = get(&all, &head);
+    let bytes = all.get(&head);
     all.prune(&[2]);
     all.hours_pass(20);
     // Somebody brings the head back, from an older version of the bucket.
-    put(&all, &head, bytes);
+    all.put(&head, bytes);
     all.assert_holds(&[1, 2, 3]);
     all.prune(&[2]);
     all.hours_pass(10);

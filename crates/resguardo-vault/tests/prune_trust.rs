@@ -8,7 +8,6 @@
 
 mod rig;
 
-use bytes::Bytes;
 use jiff::SignedDuration;
 use resguardo_model::FindingKind;
 use resguardo_store::{Condition, Key, Store};
@@ -16,43 +15,21 @@ use resguardo_vault::{Access, KeptBecause, PinDraft, PruneOptions, Vault, WriteK
 use rig::pruning::{Pruning, prune_with};
 use rig::{back_up, backup_id, source};
 
-fn kinds(all: &Pruning) -> Vec<FindingKind> {
-    all.verify().iter().map(|finding| finding.kind).collect()
-}
-
-fn put(all: &Pruning, key: &str, bytes: Vec<u8>) {
-    let key: Key = key.parse().unwrap();
-    all.rig
-        .store
-        .put(&key, Bytes::from(bytes), Condition::Always)
-        .unwrap();
-}
-
-fn get(all: &Pruning, key: &str) -> Vec<u8> {
-    all.rig.store.get(&key.parse().unwrap()).unwrap().to_vec()
-}
-
-fn only_record(all: &Pruning) -> String {
-    let keys = all.keys("shop/prunes");
-    assert_eq!(keys.len(), 1, "{keys:?}");
-    keys.into_iter().next().unwrap()
-}
-
 #[test]
 fn a_forged_record_explains_nothing() {
     let all = Pruning::with(4);
     all.prune(&[2]);
-    let record = only_record(&all);
-    let text = String::from_utf8(get(&all, &record)).unwrap();
+    let record = all.only_record();
+    let text = String::from_utf8(all.get(&record)).unwrap();
     let forged = text.replace("\"last\":2", "\"last\":3");
     assert_ne!(text, forged);
-    put(&all, &record, forged.into_bytes());
+    all.put(&record, forged.into_bytes());
     let key: Key = format!("shop/snapshots/{}.head.json", backup_id(3))
         .parse()
         .unwrap();
     all.rig.store.delete(&key).unwrap();
     assert_eq!(
-        kinds(&all),
+        all.kinds(),
         [FindingKind::HeadMissing, FindingKind::PruneRecordForged]
     );
 }
@@ -61,9 +38,9 @@ fn a_forged_record_explains_nothing() {
 fn a_record_that_is_gone_leaves_the_hole_unexplained_and_nothing_is_swept() {
     let all = Pruning::with(4);
     all.prune(&[2]);
-    let record: Key = only_record(&all).parse().unwrap();
+    let record: Key = all.only_record().parse().unwrap();
     all.rig.store.delete(&record).unwrap();
-    assert_eq!(kinds(&all), [FindingKind::HeadMissing]);
+    assert_eq!(all.kinds(), [FindingKind::HeadMissing]);
     all.hours_pass(25);
     let done = all.prune(&[3]);
     assert_eq!(done.removed, [backup_id(3)]);
@@ -89,11 +66,11 @@ fn a_record_that_is_gone_leaves_the_hole_unexplained_and_nothing_is_swept() {
 fn while_a_head_cannot_be_read_nothing_is_called_dead() {
     let all = Pruning::with(3);
     let head = format!("shop/snapshots/{}.head.json", backup_id(2));
-    let whole = get(&all, &head);
+    let whole = all.get(&head);
     let mut damaged = whole.clone();
     let length = damaged.len();
     damaged[length - 20] ^= 1;
-    put(&all, &head, damaged);
+    all.put(&head, damaged);
     for _ in 0..2 {
         let done = all.prune(&[]);
         assert!(done.unswept.iter().any(|finding| matches!(
@@ -103,7 +80,7 @@ fn while_a_head_cannot_be_read_nothing_is_called_dead() {
         assert_eq!((done.buried.objects, done.deleted.objects), (0, 0));
         all.hours_pass(25);
     }
-    put(&all, &head, whole);
+    all.put(&head, whole);
     all.assert_holds(&[1, 2, 3]);
 }
 
@@ -125,7 +102,7 @@ fn a_record_of_an_untrusted_writer_explains_nothing() {
     let theirs = Vault::open(all.rig.store.clone(), access, all.rig.settings()).unwrap();
     prune_with(&theirs, &[2], PruneOptions::default()).unwrap();
     assert_eq!(
-        kinds(&all),
+        all.kinds(),
         [FindingKind::HeadMissing, FindingKind::WriterUnknown]
     );
     // And its own backups are not ours to judge: they stay, and what they need stays.
@@ -180,11 +157,7 @@ fn pinned_backups_stay_also_by_a_pin_that_cannot_be_believed() {
     let pins = vault.pins(None).unwrap();
     assert_eq!((pins.pins.len(), pins.findings.len()), (2, 0));
     assert_eq!(pins.pins[1], forever);
-    put(
-        &all,
-        &format!("shop/pins/{}.json", backup_id(3)),
-        b"{}".to_vec(),
-    );
+    all.put(&format!("shop/pins/{}.json", backup_id(3)), b"{}".to_vec());
     let forged = vault.pins(Some(&source())).unwrap();
     assert_eq!(forged.findings[0].kind, FindingKind::PinForged);
     assert!(!forged.pins[2].trusted);
@@ -209,13 +182,11 @@ fn a_tombstone_that_names_what_is_alive_deletes_nothing_and_goes() {
         r#"{{"format":1,"source":"shop","run":"{0}","objects":[{{"key":"{pack}","bytes":1}},{{"key":"vault.json","bytes":1}},{{"key":"shop/snapshots/{0}.head.json","bytes":1}}]}}"#,
         backup_id(2)
     );
-    put(
-        &all,
+    all.put(
         &format!("shop/tombstones/{}.json", backup_id(7)),
         objects.into_bytes(),
     );
-    put(
-        &all,
+    all.put(
         &format!("shop/tombstones/{}.json", backup_id(8)),
         b"not json".to_vec(),
     );
@@ -233,11 +204,11 @@ fn records_are_carried_on_by_one_of_bounded_size() {
         all.back_up(number);
         all.prune(&[number - 1]);
         assert_eq!(
-            only_record(&all).len(),
+            all.only_record().len(),
             "shop/prunes/".len() + 26 + ".json".len()
         );
     }
-    let record = get(&all, &only_record(&all));
+    let record = all.get(&all.only_record());
     assert!(record.len() < 1500, "{}", String::from_utf8_lossy(&record));
     all.assert_holds(&[1, 39]);
     // The host that wrote a head long ago learns from the record that it was pruned.
@@ -285,7 +256,7 @@ fn a_head_that_is_gone_below_a_pruned_end_is_an_alarm() {
         .unwrap();
     all.rig.store.delete(&head).unwrap();
     all.rig.lose_cache();
-    assert_eq!(kinds(&all), [FindingKind::HeadMissing]);
+    assert_eq!(all.kinds(), [FindingKind::HeadMissing]);
     let done = all.prune(&[]);
     assert_eq!(done.unswept[0].kind, FindingKind::HeadMissing);
     let accept = PruneOptions {

@@ -125,12 +125,16 @@ impl Invocation {
     /// # Errors
     /// If it makes no sense. A reference that cannot be read is an error once its source is used.
     pub fn config_for_use(&self, names: &[SourceName]) -> Result<Config, Failure> {
-        let mut config = self.config()?;
+        Ok(self.with_references(self.config()?, names))
+    }
+
+    /// `config` with what `file:` and `cmd:` references of these sources stand for now.
+    pub fn with_references(&self, mut config: Config, names: &[SourceName]) -> Config {
         let folder = config.folder.clone();
         config.read_references(names, |reference| {
             secret::read(reference, &folder, &self.cancel).map_err(|failure| failure.in_a_line())
         });
-        Ok(config)
+        config
     }
 
     /// This machine's folders.

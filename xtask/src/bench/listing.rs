@@ -84,7 +84,13 @@ pub(super) fn run(plan: &Plan, product: &Product, scratch: &Scratch) -> Result<S
     Ok(text)
 }
 
-fn fill(product: &Product, folder: &Path, sources: usize, each: usize) -> Result<(), Failure> {
+/// Fills a vault with so many sources of so many backups each.
+pub(super) fn fill(
+    product: &Product,
+    folder: &Path,
+    sources: usize,
+    each: usize,
+) -> Result<(), Failure> {
     let place = product.place(folder);
     let database = folder.join("shop.db");
     let mut sqlite = std::process::Command::new("sqlite3");
@@ -111,7 +117,7 @@ fn count(place: &Place) -> Result<usize, Failure> {
     Ok(listed.matches("\"proven_at\":").count())
 }
 
-fn forget_catalog(home: &Path) -> Result<(), Failure> {
+pub(super) fn forget_catalog(home: &Path) -> Result<(), Failure> {
     for (path, _) in scratch::files(home)? {
         let name = path.display().to_string();
         if name.starts_with("catalog.db") {

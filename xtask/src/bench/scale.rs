@@ -4,9 +4,10 @@
 use std::path::Path;
 
 use super::contest;
+use super::listing;
 use super::measure::{Sample, measure};
 use super::plan::{Plan, Size};
-use super::product::{Place, Product};
+use super::product::Product;
 use super::scratch::{self, Scratch};
 use crate::failure::Failure;
 use crate::step;
@@ -117,7 +118,7 @@ fn many(plan: &Plan, product: &Product, scratch: &Scratch) -> Result<String, Fai
     };
     let recipe = format!("{sources} sources of {each} backups, 1");
     let folder = scratch.once("many", &recipe, |folder| {
-        fill(product, folder, sources, each)
+        listing::fill(product, folder, sources, each)
     })?;
     let place = product.place(&folder);
     let report = folder.join("time");
@@ -136,44 +137,13 @@ fn many(plan: &Plan, product: &Product, scratch: &Scratch) -> Result<String, Fai
         sources * each,
         PEAK_BYTES_MAX / 1_000_000
     );
-    forget_catalog(&place)?;
+    listing::forget_catalog(&place.home())?;
     for (name, words) in commands {
         let sample = measure(&place.command(words), &report)?;
         let fits = sample.seconds < SECONDS_MAX && sample.peak_bytes < PEAK_BYTES_MAX;
         text += &line(name, sample, fits);
     }
     Ok(text)
-}
-
-fn fill(product: &Product, folder: &Path, sources: usize, each: usize) -> Result<(), Failure> {
-    let place = product.place(folder);
-    let database = folder.join("shop.db");
-    let mut sqlite = std::process::Command::new("sqlite3");
-    step::output(
-        sqlite
-            .arg(&database)
-            .arg("create table orders (id integer primary key)"),
-    )?;
-    step::output(&mut place.init(&database))?;
-    let (sources, each) = (sources.to_string(), each.to_string());
-    let (vault, keys) = (place.vault(), place.keys()?);
-    let words = [
-        Path::new("snapshots"),
-        &vault,
-        &keys,
-        Path::new(&sources),
-        Path::new(&each),
-    ];
-    step::run(&mut product.worker(&words))
-}
-
-fn forget_catalog(place: &Place) -> Result<(), Failure> {
-    for (path, _) in scratch::files(&place.home())? {
-        if path.display().to_string().starts_with("catalog.db") {
-            scratch::remove(&place.home().join(path))?;
-        }
-    }
-    Ok(())
 }
 
 fn bytes_below(folder: &Path) -> Result<u64, Failure> {

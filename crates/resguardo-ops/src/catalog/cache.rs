@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use resguardo_model::{Head, Sha256Digest, VaultId, WriterId};
 use rusqlite::params;
+use serde::de::DeserializeOwned;
 
 use super::{Catalog, CatalogError, from_json, parsed, to_json};
 use crate::copy::Copied;
@@ -29,6 +30,9 @@ pub(crate) struct CachedReceipt<'a> {
     pub(crate) told: Option<Told>,
     pub(crate) copied: Option<Copied>,
 }
+
+/// The key of a receipt, its writer and digest, and what it said.
+pub(crate) type Said<T> = (String, WriterId, Sha256Digest, T);
 
 impl Catalog {
     /// The heads of a vault that were seen before, by their keys.
@@ -145,42 +149,29 @@ impl Catalog {
     }
 
     /// What receipts of backups told, with their keys, writers and digests.
-    pub(crate) fn told(
-        &self,
-        vault: VaultId,
-    ) -> Result<Vec<(String, WriterId, Sha256Digest, Told)>, CatalogError> {
-        let failed = CatalogError::sqlite("reading the receipts of");
-        let connection = self.lock();
-        let mut statement = connection
-            .prepare_cached(
-                "select key, writer, sha256, told from receipts where vault = ?1 and told is not null",
-            )
-            .map_err(&failed)?;
-        let rows = statement
-            .query_map([vault.to_string()], |row| {
-                Ok((
-                    row.get(0)?,
-                    parsed(row, 1)?,
-                    parsed(row, 2)?,
-                    from_json(row, 3)?,
-                ))
-            })
-            .map_err(&failed)?;
-        rows.collect::<Result<_, _>>().map_err(&failed)
+    pub(crate) fn told(&self, vault: VaultId) -> Result<Vec<Said<Told>>, CatalogError> {
+        self.said(
+            "select key, writer, sha256, told from receipts where vault = ?1 and told is not null",
+            vault,
+        )
     }
 
     /// What receipts say that copies hold, with their keys, writers and digests.
-    pub(crate) fn copied(
+    pub(crate) fn copied(&self, vault: VaultId) -> Result<Vec<Said<Copied>>, CatalogError> {
+        self.said(
+            "select key, writer, sha256, copied from receipts where vault = ?1 and copied is not null",
+            vault,
+        )
+    }
+
+    fn said<T: DeserializeOwned>(
         &self,
+        sql: &str,
         vault: VaultId,
-    ) -> Result<Vec<(String, WriterId, Sha256Digest, Copied)>, CatalogError> {
+    ) -> Result<Vec<Said<T>>, CatalogError> {
         let failed = CatalogError::sqlite("reading the receipts of");
         let connection = self.lock();
-        let mut statement = connection
-            .prepare_cached(
-                "select key, writer, sha256, copied from receipts where vault = ?1 and copied is not null",
-            )
-            .map_err(&failed)?;
+        let mut statement = connection.prepare_cached(sql).map_err(&failed)?;
         let rows = statement
             .query_map([vault.to_string()], |row| {
                 Ok((

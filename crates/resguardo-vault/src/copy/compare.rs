@@ -102,12 +102,11 @@ pub(super) fn compared(
         let size = |listing: &Listing| listing.get(key).map(|info| info.bytes);
         size(there).is_some() && size(there) == size(here)
     };
-    // Without its index the next backup is a whole one; this one restores.
     let is_whole = |stored: &StoredHead| {
         let (packs, rest) = named_by(stored);
         packs.iter().chain(&rest).all(|object| {
             let bytes = there.get(&object.key).map(|info| info.bytes);
-            bytes == Some(object.bytes) || object.key.as_str().contains("/index/")
+            bytes == Some(object.bytes) || !object.is_needed()
         })
     };
     let newest_held = heads

@@ -69,7 +69,7 @@ impl Vault {
             };
             let mut finding = object.finding(source, wrong);
             // Without its index no backup is hit.
-            if !object.key.as_str().contains("/index/") {
+            if object.is_needed() {
                 finding.backups_hit.clone_from(backups);
                 found.whole.retain(|backup| !backups.contains(backup));
             }

@@ -32,6 +32,16 @@ impl Named {
         }
     }
 
+    /// Whether the backup restores only with it: without its index the next backup is a whole one, and this
+    /// one loses nothing.
+    pub(super) fn is_needed(&self) -> bool {
+        !self.is_index()
+    }
+
+    fn is_index(&self) -> bool {
+        self.key.as_str().contains("/index/")
+    }
+
     /// What is wrong with an object of this place: it is not there, has another size, has other bytes.
     fn kinds(&self) -> (FindingKind, FindingKind, FindingKind) {
         let key = self.key.as_str();
@@ -41,7 +51,7 @@ impl Named {
                 FindingKind::PackTruncated,
                 FindingKind::PackDamaged,
             )
-        } else if key.contains("/index/") {
+        } else if self.is_index() {
             let damaged = FindingKind::IndexDamaged;
             (FindingKind::IndexMissing, damaged, damaged)
         } else {

@@ -391,17 +391,14 @@ impl Run<'_> {
                 return Ok(());
             }
             // Without its index the next backup is a whole one; this one loses nothing.
-            let hits = !object.key.as_str().contains("/index/");
+            let hits = object.is_needed();
             hindered |= hits;
             self.found(
                 object.finding(self.request.source, wrong),
                 hits.then_some(stored),
             );
         }
-        let lacks = |object: &&Named| {
-            let is_needed = !object.key.as_str().contains("/index/");
-            is_needed && !self.looked_at.contains(&object.key)
-        };
+        let lacks = |object: &&Named| object.is_needed() && !self.looked_at.contains(&object.key);
         if hindered || packs.iter().chain(&rest).any(|object| lacks(&object)) {
             return Ok(());
         }
@@ -498,7 +495,7 @@ impl Run<'_> {
         {
             let (packs, rest) = named_by(stored);
             let needed = packs.iter().chain(&rest);
-            let mut needed = needed.filter(|object| !object.key.as_str().contains("/index/"));
+            let mut needed = needed.filter(|object| object.is_needed());
             if let Some(lacking) = needed.find(|object| !self.is_there(object)) {
                 return Err(VaultError::NotKept {
                     place: self.place.to_owned(),

@@ -8,14 +8,18 @@
 )]
 
 use std::io::Write as _;
+use std::path::Path;
 
 use bytes::Bytes;
 use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 use ed25519_dalek::{Signer as _, SigningKey};
 use jiff::Timestamp;
-use resguardo_model::{EngineKind, Head, ManifestHeader, ObjectRef, Reason, Sha256Digest};
+use resguardo_model::{
+    BackupId, CancelToken, EngineKind, FilePath, Finding, FindingKind, Head, ManifestHeader,
+    NoProgress, ObjectRef, Reason, Sha256Digest,
+};
 use resguardo_store::{Condition, Store};
-use resguardo_vault::{StoredHead, Vault, WriteKey};
+use resguardo_vault::{Depth, Selection, Snapshot, StoredHead, Vault, VaultError, WriteKey};
 
 use crate::rig::{Rig, backup_id, facts, source};
 
@@ -263,4 +267,46 @@ pub(crate) fn second_host(rig: &mut Rig) -> String {
     other.trust(own.writer()).unwrap();
     rig.write_key = own.to_json().to_string();
     other.to_json().to_string()
+}
+
+pub(crate) const CONTENT: &[u8] = b"rows of the shop";
+
+/// What is wrong with the only snapshot when it is opened.
+pub(crate) fn refused(rig: &Rig) -> Box<Finding> {
+    let vault = rig.vault();
+    let head = newest(&vault).unwrap();
+    match vault.open_snapshot(&head) {
+        Err(VaultError::Damaged(finding)) => finding,
+        Err(other) => panic!("another error: {other}"),
+        Ok(_) => panic!("it was opened"),
+    }
+}
+
+/// Restores the stream `file` of the newest snapshot into an empty folder.
+pub(crate) fn restored(rig: &Rig) -> Result<Vec<u8>, VaultError> {
+    let vault = rig.vault();
+    let head = newest(&vault).unwrap();
+    let snapshot = vault.open_snapshot(&head)?;
+    let folder = tempfile::tempdir().unwrap();
+    write(&snapshot, folder.path())?;
+    Ok(std::fs::read(folder.path().join("out")).unwrap())
+}
+
+pub(crate) fn write(snapshot: &Snapshot, folder: &Path) -> Result<(), VaultError> {
+    let path: FilePath = "file".parse().unwrap();
+    let wanted = [(path, folder.join("out"))];
+    snapshot.write_files(&wanted, false, &CancelToken::new(), &NoProgress)
+}
+
+/// The only kinds of findings that a verification to that depth has.
+#[track_caller]
+pub(crate) fn assert_found(rig: &Rig, depth: Depth, kind: FindingKind) {
+    let found = rig
+        .vault()
+        .verify(&Selection::All, depth, &CancelToken::new(), &NoProgress)
+        .unwrap();
+    let kinds: Vec<_> = found.findings.iter().map(|finding| finding.kind).collect();
+    assert!(kinds.contains(&kind), "{:#?}", found.findings);
+    let none: [BackupId; 0] = [];
+    assert_eq!(found.whole, none, "{:#?}", found.findings);
 }

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use jiff::SignedDuration;
-use resguardo_model::{CancelToken, Finding, NoProgress};
-use resguardo_store::{Key, Store};
+use resguardo_model::{CancelToken, Finding, FindingKind, NoProgress};
+use resguardo_store::{Condition, Key, Store};
 use resguardo_testkit::FakeClock;
 use resguardo_vault::{
     Depth, PruneOptions, PruneOutcome, Selection, StoredHead, Vault, VaultError,
@@ -40,6 +41,28 @@ impl Pruning {
         };
         (1..=backups).for_each(|number| all.back_up(number));
         all
+    }
+
+    pub(crate) fn kinds(&self) -> Vec<FindingKind> {
+        self.verify().iter().map(|finding| finding.kind).collect()
+    }
+
+    pub(crate) fn put(&self, key: &str, bytes: Vec<u8>) {
+        let key: Key = key.parse().unwrap();
+        self.rig
+            .store
+            .put(&key, Bytes::from(bytes), Condition::Always)
+            .unwrap();
+    }
+
+    pub(crate) fn get(&self, key: &str) -> Vec<u8> {
+        self.rig.store.get(&key.parse().unwrap()).unwrap().to_vec()
+    }
+
+    pub(crate) fn only_record(&self) -> String {
+        let keys = self.keys("shop/prunes");
+        assert_eq!(keys.len(), 1, "{keys:?}");
+        keys.into_iter().next().unwrap()
     }
 
     /// The same vault, for another hand: a cache of its own, the same clocks.

@@ -130,7 +130,7 @@ fn row(coming: &Coming<'_>, now: Timestamp) -> Vec<String> {
     vec![
         time::moment(coming.due.begins, &plan.zone),
         zone_name(&plan.zone, coming.due.begins),
-        time::ahead(coming.due.begins, now),
+        time::age(now, coming.due.begins),
         coming.job.source.to_string(),
         coming.job.task.word().to_owned(),
         plan.schedule.to_string(),

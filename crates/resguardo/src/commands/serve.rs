@@ -10,7 +10,7 @@ use resguardo_daemon::{
     Around, CatalogMemory, Job, OpsWork, Outcome, Settings, Sources, Standing, Task, Watch,
 };
 use resguardo_model::duration::Span;
-use resguardo_model::{CancelToken, Progress, SourceName};
+use resguardo_model::{Progress, SourceName};
 use resguardo_ops::{Context, SourceSpec};
 use resguardo_store::exclusive::Exclusive;
 
@@ -21,7 +21,6 @@ use crate::error::Failure;
 use crate::exit::Exit;
 use crate::invocation::{Invocation, Opened, Reading};
 use crate::render::Output;
-use crate::secret;
 
 const AFTER_HELP: &str = "\
 Takes backups and drills by the schedules of the config, in the foreground,
@@ -83,10 +82,7 @@ pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
         config: opened.config.clone(),
         log: Arc::clone(&log),
     };
-    let context = Context {
-        cancel: CancelToken::new(),
-        ..opened.context.clone()
-    };
+    let context = opened.context.clone();
     let around = Around {
         memory: Arc::new(CatalogMemory {
             catalog: context.catalog.clone(),
@@ -144,13 +140,8 @@ struct Configured {
 
 impl Configured {
     fn with_references(&self, name: &SourceName) -> Config {
-        let mut config = self.config.clone();
-        let folder = config.folder.clone();
-        config.read_references(std::slice::from_ref(name), |reference| {
-            secret::read(reference, &folder, &CancelToken::new())
-                .map_err(|failure| failure.in_a_line())
-        });
-        config
+        let names = std::slice::from_ref(name);
+        self.invocation.with_references(self.config.clone(), names)
     }
 }
 

@@ -23,12 +23,6 @@ pub fn age(at: Timestamp, now: Timestamp) -> String {
     }
 }
 
-/// How long until then: as [`age`].
-#[must_use]
-pub fn ahead(at: Timestamp, now: Timestamp) -> String {
-    age(now, at)
-}
-
 /// A length in seconds: `0.42 s`, `12.3 s`, `4 min 05 s`, `2 h 03 min`, `3 d 4 h`.
 #[must_use]
 pub fn length(seconds: f64) -> String {
