@@ -1,10 +1,16 @@
 //! Packages of the npm registry, installed below the tools' folder.
 
+use std::path::Path;
 use std::process::Command;
 
 use super::Tools;
 use crate::failure::Failure;
 use crate::step;
+
+/// Names a file of authorities that Node.js believes as well.
+const AUTHORITIES: &str = "NODE_EXTRA_CA_CERTS";
+/// Where Debian keeps those of the machine.
+const MACHINES_AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
 
 /// A package with a program.
 #[derive(Clone, Copy)]
@@ -42,6 +48,10 @@ impl Package {
         command.arg("--loglevel=error");
         command.arg("--prefix").arg(tools.folder.join("node"));
         command.arg(format!("{}@{}", self.name, self.version));
+        // Node.js believes the authorities that it was built with, and pip and cargo those of the machine.
+        if std::env::var_os(AUTHORITIES).is_none() && Path::new(MACHINES_AUTHORITIES).exists() {
+            command.env(AUTHORITIES, MACHINES_AUTHORITIES);
+        }
         command
     }
 }
