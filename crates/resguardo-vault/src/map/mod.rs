@@ -6,6 +6,7 @@
 //! head that its name carries. Lost, it is rebuilt from the index objects that the head names.
 
 mod file;
+mod page_table;
 mod rebuild;
 
 use std::collections::{HashMap, HashSet};

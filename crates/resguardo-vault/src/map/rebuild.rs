@@ -1,44 +1,41 @@
-//! Rebuilding a map from index objects: ids of pages go through a temporary file, so that only their runs and
-//! the pieces of streams are held in memory.
+//! Rebuilding a map from index objects: what is known of pages goes through a table in a temporary file
+//! ([`super::page_table`]), so that only files, packs and the pieces of streams are held in memory.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
 
 use resguardo_model::{FileKind, FilePath, ObjectRef, Sha256Digest};
 
 use super::KnownPiece;
 use super::file::MapFile;
+use super::page_table::{PageTable, Parts};
 use crate::index::{self, IndexFile, Place, Record};
 use crate::piece::PieceId;
 
 /// Puts a map together again from the index objects of a head, oldest first.
 pub(crate) struct Rebuilder {
-    spool: Spool,
+    table: PageTable,
     packs: Vec<ObjectRef>,
     numbers: HashMap<Sha256Digest, u32>,
     files: BTreeMap<FilePath, RebuiltFile>,
     pieces: BTreeMap<PieceId, KnownPiece>,
 }
 
-/// A page file: its ids lie in the spool, its runs here. They leave no gap from its first page on.
+/// A page file: its pages lie in the table. They leave no gap from its first one on.
 struct RebuiltFile {
     kind: FileKind,
     size: u64,
-    /// First page to how many lie back to back, and where.
-    runs: BTreeMap<u64, (u32, Place)>,
     /// Pages known so far.
     pages: u64,
-    region: Region,
+    parts: Parts,
 }
 
 impl Rebuilder {
     /// Begins; `folder` is where the temporary file goes.
     pub(crate) fn new(folder: PathBuf) -> Self {
         Self {
-            spool: Spool::new(folder),
+            table: PageTable::new(folder),
             packs: Vec::new(),
             numbers: HashMap::new(),
             files: BTreeMap::new(),
@@ -76,7 +73,7 @@ impl Rebuilder {
                     let beyond =
                         || io::Error::new(io::ErrorKind::InvalidData, "a run beyond its file");
                     file.ok_or_else(beyond)?
-                        .set(first_page, place, &ids, &mut self.spool)?;
+                        .set(first_page, place, &ids, &mut self.table)?;
                 }
                 Record::Piece { id, length, place } => {
                     let place = Place {
@@ -113,7 +110,7 @@ impl Rebuilder {
         }
         known.size = file.size;
         if let FileKind::Pages { page_bytes } = file.kind {
-            known.truncate(file.size / u64::from(page_bytes));
+            known.pages = known.pages.min(file.size / u64::from(page_bytes));
         }
     }
 
@@ -121,18 +118,18 @@ impl Rebuilder {
     ///
     /// # Errors
     /// `InvalidData` if a page is missing: objects of one head were lost or mixed.
-    pub(crate) fn finish(self, map: &MapFile) -> io::Result<()> {
+    pub(crate) fn finish(mut self, map: &MapFile) -> io::Result<()> {
         let mut writer = map.writer()?;
         for pack in &self.packs {
             writer.pack(pack)?;
         }
-        for (path, file) in &self.files {
+        for (path, file) in self.files {
             writer.file(&IndexFile {
-                path: path.clone(),
+                path,
                 kind: file.kind,
                 size: file.size,
             })?;
-            file.write_runs(&mut writer, &self.spool)?;
+            file.write_runs(&mut writer, &mut self.table)?;
         }
         for (id, piece) in &self.pieces {
             writer.piece(*id, piece.length, piece.place)?;
@@ -146,9 +143,8 @@ impl RebuiltFile {
         Self {
             kind,
             size: 0,
-            runs: BTreeMap::new(),
             pages: 0,
-            region: Region::default(),
+            parts: Parts::default(),
         }
     }
 
@@ -169,48 +165,25 @@ impl RebuiltFile {
             && end.is_some_and(|end| end <= self.size / page_bytes)
     }
 
-    fn set(&mut self, first: u64, place: Place, ids: &[u8], spool: &mut Spool) -> io::Result<()> {
-        let count = u32::try_from(ids.len() / 16).map_err(io::Error::other)?;
-        let end = first + u64::from(count);
-        spool.write(&mut self.region, first, ids)?;
-        self.cut_out(first, end);
-        self.runs.insert(first, (count, place));
-        self.pages = self.pages.max(end);
+    fn set(
+        &mut self,
+        first: u64,
+        place: Place,
+        ids: &[u8],
+        table: &mut PageTable,
+    ) -> io::Result<()> {
+        let page_bytes = self.page_bytes();
+        table.set(&mut self.parts, first, ids, page_bytes, place)?;
+        self.pages = self.pages.max(first + ids.len() as u64 / 16);
         Ok(())
     }
 
-    /// Forgets the runs from `first` on to before `end`; what they reach beyond it stays.
-    fn cut_out(&mut self, first: u64, end: u64) {
-        while let Some((&begin, &(count, place))) = self.runs.range(..end).next_back() {
-            let run_end = begin + u64::from(count);
-            if run_end <= first {
-                return;
-            }
-            self.runs.remove(&begin);
-            if begin < first {
-                self.runs
-                    .insert(begin, (pages_between(begin, first), place));
-            }
-            if run_end > end {
-                let skipped = pages_between(begin, end) * self.page_bytes();
-                let frame_offset = place.frame_offset + skipped;
-                let rest = Place {
-                    frame_offset,
-                    ..place
-                };
-                self.runs.insert(end, (pages_between(end, run_end), rest));
-            }
-        }
-    }
-
-    fn truncate(&mut self, pages: u64) {
-        if pages < self.pages {
-            self.cut_out(pages, self.pages);
-            self.pages = pages;
-        }
-    }
-
-    fn write_runs<W: Write>(&self, writer: &mut index::Writer<W>, spool: &Spool) -> io::Result<()> {
+    /// Writes the file's pages, those together that lie back to back in one frame.
+    fn write_runs<W: Write>(
+        mut self,
+        writer: &mut index::Writer<W>,
+        table: &mut PageTable,
+    ) -> io::Result<()> {
         let page_bytes = self.page_bytes();
         if page_bytes == 0 {
             return Ok(());
@@ -220,102 +193,26 @@ impl RebuiltFile {
             return Err(io::Error::new(io::ErrorKind::InvalidData, what));
         }
         let mut ids = Vec::new();
-        let mut runs = self.runs.iter().peekable();
-        while let Some((&first, &(mut count, place))) = runs.next() {
-            let goes_on = |count: u32, next: &Place| {
-                let frame_offset = place.frame_offset + count * page_bytes;
-                *next
-                    == Place {
-                        frame_offset,
-                        ..place
-                    }
-            };
-            while let Some((_, (more, _))) = runs.next_if(|(_, (_, next))| goes_on(count, next)) {
-                count += more;
+        let mut run: Option<(u64, Place)> = None;
+        let mut follows: Option<Place> = None;
+        for page in 0..self.pages {
+            let (id, place) = table.get(&mut self.parts, page)?;
+            if follows != Some(place) {
+                if let Some((first, begin)) = run.replace((page, place)) {
+                    writer.run(first, begin, &ids)?;
+                }
+                ids.clear();
             }
-            ids.resize(count as usize * 16, 0);
-            spool.read(self.region, first, &mut ids)?;
-            writer.run(first, place, &ids)?;
+            ids.extend_from_slice(&id);
+            follows = Some(Place {
+                frame_offset: place.frame_offset + page_bytes,
+                ..place
+            });
         }
-        Ok(())
-    }
-}
-
-/// Pages of a run, which lie in one frame.
-fn pages_between(from: u64, to: u64) -> u32 {
-    u32::try_from(to - from).expect("the reader of records holds every run to a frame")
-}
-
-/// Where the ids of one file lie in the spool.
-#[derive(Clone, Copy, Debug, Default)]
-struct Region {
-    offset: u64,
-    /// Bytes that it may have before it has to move.
-    room: u64,
-    used: u64,
-}
-
-/// A temporary file with the ids of all files.
-struct Spool {
-    folder: PathBuf,
-    file: Option<File>,
-    end: u64,
-}
-
-/// The least room that is made for a file's ids.
-const ROOM_LEAST: u64 = 4 << 10;
-
-impl Spool {
-    fn new(folder: PathBuf) -> Self {
-        Self {
-            folder,
-            file: None,
-            end: 0,
+        match run {
+            Some((first, begin)) => writer.run(first, begin, &ids),
+            None => Ok(()),
         }
-    }
-
-    fn write(&mut self, region: &mut Region, page: u64, ids: &[u8]) -> io::Result<()> {
-        let end = page * 16 + ids.len() as u64;
-        if end > region.room {
-            self.enlarge(region, end)?;
-        }
-        let file = self.file.as_ref().expect("a region with room lies in it");
-        file.write_all_at(ids, region.offset + page * 16)?;
-        region.used = region.used.max(end);
-        Ok(())
-    }
-
-    /// Moves a region to the end of the file, with twice the room.
-    fn enlarge(&mut self, region: &mut Region, wanted: u64) -> io::Result<()> {
-        let file = match &mut self.file {
-            Some(file) => file,
-            empty => {
-                std::fs::create_dir_all(&self.folder)?;
-                empty.insert(tempfile::tempfile_in(&self.folder)?)
-            }
-        };
-        let moved = Region {
-            offset: self.end,
-            room: (wanted * 2).max(ROOM_LEAST),
-            used: region.used,
-        };
-        let mut buffer = vec![0; 64 << 10];
-        let mut at = 0;
-        while at < region.used {
-            let length = usize::try_from(region.used - at)
-                .map_or(buffer.len(), |left| left.min(buffer.len()));
-            file.read_exact_at(&mut buffer[..length], region.offset + at)?;
-            file.write_all_at(&buffer[..length], moved.offset + at)?;
-            at += length as u64;
-        }
-        self.end += moved.room;
-        *region = moved;
-        Ok(())
-    }
-
-    fn read(&self, region: Region, page: u64, ids: &mut [u8]) -> io::Result<()> {
-        let file = self.file.as_ref().expect("runs were written to it");
-        file.read_exact_at(ids, region.offset + page * 16)
     }
 }
 
@@ -343,13 +240,12 @@ mod tests {
             steps in prop::collection::vec((0_u64..120, 1_u32..60, any::<bool>()), 1..40),
         ) {
             let folder = tempfile::tempdir().unwrap();
-            let mut spool = Spool::new(folder.path().to_owned());
+            let mut table = PageTable::new(folder.path().to_owned());
             let mut file = RebuiltFile::new(FileKind::Pages { page_bytes: 512 });
             let mut model: Vec<([u8; 16], Place)> = Vec::new();
             for (frame, (first, count, cuts)) in (0_u32..).zip(steps) {
                 if cuts {
-                    file.size = first * 512;
-                    file.truncate(first);
+                    file.pages = file.pages.min(first);
                     model.truncate(usize::try_from(first).unwrap());
                 }
                 file.size = 1 << 30;
@@ -362,7 +258,7 @@ mod tests {
                     id
                 };
                 let ids: Vec<u8> = (0..count).flat_map(id).collect();
-                file.set(first, place(1, frame, 0), &ids, &mut spool).unwrap();
+                file.set(first, place(1, frame, 0), &ids, &mut table).unwrap();
                 for page in 0..count {
                     let at = usize::try_from(first).unwrap() + page as usize;
                     let set = (id(page), place(1, frame, page));
@@ -375,7 +271,7 @@ mod tests {
             for _ in 0..2 {
                 writer.pack(&object).unwrap();
             }
-            file.write_runs(&mut writer, &spool).unwrap();
+            file.write_runs(&mut writer, &mut table).unwrap();
             let bytes = writer.finish().unwrap();
             let mut reader = index::Reader::new(&bytes[..]).unwrap();
             let mut read = Vec::new();
