@@ -41,6 +41,8 @@ pub enum Verb {
     Copy,
     /// Keys were added, retired, changed or rehearsed.
     Keys,
+    /// Something that somebody has to look at was opened, or resolved.
+    Exception,
 }
 
 impl Verb {
@@ -57,6 +59,7 @@ impl Verb {
             Self::Pin => "pin",
             Self::Copy => "copy",
             Self::Keys => "keys",
+            Self::Exception => "exception",
         }
     }
 }

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use resguardo_engine::process::ProcessMark;
 
 mod cache;
+mod exceptions;
 mod jobs;
 mod rebuild;
 mod schema;
@@ -246,6 +247,34 @@ impl Catalog {
             "where state = 'running' order by started_at, run limit ?1",
             u32::MAX,
         )
+    }
+
+    /// The newest run of each verb of a source, as far as runs of that verb are of a single source.
+    pub(crate) fn last_runs(&self, source: &SourceName) -> Result<Vec<RunRow>, CatalogError> {
+        const VERBS: [Verb; 6] = [
+            Verb::Backup,
+            Verb::Drill,
+            Verb::Verify,
+            Verb::Restore,
+            Verb::Prune,
+            Verb::Copy,
+        ];
+        let failed = CatalogError::sqlite("reading the runs of");
+        let connection = self.lock();
+        let sql = format!(
+            "select {} from runs where source = ?1 and verb = ?2 order by started_at desc, run desc limit 1",
+            schema::RUN_COLUMNS
+        );
+        let mut statement = connection.prepare_cached(&sql).map_err(&failed)?;
+        let mut runs = Vec::new();
+        for verb in VERBS {
+            let found = statement
+                .query_row([source.as_str(), &to_json(&verb)], run_row)
+                .optional()
+                .map_err(&failed)?;
+            runs.extend(found);
+        }
+        Ok(runs)
     }
 
     fn select_runs(&self, clause: &str, limit: u32) -> Result<Vec<RunRow>, CatalogError> {

@@ -20,7 +20,7 @@ use resguardo_vault::{CopyPlace, Vault, VaultError};
 
 pub(crate) use holdings::holdings;
 pub use known::{Behind, behind};
-pub(crate) use known::{Copied, KnownCopies, receipts_there};
+pub(crate) use known::{Copied, KnownCopies, behind_with, receipts_there};
 pub use rebuild::{RebuildDone, rebuild};
 pub(crate) use sequences::Sequences;
 pub use status::{CopyStatus, SourceStatus, status};

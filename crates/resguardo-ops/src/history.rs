@@ -17,6 +17,7 @@ use crate::context::Context;
 use crate::copy::{Copied, KnownCopies, receipts_there};
 use crate::error::OpsError;
 use crate::list::LastDrill;
+use crate::status::DrillFact;
 
 /// The heads of one source or of all. `findings` holds what is wrong with them.
 pub(crate) fn heads(ctx: &Context, source: Option<&SourceName>) -> Result<Heads, OpsError> {
@@ -116,6 +117,7 @@ pub(crate) fn remember_receipts<'a>(
             drilled: drilled(receipt),
             told: told(&receipt.statement),
             copied: Copied::of(&receipt.statement),
+            measured: measured(receipt),
         })
         .collect();
     if let Err(error) = ctx.catalog.put_receipts(vault, &rows) {
@@ -150,6 +152,24 @@ fn drilled(receipt: &StoredReceipt) -> Option<Drilled> {
         verdict,
         writer: predicate.writer,
         sha256: receipt.sha256,
+    })
+}
+
+/// What a drill's receipt says of how it went.
+fn measured(receipt: &StoredReceipt) -> Option<DrillFact> {
+    let drilled = drilled(receipt)?;
+    let predicate = &receipt.statement.predicate;
+    let detail = |name: &str| predicate.details.get(name);
+    Some(DrillFact {
+        source: predicate.source.clone(),
+        backup: drilled.backup,
+        at: drilled.at,
+        taken_at: detail("taken_at").and_then(|at| at.as_str()?.parse().ok()),
+        verdict: drilled.verdict,
+        rto_seconds: detail("rto_seconds").and_then(Value::as_f64),
+        rpo_seconds: detail("rpo_seconds").and_then(Value::as_f64),
+        failed: predicate.failed_tests.clone(),
+        receipt: receipt.key.clone(),
     })
 }
 
@@ -238,7 +258,10 @@ pub(crate) fn copies(
 }
 
 /// The keys of the receipts of `sources`, each of which the catalog knows afterwards.
-fn read_new(ctx: &Context, sources: &BTreeSet<SourceName>) -> Result<HashSet<String>, OpsError> {
+pub(crate) fn read_new(
+    ctx: &Context,
+    sources: &BTreeSet<SourceName>,
+) -> Result<HashSet<String>, OpsError> {
     let there = receipts_there(ctx, sources)?;
     let known = ctx.catalog.receipt_keys(ctx.vault()?.id());
     if !there.is_subset(&known.unwrap_or_default()) {

@@ -26,6 +26,8 @@
 //! copy::rebuild(&Context, name, &CopyPlace, mend) -> Result<RebuildDone, OpsError>
 //! copy::behind(&Context, place)                   -> Result<Vec<Behind>, OpsError>   (by receipts alone)
 //! access::look(&Context), access::review(...)      -> Result<Access, OpsError>, Result<Reviewed, OpsError>
+//! status::look(&Context, &[Watched])             -> Result<Status, OpsError>
+//! exception::open(&Context), all(&Context)       -> Result<Vec<Exception>, OpsError>
 //! doctor::doctor(&Context, &DoctorRequest)        -> Vec<Diagnosis>
 //! catalog::Catalog::{open(path), in_memory, notes, runs(limit)}
 //! catalog::rebuild(&Context)                      -> Result<Rebuilt, OpsError>
@@ -47,6 +49,7 @@ pub mod copy;
 pub mod doctor;
 pub mod drill;
 pub mod error;
+pub mod exception;
 mod history;
 mod json_path;
 pub mod keys;
@@ -67,6 +70,7 @@ pub mod sandbox;
 pub mod show;
 mod sink;
 pub mod source;
+pub mod status;
 mod suspect;
 pub mod verify;
 

@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use super::{Catalog, CatalogError, from_json, parsed, to_json};
 use crate::copy::Copied;
 use crate::history::{Drilled, Told};
+use crate::status::DrillFact;
 
 /// A head as it was seen. Whether its writer is trusted is not kept: that is asked anew each time.
 #[derive(Clone, Debug)]
@@ -29,6 +30,7 @@ pub(crate) struct CachedReceipt<'a> {
     pub(crate) drilled: Option<Drilled>,
     pub(crate) told: Option<Told>,
     pub(crate) copied: Option<Copied>,
+    pub(crate) measured: Option<DrillFact>,
 }
 
 /// The key of a receipt, its writer and digest, and what it said.
@@ -164,6 +166,14 @@ impl Catalog {
         )
     }
 
+    /// How drills went, as their receipts say, with their keys, writers and digests.
+    pub(crate) fn measured(&self, vault: VaultId) -> Result<Vec<Said<DrillFact>>, CatalogError> {
+        self.said(
+            "select key, writer, sha256, measured from receipts where vault = ?1 and measured is not null",
+            vault,
+        )
+    }
+
     fn said<T: DeserializeOwned>(
         &self,
         sql: &str,
@@ -193,8 +203,8 @@ impl Catalog {
     ) -> Result<(), CatalogError> {
         self.in_transaction("writing receipts to", |connection| {
             let mut statement = connection.prepare_cached(
-                "insert or replace into receipts (vault, key, bytes, drilled, drilled_at, verdict, writer, told, sha256, copied)
-                 values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                "insert or replace into receipts (vault, key, bytes, drilled, drilled_at, verdict, writer, told, sha256, copied, measured)
+                 values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
             )?;
             for receipt in receipts {
                 statement.execute(params![
@@ -208,6 +218,7 @@ impl Catalog {
                     receipt.told.as_ref().map(to_json),
                     receipt.sha256.to_string(),
                     receipt.copied.as_ref().map(to_json),
+                    receipt.measured.as_ref().map(to_json),
                 ])?;
             }
             Ok(())

@@ -11,7 +11,7 @@ pub(super) const RUN_COLUMNS: &str = "run, vault, verb, source, backup, state, s
      host, operator, pid, process_started, message, receipt, changes";
 
 /// Each brings the catalog from the version of its position to the next.
-const MIGRATIONS: [&str; 6] = [
+const MIGRATIONS: [&str; 7] = [
     "
     create table runs (
         run text primary key, vault text, verb text not null, source text, backup text,
@@ -57,6 +57,21 @@ const MIGRATIONS: [&str; 6] = [
         source text not null, task text not null, state text not null, at text not null,
         primary key (source, task)
     ) strict, without rowid;
+",
+    // How drills went, and what somebody has to look at.
+    "
+    alter table receipts add column measured text;
+    create index receipts_that_measure on receipts (vault, key) where measured is not null;
+    delete from receipts;
+    create index runs_by_source on runs (source, verb, started_at);
+    create table exceptions (
+        id text primary key, vault text not null, source text not null, kind text not null,
+        what text not null, occurrence text not null, times integer not null, opened_at text not null,
+        seen_at text not null, good_at text, opened_by text not null, opened_receipt text,
+        resolved_at text, resolved_by text, note text, resolved_receipt text
+    ) strict;
+    create index exceptions_open on exceptions (vault, source, kind) where resolved_at is null;
+    create index exceptions_of on exceptions (vault, source, opened_at);
 ",
 ];
 

@@ -135,7 +135,7 @@ pub fn behind(ctx: &Context, place: &str) -> Result<Vec<Behind>, OpsError> {
 }
 
 /// How far one copy is behind with one source, by what its newest receipt says.
-pub(super) fn behind_with(
+pub(crate) fn behind_with(
     source: &SourceName,
     heads: &[StoredHead],
     known: Option<&Copied>,

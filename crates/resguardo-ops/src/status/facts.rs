@@ -1,0 +1,212 @@
+//! What is known of sources, without a judgement: their backups, drills and copies.
+
+use std::collections::{BTreeMap, HashSet};
+
+use jiff::Timestamp;
+use resguardo_model::{BackupId, Finding, FindingKind, SourceName, Verdict};
+use resguardo_vault::{Space, StoredHead};
+use serde::{Deserialize, Serialize};
+
+use super::{Watched, WatchedCopy};
+use crate::context::Context;
+use crate::copy::{Behind, KnownCopies, behind_with};
+use crate::error::OpsError;
+use crate::history;
+
+/// What is known of one source.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Facts {
+    /// Of trusted writers, by the instant whose data they hold.
+    pub(crate) backups: Vec<BackupFact>,
+    /// How many there are of others.
+    pub(crate) untrusted: u64,
+    /// Of trusted writers, by their ends.
+    pub(crate) drills: Vec<DrillFact>,
+    /// What all backups take in the vault, in bytes.
+    pub(crate) stored_bytes: u64,
+    /// How far the watched copies are behind, by their places.
+    pub(crate) copies: BTreeMap<String, Behind>,
+    /// What is wrong with the heads, but for those of writers that nobody here trusts.
+    pub(crate) findings: u64,
+}
+
+/// A backup.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct BackupFact {
+    pub(crate) id: BackupId,
+    pub(crate) taken_at: Timestamp,
+    pub(crate) started_at: Timestamp,
+    pub(crate) finished_at: Timestamp,
+    pub(crate) raw_bytes: u64,
+    pub(crate) stored_bytes: u64,
+}
+
+impl BackupFact {
+    fn of(stored: &StoredHead) -> Self {
+        let head = &stored.head;
+        Self {
+            id: head.backup,
+            taken_at: head.taken_at,
+            started_at: head.started_at,
+            finished_at: head.finished_at,
+            raw_bytes: head.raw_bytes,
+            stored_bytes: head.stored_bytes,
+        }
+    }
+
+    /// From the start of the run to its end, in seconds; 0 where a clock was set back meanwhile.
+    pub(crate) fn seconds(&self) -> f64 {
+        let took = self.finished_at.duration_since(self.started_at);
+        took.as_secs_f64().max(0.0)
+    }
+}
+
+/// A drill of a backup of the vault, as its receipt says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct DrillFact {
+    pub(crate) source: SourceName,
+    pub(crate) backup: BackupId,
+    pub(crate) at: Timestamp,
+    pub(crate) taken_at: Option<Timestamp>,
+    pub(crate) verdict: Verdict,
+    pub(crate) rto_seconds: Option<f64>,
+    pub(crate) rpo_seconds: Option<f64>,
+    /// The checks that did not pass.
+    pub(crate) failed: Vec<String>,
+    /// Key of the receipt.
+    #[serde(skip)]
+    pub(crate) receipt: String,
+}
+
+impl DrillFact {
+    /// The names of the checks by which objectives are measured.
+    const OBJECTIVES: [&str; 2] = ["RPO", "RTO"];
+
+    /// Nothing but an objective was missed: the data came back.
+    pub(crate) fn only_objectives(&self) -> bool {
+        let is_objective = |name: &String| Self::OBJECTIVES.contains(&name.as_str());
+        self.verdict == Verdict::Failed
+            && !self.failed.is_empty()
+            && self.failed.iter().all(is_objective)
+    }
+
+    /// The data came back, in time or not.
+    pub(crate) fn came_back(&self) -> bool {
+        self.verdict == Verdict::Passed || self.only_objectives()
+    }
+}
+
+/// What the vault's list and the catalog tell of the watched sources, and what is wrong with heads.
+pub(super) fn gather(
+    ctx: &Context,
+    watched: &[Watched],
+) -> Result<(BTreeMap<SourceName, Facts>, Vec<Finding>), OpsError> {
+    let heads = history::heads(ctx, None)?;
+    let mut sources = history::sources_of(&heads.heads);
+    sources.extend(watched.iter().map(|one| one.source.clone()));
+    let there = history::read_new(ctx, &sources)?;
+    let copies = KnownCopies::read(ctx, &there)?;
+    let mut all = put_together(heads.heads, &copies, watched);
+    for finding in &heads.findings {
+        let strangers = [FindingKind::WriterUnknown, FindingKind::WriterRetired];
+        if let Some(source) = finding.source.as_ref()
+            && !strangers.contains(&finding.kind)
+        {
+            all.entry(source.clone()).or_default().findings += 1;
+        }
+    }
+    add_drills(ctx, Some(&there), &mut all)?;
+    Ok((all, heads.findings))
+}
+
+/// What the catalog alone tells: the vault as it was seen last.
+pub(super) fn known(
+    ctx: &Context,
+    watched: &[Watched],
+) -> Result<BTreeMap<SourceName, Facts>, OpsError> {
+    let vault = ctx.vault()?;
+    let heads = ctx.catalog.heads(vault.id())?;
+    let heads = heads
+        .into_iter()
+        .map(|(key, cached)| StoredHead {
+            trusted: vault.trusts(cached.head.writer, &cached.sha256),
+            head: cached.head,
+            sha256: cached.sha256,
+            key,
+        })
+        .collect();
+    let copies = KnownCopies::read(ctx, &ctx.catalog.receipt_keys(vault.id())?)?;
+    let mut all = put_together(heads, &copies, watched);
+    add_drills(ctx, None, &mut all)?;
+    Ok(all)
+}
+
+fn put_together(
+    heads: Vec<StoredHead>,
+    copies: &KnownCopies,
+    watched: &[Watched],
+) -> BTreeMap<SourceName, Facts> {
+    let mut by_source: BTreeMap<SourceName, Vec<StoredHead>> = BTreeMap::new();
+    for one in watched {
+        by_source.entry(one.source.clone()).or_default();
+    }
+    for head in heads {
+        let name = head.head.source.clone();
+        by_source.entry(name).or_default().push(head);
+    }
+    let places: BTreeMap<&SourceName, &[WatchedCopy]> = watched
+        .iter()
+        .map(|one| (&one.source, &*one.copies))
+        .collect();
+    by_source
+        .into_iter()
+        .map(|(source, heads)| {
+            let places = places.get(&source).copied().unwrap_or_default();
+            let behind = places.iter().map(|copy| {
+                let known = copies.at(&source, &copy.place);
+                (copy.place.clone(), behind_with(&source, &heads, known))
+            });
+            let trusted = heads.iter().filter(|stored| stored.trusted);
+            let mut backups: Vec<_> = trusted.map(BackupFact::of).collect();
+            backups.sort_by_key(|backup| (backup.taken_at, backup.id));
+            let facts = Facts {
+                untrusted: (heads.len() - backups.len()) as u64,
+                stored_bytes: Space::of(&heads)
+                    .sources
+                    .iter()
+                    .map(|one| one.stored_bytes)
+                    .sum(),
+                copies: behind.collect(),
+                drills: Vec::new(),
+                findings: 0,
+                backups,
+            };
+            (source, facts)
+        })
+        .collect()
+}
+
+/// The drills whose receipts are `there`, or that the catalog knows at all.
+fn add_drills(
+    ctx: &Context,
+    there: Option<&HashSet<String>>,
+    all: &mut BTreeMap<SourceName, Facts>,
+) -> Result<(), OpsError> {
+    let vault = ctx.vault()?;
+    for (key, writer, sha256, drill) in ctx.catalog.measured(vault.id())? {
+        if there.is_some_and(|there| !there.contains(&key)) || !vault.trusts(writer, &sha256) {
+            continue;
+        }
+        let facts = all.entry(drill.source.clone()).or_default();
+        facts.drills.push(DrillFact {
+            receipt: key,
+            ..drill
+        });
+    }
+    for facts in all.values_mut() {
+        facts
+            .drills
+            .sort_by(|a, b| (a.at, &a.receipt).cmp(&(b.at, &b.receipt)));
+    }
+    Ok(())
+}
