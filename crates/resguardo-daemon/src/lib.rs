@@ -4,6 +4,7 @@
 //! the command line.
 
 pub mod agenda;
+pub mod board;
 pub mod driver;
 pub mod run;
 pub mod tasks;

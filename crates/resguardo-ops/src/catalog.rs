@@ -22,9 +22,11 @@ mod exceptions;
 mod jobs;
 mod rebuild;
 mod schema;
+mod users;
 
 pub(crate) use cache::CachedReceipt;
 pub use rebuild::{Rebuilt, rebuild};
+pub(crate) use users::{SessionRow, TokenRow, UserRow};
 
 /// How long a write waits for another process.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(20);

@@ -28,6 +28,7 @@
 //! access::look(&Context), access::review(...)      -> Result<Access, OpsError>, Result<Reviewed, OpsError>
 //! status::look(&Context, &[Watched])             -> Result<Status, OpsError>
 //! exception::open(&Context), all(&Context)       -> Result<Vec<Exception>, OpsError>
+//! users::{add, set_password, set_role, remove, list, knows}, users::session, users::token
 //! doctor::doctor(&Context, &DoctorRequest)        -> Vec<Diagnosis>
 //! catalog::Catalog::{open(path), in_memory, notes, runs(limit)}
 //! catalog::rebuild(&Context)                      -> Result<Rebuilt, OpsError>
@@ -72,6 +73,7 @@ mod sink;
 pub mod source;
 pub mod status;
 mod suspect;
+pub mod users;
 pub mod verify;
 
 pub use context::{Context, Engines};

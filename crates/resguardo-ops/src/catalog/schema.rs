@@ -11,7 +11,7 @@ pub(super) const RUN_COLUMNS: &str = "run, vault, verb, source, backup, state, s
      host, operator, pid, process_started, message, receipt, changes";
 
 /// Each brings the catalog from the version of its position to the next.
-const MIGRATIONS: [&str; 7] = [
+const MIGRATIONS: [&str; 8] = [
     "
     create table runs (
         run text primary key, vault text, verb text not null, source text, backup text,
@@ -72,6 +72,22 @@ const MIGRATIONS: [&str; 7] = [
     ) strict;
     create index exceptions_open on exceptions (vault, source, kind) where resolved_at is null;
     create index exceptions_of on exceptions (vault, source, opened_at);
+",
+    // Who may use the pages. Of sessions and tokens, hashes.
+    "
+    create table users (
+        name text primary key, role text not null, password text not null,
+        created_at text not null, changed_at text not null
+    ) strict, without rowid;
+    create table sessions (
+        id blob primary key, user text not null, issuer text not null, role text not null,
+        began_at text not null, seen_at text not null
+    ) strict, without rowid;
+    create index sessions_of_users on sessions (user, issuer);
+    create table tokens (
+        name text primary key, hash blob not null unique, role text not null,
+        created_at text not null, expires_at text, used_at text
+    ) strict, without rowid;
 ",
 ];
 

@@ -1,0 +1,140 @@
+//! The thread that looks.
+
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use resguardo_model::{CancelToken, Clock};
+
+use super::Board;
+
+/// How often it looks where nothing happens.
+const EVERY: Duration = Duration::from_secs(60);
+/// How often it sees whether all is to stop.
+const NAP: Duration = Duration::from_secs(1);
+
+/// Looks how everything stands.
+pub trait Look<S>: Send + Sync {
+    /// What is seen now; or why nothing is, in a line.
+    ///
+    /// # Errors
+    /// A line for people.
+    fn look(&self) -> Result<S, String>;
+}
+
+/// Looks now and then, and when it is asked to.
+pub struct Looker {
+    asked: Arc<(Mutex<bool>, Condvar)>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Looker {
+    /// Begins to look, until `stop`.
+    ///
+    /// # Errors
+    /// If there is no thread for it.
+    pub fn start<S: Clone + Send + Sync + 'static>(
+        board: Arc<Board<S>>,
+        look: Arc<dyn Look<S>>,
+        clock: Arc<dyn Clock>,
+        stop: CancelToken,
+    ) -> std::io::Result<Self> {
+        let asked = Arc::new((Mutex::new(false), Condvar::new()));
+        let ask = Arc::clone(&asked);
+        let work = move || {
+            while !stop.is_cancelled() {
+                let looked = std::panic::AssertUnwindSafe(|| look.look());
+                let seen = std::panic::catch_unwind(looked).unwrap_or_else(|_| {
+                    Err("a fault of Resguardo's: looking how things stand panicked".to_owned())
+                });
+                board.put(clock.now(), seen);
+                wait(&ask, &stop);
+            }
+        };
+        let thread = std::thread::Builder::new().name("board".to_owned());
+        Ok(Self {
+            asked,
+            thread: Mutex::new(Some(thread.spawn(work)?)),
+        })
+    }
+
+    /// Asks it to look soon: something has changed.
+    pub fn poke(&self) {
+        let (asked, changed) = &*self.asked;
+        *asked.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        changed.notify_one();
+    }
+
+    /// Waits for its end, which `stop` brings.
+    pub fn join(&self) {
+        self.poke();
+        let thread = self
+            .thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(thread) = thread {
+            // It catches what panics.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn wait(ask: &(Mutex<bool>, Condvar), stop: &CancelToken) {
+    let (asked, changed) = ask;
+    let mut left = EVERY;
+    let mut is_asked = asked.lock().unwrap_or_else(PoisonError::into_inner);
+    while !*is_asked && !left.is_zero() && !stop.is_cancelled() {
+        let nap = left.min(NAP);
+        let (guard, _) = changed
+            .wait_timeout(is_asked, nap)
+            .unwrap_or_else(PoisonError::into_inner);
+        is_asked = guard;
+        left = left.saturating_sub(nap);
+    }
+    *is_asked = false;
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "test")]
+
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use resguardo_model::SystemClock;
+
+    use super::*;
+
+    struct Counts(AtomicU64);
+
+    impl Look<u64> for Counts {
+        fn look(&self) -> Result<u64, String> {
+            let before = self.0.fetch_add(1, Ordering::SeqCst);
+            assert!(before != 1, "odd");
+            Ok(before)
+        }
+    }
+
+    fn until(board: &Board<u64>, is: impl Fn(&super::super::Snapshot<u64>) -> bool) {
+        while !is(&board.snapshot()) {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    #[test]
+    fn it_looks_at_once_when_asked_and_after_a_panic() {
+        let clock = Arc::new(SystemClock);
+        let board = Board::new(clock.now());
+        let stop = CancelToken::new();
+        let look = Arc::new(Counts(AtomicU64::new(0)));
+        let looker = Looker::start(Arc::clone(&board), look, clock, stop.clone()).unwrap();
+        until(&board, |now| now.seen == Some(0));
+        looker.poke();
+        until(&board, |now| now.blind.is_some());
+        looker.poke();
+        until(&board, |now| now.seen == Some(2));
+        assert_eq!(board.snapshot().blind, None);
+        stop.cancel();
+        looker.join();
+    }
+}
