@@ -6,6 +6,7 @@
 pub mod agenda;
 pub mod board;
 pub mod driver;
+pub mod notify;
 pub mod run;
 pub mod tasks;
 pub mod window;

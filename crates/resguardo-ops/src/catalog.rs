@@ -20,6 +20,7 @@ use resguardo_engine::process::ProcessMark;
 mod cache;
 mod exceptions;
 mod jobs;
+pub mod outbox;
 mod rebuild;
 mod schema;
 mod users;

@@ -11,7 +11,7 @@ pub(super) const RUN_COLUMNS: &str = "run, vault, verb, source, backup, state, s
      host, operator, pid, process_started, message, receipt, changes";
 
 /// Each brings the catalog from the version of its position to the next.
-const MIGRATIONS: [&str; 8] = [
+const MIGRATIONS: [&str; 9] = [
     "
     create table runs (
         run text primary key, vault text, verb text not null, source text, backup text,
@@ -88,6 +88,17 @@ const MIGRATIONS: [&str; 8] = [
         name text primary key, hash blob not null unique, role text not null,
         created_at text not null, expires_at text, used_at text
     ) strict, without rowid;
+",
+    // What people are to be told.
+    "
+    create table outbox (
+        number integer primary key autoincrement, endpoint text not null, subject text not null,
+        change text not null, delivery text not null, payload text not null, fleeting integer not null,
+        state text not null, tries integer not null, created_at integer not null,
+        next_at integer not null, expires_at integer not null, said text not null,
+        unique (endpoint, subject, change)
+    ) strict;
+    create index outbox_waiting on outbox (endpoint, subject, number) where state = 'waiting';
 ",
 ];
 
