@@ -14,6 +14,7 @@
 //! - No text leaves without having passed the [`Redactor`]; addresses of endpoints are secrets themselves.
 
 mod bell;
+mod change;
 mod clerk;
 mod email;
 mod endpoint;
@@ -31,6 +32,7 @@ mod watching;
 mod webhook;
 mod words;
 
+pub use change::reminders;
 pub use clerk::{Notifier, Office};
 pub use email::{Mail, Security, check_address};
 pub use endpoint::{Again, Endpoint, HttpPlace, Kind, Refused};

@@ -71,8 +71,18 @@ pub enum FactName {
     ProvenAt,
     /// When it is tried again.
     AgainAt,
-    /// How long it took.
-    Took,
+    /// What was to be done by a run.
+    Verb,
+    /// When it was due.
+    DueAt,
+    /// The instant whose data the newest backup holds.
+    NewestAt,
+    /// How many backups a copy lacks.
+    Behind,
+    /// How much was found.
+    Findings,
+    /// How often it happened since the exception was opened.
+    Times,
 }
 
 /// One of them.

@@ -1,0 +1,189 @@
+//! What became of an exception, as people are told it.
+
+use jiff::{SignedDuration, Timestamp};
+use resguardo_model::What as Facts;
+use resguardo_ops::exception::{Change, Changed, Exception};
+
+use super::event::{Event, ExceptionFacts, FactName, What};
+
+impl From<&Change> for Event {
+    fn from(change: &Change) -> Self {
+        let exception = &change.exception;
+        match change.what {
+            Changed::Opened => about(exception, What::Opened, exception.opened_at),
+            Changed::Worse => about(exception, What::Worse, exception.seen_at),
+            Changed::Good => {
+                let at = exception.good_at.unwrap_or(exception.seen_at);
+                about(exception, What::Good, at)
+            }
+        }
+    }
+}
+
+/// Reminders, now, of the exceptions that are open and still hold: [`super::Notifier::remind`] decides
+/// whether it is time for them.
+#[must_use]
+pub fn reminders(open: &[Exception], now: Timestamp) -> Vec<Event> {
+    open.iter()
+        .filter(|exception| exception.good_at.is_none() && exception.resolved.is_none())
+        .map(|exception| about(exception, What::Reminder, now))
+        .collect()
+}
+
+fn about(exception: &Exception, what: What, at: Timestamp) -> Event {
+    let mut event = Event::new(what, at);
+    event.source = Some(exception.source.clone());
+    event.exception = Some(ExceptionFacts {
+        id: exception.id.to_string(),
+        kind: exception.kind.word().to_owned(),
+        opened_at: exception.opened_at,
+    });
+    let times = Some(exception.times).filter(|times| *times > 1);
+    with_facts(event, &exception.what).with(
+        FactName::Times,
+        times.map(|times| times.to_string()).unwrap_or_default(),
+    )
+}
+
+fn with_facts(event: Event, facts: &Facts) -> Event {
+    let time = |at: Option<Timestamp>| at.map(|at| at.to_string()).unwrap_or_default();
+    match facts {
+        Facts::DrillFailed { backup, checks, .. } => event
+            .with(FactName::Message, checks.join("\n"))
+            .with(FactName::Backup, backup.to_string()),
+        Facts::DrillOverdue { due, proven_at } => event
+            .with(FactName::DueAt, due.to_string())
+            .with(FactName::ProvenAt, time(*proven_at)),
+        Facts::RunFailed { verb, message, .. } => event
+            .with(FactName::Message, message.clone())
+            .with(FactName::Verb, verb.word()),
+        Facts::RpoBreached {
+            newest,
+            target_seconds,
+        } => event
+            .with(FactName::NewestAt, time(*newest))
+            .with(FactName::Target, length(to_f64(*target_seconds))),
+        Facts::RtoBreached {
+            seconds,
+            target_seconds,
+            ..
+        } => event
+            .with(FactName::Measured, length(*seconds))
+            .with(FactName::Target, length(to_f64(*target_seconds))),
+        Facts::CopyBehind { copies, backups } => event
+            .with(FactName::Copy, copies.join(", "))
+            .with(FactName::Behind, backups.to_string()),
+        Facts::VerifyFindings {
+            findings, message, ..
+        } => event
+            .with(FactName::Message, message.clone())
+            .with(FactName::Findings, findings.to_string()),
+        Facts::BackupOverdue { due, newest } => event
+            .with(FactName::DueAt, due.to_string())
+            .with(FactName::NewestAt, time(*newest)),
+    }
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "seconds that somebody promised: far fewer than 2^52"
+)]
+fn to_f64(seconds: u64) -> f64 {
+    seconds as f64
+}
+
+/// A length of time in its two largest units: `1d 2h`, `1h 10m`, `4m 5s`, `2.5s`.
+pub(super) fn length(seconds: f64) -> String {
+    let whole = SignedDuration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(SignedDuration::MAX);
+    let whole = whole.as_secs();
+    if whole < 60 {
+        return format!("{seconds:.1}s");
+    }
+    let units = [('d', 86_400), ('h', 3_600), ('m', 60), ('s', 1)];
+    let mut left = whole;
+    let mut parts = Vec::new();
+    for (name, size) in units {
+        if left >= size || !parts.is_empty() {
+            parts.push((left / size, name));
+            left %= size;
+        }
+    }
+    parts
+        .iter()
+        .take(2)
+        .filter(|(number, _)| *number > 0)
+        .map(|(number, name)| format!("{number}{name}"))
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "test")]
+
+    use resguardo_model::ExceptionKind;
+
+    use super::*;
+
+    fn exception() -> Exception {
+        Exception {
+            id: "01jd8kq2v3m4n5p6q7r8s9t0vw".parse().unwrap(),
+            source: "shop".parse().unwrap(),
+            kind: ExceptionKind::RtoBreached,
+            what: Facts::RtoBreached {
+                at: "2026-11-22T09:00:00Z".parse().unwrap(),
+                seconds: 4205.0,
+                target_seconds: 3600,
+                receipt: "r".to_owned(),
+            },
+            times: 2,
+            opened_at: "2026-11-22T09:00:00Z".parse().unwrap(),
+            seen_at: "2026-11-22T10:00:00Z".parse().unwrap(),
+            good_at: None,
+            receipt: None,
+            resolved: None,
+        }
+    }
+
+    #[test]
+    fn a_change_becomes_an_event_with_its_facts() {
+        let change = Change {
+            exception: exception(),
+            what: Changed::Worse,
+        };
+        let event = Event::from(&change);
+        assert_eq!(event.what, What::Worse);
+        assert_eq!(event.at, exception().seen_at);
+        assert_eq!(event.exception.as_ref().unwrap().kind, "rto_breached");
+        assert_eq!(event.fact(FactName::Measured), Some("1h 10m"));
+        assert_eq!(event.fact(FactName::Target), Some("1h"));
+        assert_eq!(event.fact(FactName::Times), Some("2"));
+    }
+
+    #[test]
+    fn nobody_is_reminded_of_what_is_good_again() {
+        let now = "2026-11-23T10:00:00Z".parse().unwrap();
+        let good = Exception {
+            good_at: Some(now),
+            ..exception()
+        };
+        let reminders = reminders(&[exception(), good], now);
+        assert_eq!(reminders.len(), 1);
+        assert_eq!(reminders[0].what, What::Reminder);
+    }
+
+    #[test]
+    fn lengths_are_read_at_a_glance() {
+        for (seconds, text) in [
+            (2.54, "2.5s"),
+            (60.0, "1m"),
+            (245.0, "4m 5s"),
+            (4200.0, "1h 10m"),
+            (86_400.0, "1d"),
+            (93_700.0, "1d 2h"),
+            (f64::MAX, "106751991167300d 15h"),
+        ] {
+            assert_eq!(length(seconds), text);
+        }
+    }
+}
