@@ -17,7 +17,7 @@ use crate::context::Context;
 use crate::copy::{Copied, KnownCopies, receipts_there};
 use crate::error::OpsError;
 use crate::list::LastDrill;
-use crate::status::DrillFact;
+use crate::status::Stated;
 
 /// The heads of one source or of all. `findings` holds what is wrong with them.
 pub(crate) fn heads(ctx: &Context, source: Option<&SourceName>) -> Result<Heads, OpsError> {
@@ -117,7 +117,7 @@ pub(crate) fn remember_receipts<'a>(
             drilled: drilled(receipt),
             told: told(&receipt.statement),
             copied: Copied::of(&receipt.statement),
-            measured: measured(receipt),
+            stated: Stated::of(&receipt.statement),
         })
         .collect();
     if let Err(error) = ctx.catalog.put_receipts(vault, &rows) {
@@ -140,37 +140,24 @@ pub(crate) struct Drilled {
 fn drilled(receipt: &StoredReceipt) -> Option<Drilled> {
     let statement = &receipt.statement;
     let predicate = &statement.predicate;
-    let verdict = match (predicate.verb, predicate.outcome.as_str()) {
-        (Verb::Drill, "passed") => Verdict::Passed,
-        (Verb::Drill, "failed") => Verdict::Failed,
-        (Verb::Drill, "error") => Verdict::Error,
-        _ => return None,
-    };
     Some(Drilled {
         backup: backup_of(statement)?,
         at: predicate.finished_at,
-        verdict,
+        verdict: verdict_of(statement)?,
         writer: predicate.writer,
         sha256: receipt.sha256,
     })
 }
 
-/// What a drill's receipt says of how it went.
-fn measured(receipt: &StoredReceipt) -> Option<DrillFact> {
-    let drilled = drilled(receipt)?;
-    let predicate = &receipt.statement.predicate;
-    let detail = |name: &str| predicate.details.get(name);
-    Some(DrillFact {
-        source: predicate.source.clone(),
-        backup: drilled.backup,
-        at: drilled.at,
-        taken_at: detail("taken_at").and_then(|at| at.as_str()?.parse().ok()),
-        verdict: drilled.verdict,
-        rto_seconds: detail("rto_seconds").and_then(Value::as_f64),
-        rpo_seconds: detail("rpo_seconds").and_then(Value::as_f64),
-        failed: predicate.failed_tests.clone(),
-        receipt: receipt.key.clone(),
-    })
+/// The verdict of a drill's receipt.
+pub(crate) fn verdict_of(statement: &Statement) -> Option<Verdict> {
+    let predicate = &statement.predicate;
+    match (predicate.verb, predicate.outcome.as_str()) {
+        (Verb::Drill, "passed") => Some(Verdict::Passed),
+        (Verb::Drill, "failed") => Some(Verdict::Failed),
+        (Verb::Drill, "error") => Some(Verdict::Error),
+        _ => None,
+    }
 }
 
 /// What whoever took a backup told of it, as far as its receipt says so without a key.

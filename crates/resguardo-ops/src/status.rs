@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use resguardo_model::receipt::Verb;
 use resguardo_model::{
     BackupId, Concern, EngineKind, Finding, Measure, Objectives, SourceName, Standing, Verdict,
+    What,
 };
 use serde::{Deserialize, Serialize};
 
@@ -23,10 +24,13 @@ use crate::error::OpsError;
 use crate::exception::{self, Exception};
 use crate::run::described;
 
+mod alarm;
 mod facts;
 mod judge;
+#[cfg(test)]
+pub(crate) mod made;
 
-pub(crate) use facts::{BackupFact, DrillFact, Facts};
+pub(crate) use facts::{BackupFact, DrillFact, Facts, Stated};
 
 /// What the config says of a source.
 #[derive(Clone, Debug, PartialEq)]
@@ -95,6 +99,8 @@ pub struct SourceStatus {
     pub concerns: Vec<Concern>,
     /// The age, now, of the newest backup that could be restored.
     pub rpo: Measure,
+    /// The instant whose data that backup holds.
+    pub restorable_at: Option<Timestamp>,
     /// From the start of a restore to the end of its checks, as a drill measured it last.
     pub rto: Measure,
     /// The last drill that passed.
@@ -125,6 +131,9 @@ pub struct SourceStatus {
     pub exceptions: u64,
     /// When the drill will take longer than the RTO, if it goes on as it did.
     pub forecast: Option<Forecast>,
+    /// What somebody has to look at as it is now; one of each kind at most.
+    /// [`exception::assess`] makes exceptions of them.
+    pub alarms: Vec<What>,
 }
 
 /// A drill that passed.
@@ -189,6 +198,8 @@ pub struct CopyStanding {
     pub newest_there: Option<Timestamp>,
     /// When it was last seen whole or filled.
     pub synced_at: Option<Timestamp>,
+    /// It lacks backups for longer than it may take to send them.
+    pub is_late: bool,
 }
 
 /// When a drill will take longer than the RTO allows, if it goes on as it did.

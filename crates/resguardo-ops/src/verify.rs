@@ -26,6 +26,17 @@ pub enum Scope {
     Source(SourceName),
 }
 
+impl Scope {
+    /// Its word in receipts.
+    fn word(&self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Backup(_) => "backup",
+            Self::Source(_) => "source",
+        }
+    }
+}
+
 /// What is asked of a verification.
 #[derive(Clone, Debug)]
 pub struct VerifyRequest {
@@ -163,6 +174,7 @@ fn state_for(
         .collect();
     let details = [
         ("depth", value(depth_name(request.depth))),
+        ("scope", value(request.scope.word())),
         ("whole", value(&whole)),
         ("findings", value(&wrong)),
         ("objects_checked", value(done.findings.objects_checked)),

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use super::{Catalog, CatalogError, from_json, parsed, to_json};
 use crate::copy::Copied;
 use crate::history::{Drilled, Told};
-use crate::status::DrillFact;
+use crate::status::Stated;
 
 /// A head as it was seen. Whether its writer is trusted is not kept: that is asked anew each time.
 #[derive(Clone, Debug)]
@@ -30,7 +30,7 @@ pub(crate) struct CachedReceipt<'a> {
     pub(crate) drilled: Option<Drilled>,
     pub(crate) told: Option<Told>,
     pub(crate) copied: Option<Copied>,
-    pub(crate) measured: Option<DrillFact>,
+    pub(crate) stated: Option<Stated>,
 }
 
 /// The key of a receipt, its writer and digest, and what it said.
@@ -166,10 +166,10 @@ impl Catalog {
         )
     }
 
-    /// How drills went, as their receipts say, with their keys, writers and digests.
-    pub(crate) fn measured(&self, vault: VaultId) -> Result<Vec<Said<DrillFact>>, CatalogError> {
+    /// What receipts state that standings are made of, with their keys, writers and digests.
+    pub(crate) fn stated(&self, vault: VaultId) -> Result<Vec<Said<Stated>>, CatalogError> {
         self.said(
-            "select key, writer, sha256, measured from receipts where vault = ?1 and measured is not null",
+            "select key, writer, sha256, stated from receipts where vault = ?1 and stated is not null",
             vault,
         )
     }
@@ -203,7 +203,7 @@ impl Catalog {
     ) -> Result<(), CatalogError> {
         self.in_transaction("writing receipts to", |connection| {
             let mut statement = connection.prepare_cached(
-                "insert or replace into receipts (vault, key, bytes, drilled, drilled_at, verdict, writer, told, sha256, copied, measured)
+                "insert or replace into receipts (vault, key, bytes, drilled, drilled_at, verdict, writer, told, sha256, copied, stated)
                  values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
             )?;
             for receipt in receipts {
@@ -218,7 +218,7 @@ impl Catalog {
                     receipt.told.as_ref().map(to_json),
                     receipt.sha256.to_string(),
                     receipt.copied.as_ref().map(to_json),
-                    receipt.measured.as_ref().map(to_json),
+                    receipt.stated.as_ref().map(to_json),
                 ])?;
             }
             Ok(())

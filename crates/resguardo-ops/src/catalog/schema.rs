@@ -58,20 +58,20 @@ const MIGRATIONS: [&str; 9] = [
         primary key (source, task)
     ) strict, without rowid;
 ",
-    // How drills went, and what somebody has to look at.
+    // What standings are made of, and what somebody has to look at.
     "
-    alter table receipts add column measured text;
-    create index receipts_that_measure on receipts (vault, key) where measured is not null;
+    alter table receipts add column stated text;
+    create index receipts_that_state on receipts (vault, key) where stated is not null;
     delete from receipts;
     create index runs_by_source on runs (source, verb, started_at);
     create table exceptions (
         id text primary key, vault text not null, source text not null, kind text not null,
-        what text not null, occurrence text not null, times integer not null, opened_at text not null,
-        seen_at text not null, good_at text, opened_by text not null, opened_receipt text,
-        resolved_at text, resolved_by text, note text, resolved_receipt text
+        what text not null, times integer not null, opened_at text not null, seen_at text not null,
+        good_at text, opened_receipt text, resolved_at text, resolved_by text, note text,
+        resolved_run text, resolved_receipt text, signing_since text
     ) strict;
-    create index exceptions_open on exceptions (vault, source, kind) where resolved_at is null;
-    create index exceptions_of on exceptions (vault, source, opened_at);
+    create index exceptions_open on exceptions (vault) where resolved_at is null;
+    create index exceptions_of on exceptions (vault, source, kind, opened_at);
 ",
     // Who may use the pages. Of sessions and tokens, hashes.
     "

@@ -1,11 +1,13 @@
 //! What is known of sources, without a judgement: their backups, drills and copies.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use jiff::Timestamp;
-use resguardo_model::{BackupId, Finding, FindingKind, SourceName, Verdict};
+use resguardo_model::receipt::{Statement, Verb};
+use resguardo_model::{BackupId, Finding, FindingKind, RunId, SourceName, Verdict};
 use resguardo_vault::{Space, StoredHead};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::{Watched, WatchedCopy};
 use crate::context::Context;
@@ -26,8 +28,10 @@ pub(crate) struct Facts {
     pub(crate) stored_bytes: u64,
     /// How far the watched copies are behind, by their places.
     pub(crate) copies: BTreeMap<String, Behind>,
-    /// What is wrong with the heads, but for those of writers that nobody here trusts.
-    pub(crate) findings: u64,
+    /// What a verification found that was not put right since.
+    pub(crate) verified: Option<VerifyFact>,
+    /// What is wrong with the heads, but for those of writers that nobody here trusts, in words.
+    pub(crate) findings: Vec<String>,
 }
 
 /// A backup.
@@ -82,6 +86,22 @@ impl DrillFact {
     /// The names of the checks by which objectives are measured.
     const OBJECTIVES: [&str; 2] = ["RPO", "RTO"];
 
+    fn of(statement: &Statement) -> Option<Self> {
+        let predicate = &statement.predicate;
+        let detail = |name: &str| predicate.details.get(name);
+        Some(Self {
+            source: predicate.source.clone(),
+            backup: history::backup_of(statement)?,
+            at: predicate.finished_at,
+            taken_at: detail("taken_at").and_then(|at| at.as_str()?.parse().ok()),
+            verdict: history::verdict_of(statement)?,
+            rto_seconds: detail("rto_seconds").and_then(Value::as_f64),
+            rpo_seconds: detail("rpo_seconds").and_then(Value::as_f64),
+            failed: predicate.failed_tests.clone(),
+            receipt: String::new(),
+        })
+    }
+
     /// Nothing but an objective was missed: the data came back.
     pub(crate) fn only_objectives(&self) -> bool {
         let is_objective = |name: &String| Self::OBJECTIVES.contains(&name.as_str());
@@ -94,6 +114,101 @@ impl DrillFact {
     pub(crate) fn came_back(&self) -> bool {
         self.verdict == Verdict::Passed || self.only_objectives()
     }
+}
+
+/// What a receipt states that standings are made of.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Stated {
+    /// How a drill of a backup went.
+    Drill(DrillFact),
+    /// What a verification found.
+    Verify(VerifyFact),
+}
+
+impl Stated {
+    /// Of a receipt, if it is one of those.
+    pub(crate) fn of(statement: &Statement) -> Option<Self> {
+        match statement.predicate.verb {
+            Verb::Drill => DrillFact::of(statement).map(Self::Drill),
+            Verb::Verify => VerifyFact::of(statement).map(Self::Verify),
+            _ => None,
+        }
+    }
+}
+
+/// The depths of a verification, each of which sees what those before it do.
+const DEPTHS: [&str; 4] = ["heads", "digests", "structure", "bytes"];
+
+/// What a verification found of one source.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct VerifyFact {
+    pub(crate) source: SourceName,
+    pub(crate) run: RunId,
+    pub(crate) at: Timestamp,
+    pub(crate) findings: u64,
+    /// The first of them, in words.
+    pub(crate) message: String,
+    /// The backups that it hit.
+    pub(crate) hit: BTreeSet<BackupId>,
+    /// How deep it looked: deeper ones find what others do not.
+    pub(crate) depth: u8,
+    /// It looked at every backup of the source.
+    pub(crate) whole_source: bool,
+}
+
+impl VerifyFact {
+    fn of(statement: &Statement) -> Option<Self> {
+        let predicate = &statement.predicate;
+        // What a copy lacks or damaged is no word about the vault.
+        if predicate.details.contains_key("place") {
+            return None;
+        }
+        let findings = predicate.details.get("findings")?.as_array()?;
+        let first = findings
+            .first()
+            .and_then(|one| one.get("message")?.as_str());
+        let hit = findings
+            .iter()
+            .filter_map(|one| one.get("backups_hit")?.as_array());
+        let hit = hit.flatten().filter_map(|id| id.as_str()?.parse().ok());
+        let text = |name: &str| predicate.details.get(name).and_then(Value::as_str);
+        let depth = text("depth").and_then(|depth| DEPTHS.iter().position(|one| *one == depth));
+        Some(Self {
+            source: predicate.source.clone(),
+            run: predicate.run,
+            at: predicate.finished_at,
+            findings: findings.len() as u64,
+            message: first.unwrap_or_default().to_owned(),
+            hit: hit.collect(),
+            depth: depth.and_then(|at| u8::try_from(at).ok()).unwrap_or(0),
+            whole_source: text("scope").is_none_or(|scope| scope != "backup"),
+        })
+    }
+
+    /// Whether what `earlier` found is not there any more: a look at all of the source that was no less deep
+    /// found nothing.
+    fn clears(&self, earlier: &Self) -> bool {
+        self.findings == 0
+            && self.whole_source
+            && self.depth >= earlier.depth
+            && self.at >= earlier.at
+    }
+}
+
+/// The finding of a verification that still stands.
+pub(super) fn standing_finding(
+    mut all: Vec<VerifyFact>,
+    backups: &[BackupFact],
+) -> Option<VerifyFact> {
+    all.sort_by_key(|one| (one.at, one.run));
+    let there: BTreeSet<BackupId> = backups.iter().map(|one| one.id).collect();
+    let stands = |one: &&VerifyFact| {
+        let is_cleared = all.iter().any(|later| later.clears(one));
+        let is_gone = !one.hit.is_empty() && one.hit.is_disjoint(&there);
+        one.findings > 0 && !is_cleared && !is_gone
+    };
+    all.iter().rfind(stands).cloned()
 }
 
 /// What the vault's list and the catalog tell of the watched sources, and what is wrong with heads.
@@ -112,10 +227,11 @@ pub(super) fn gather(
         if let Some(source) = finding.source.as_ref()
             && !strangers.contains(&finding.kind)
         {
-            all.entry(source.clone()).or_default().findings += 1;
+            let facts = all.entry(source.clone()).or_default();
+            facts.findings.push(finding.message.clone());
         }
     }
-    add_drills(ctx, Some(&there), &mut all)?;
+    add_stated(ctx, Some(&there), &mut all)?;
     Ok((all, heads.findings))
 }
 
@@ -137,7 +253,7 @@ pub(super) fn known(
         .collect();
     let copies = KnownCopies::read(ctx, &ctx.catalog.receipt_keys(vault.id())?)?;
     let mut all = put_together(heads, &copies, watched);
-    add_drills(ctx, None, &mut all)?;
+    add_stated(ctx, None, &mut all)?;
     Ok(all)
 }
 
@@ -178,7 +294,8 @@ fn put_together(
                     .sum(),
                 copies: behind.collect(),
                 drills: Vec::new(),
-                findings: 0,
+                verified: None,
+                findings: Vec::new(),
                 backups,
             };
             (source, facts)
@@ -186,22 +303,31 @@ fn put_together(
         .collect()
 }
 
-/// The drills whose receipts are `there`, or that the catalog knows at all.
-fn add_drills(
+/// What receipts state that are `there`, or that the catalog knows at all.
+fn add_stated(
     ctx: &Context,
     there: Option<&HashSet<String>>,
     all: &mut BTreeMap<SourceName, Facts>,
 ) -> Result<(), OpsError> {
     let vault = ctx.vault()?;
-    for (key, writer, sha256, drill) in ctx.catalog.measured(vault.id())? {
+    let mut verified: BTreeMap<SourceName, Vec<VerifyFact>> = BTreeMap::new();
+    for (key, writer, sha256, stated) in ctx.catalog.stated(vault.id())? {
         if there.is_some_and(|there| !there.contains(&key)) || !vault.trusts(writer, &sha256) {
             continue;
         }
-        let facts = all.entry(drill.source.clone()).or_default();
-        facts.drills.push(DrillFact {
-            receipt: key,
-            ..drill
-        });
+        match stated {
+            Stated::Drill(drill) => {
+                let facts = all.entry(drill.source.clone()).or_default();
+                facts.drills.push(DrillFact {
+                    receipt: key,
+                    ..drill
+                });
+            }
+            Stated::Verify(verify) => {
+                let source = verify.source.clone();
+                verified.entry(source).or_default().push(verify);
+            }
+        }
     }
     for facts in all.values_mut() {
         facts

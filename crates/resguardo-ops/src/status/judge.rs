@@ -8,7 +8,7 @@ use resguardo_model::{BackupId, Concern, Measure, Standing, Verdict};
 
 use super::{
     BackupFact, CopyStanding, DrillFact, Facts, LastBackup, LastDrill, Proven, SourceStatus,
-    Timing, Watched,
+    Timing, Watched, alarm,
 };
 use crate::catalog::{RunRow, RunState};
 
@@ -19,9 +19,11 @@ const NEAR: f64 = 0.8;
 /// Of what is due, how late it may be: a quarter of the time until it is due again, within these.
 const GRACE_BACKUP: (i64, i64) = (15, 2 * 60);
 const GRACE_DRILL: (i64, i64) = (60, 24 * 60);
+/// How long it may take to send a backup to the copies.
+const GRACE_COPY: SignedDuration = SignedDuration::from_hours(6);
 
 /// How a source stands.
-pub(super) fn judge(
+pub(crate) fn judge(
     watched: &Watched,
     facts: &Facts,
     runs: &[RunRow],
@@ -49,21 +51,22 @@ pub(super) fn judge(
         .iter()
         .rfind(|one| one.verdict == Verdict::Passed);
     drills(watched, facts, run_of(Verb::Drill), now, &mut concerns);
-    let copies = copies(watched, facts);
-    if copies.iter().any(|copy| copy.behind > 0) {
+    let copies = copies(watched, facts, now);
+    if copies.iter().any(|copy| copy.is_late) {
         concerns.push(Concern::CopyBehind);
     }
-    if facts.findings > 0 {
+    if !facts.findings.is_empty() || facts.verified.is_some() {
         concerns.push(Concern::Findings);
     }
     let standing = standing(&concerns, rpo, backup_failed);
     concerns.sort_by_key(|concern| (std::cmp::Reverse(concern.standing()), *concern));
-    SourceStatus {
+    let status = SourceStatus {
         source: watched.source.clone(),
         engine: watched.engine,
         environment: watched.environment.clone(),
         standing,
         rpo,
+        restorable_at: newest.map(|backup| backup.taken_at),
         rto,
         proven: proven.map(as_proven),
         last_drill: facts.drills.last().map(as_last_drill),
@@ -82,8 +85,11 @@ pub(super) fn judge(
         overdue: overdue(&concerns),
         exceptions: open,
         forecast: None,
+        alarms: Vec::new(),
         concerns,
-    }
+    };
+    let alarms = alarm::alarms(watched, facts, runs, &status);
+    SourceStatus { alarms, ..status }
 }
 
 fn standing(concerns: &[Concern], rpo: Measure, backup_failed: bool) -> Standing {
@@ -245,10 +251,13 @@ fn drills(
     {
         concerns.push(Concern::NeverProven);
     }
-    match facts.drills.last().map(|last| last.verdict) {
-        Some(Verdict::Failed) => concerns.push(Concern::DrillFailed),
-        Some(Verdict::Error) => concerns.push(Concern::DrillError),
-        Some(Verdict::Passed) | None => {}
+    if let Some(last) = facts.drills.last() {
+        match last.verdict {
+            // What took too long is told by what it took.
+            Verdict::Failed if !last.came_back() => concerns.push(Concern::DrillFailed),
+            Verdict::Error => concerns.push(Concern::DrillError),
+            Verdict::Failed | Verdict::Passed => {}
+        }
     }
     let Some(timing) = watched.drill else { return };
     let done = facts.drills.iter().map(|one| one.at).max();
@@ -311,16 +320,26 @@ pub(super) fn grace(timing: Timing, (least, most): (i64, i64)) -> SignedDuration
     )
 }
 
-fn copies(watched: &Watched, facts: &Facts) -> Vec<CopyStanding> {
+fn copies(watched: &Watched, facts: &Facts, now: Timestamp) -> Vec<CopyStanding> {
     let all = watched.copies.iter();
     all.map(|copy| {
         let known = facts.copies.get(&copy.place);
+        let newest_there = known.and_then(|known| known.newest);
+        let behind = known.map_or(0, |known| known.backups);
+        // The oldest of those that were taken after what is there; else it is an older one that it lacks.
+        let lacking = facts
+            .backups
+            .iter()
+            .find(|backup| newest_there.is_none_or(|newest| backup.taken_at > newest));
+        let is_old =
+            lacking.is_none_or(|backup| now.duration_since(backup.finished_at) > GRACE_COPY);
         CopyStanding {
             name: copy.name.clone(),
             place: copy.place.clone(),
-            behind: known.map_or(0, |known| known.backups),
-            newest_there: known.and_then(|known| known.newest),
+            behind,
+            newest_there,
             synced_at: known.and_then(|known| known.synced_at),
+            is_late: behind > 0 && is_old,
         }
     })
     .collect()
@@ -357,3 +376,6 @@ fn as_last_backup(backup: &BackupFact) -> LastBackup {
         seconds: backup.seconds(),
     }
 }
+
+#[cfg(test)]
+mod tests;
