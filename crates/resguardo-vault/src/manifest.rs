@@ -57,10 +57,19 @@ enum Line {
     End(EndLine),
 }
 
-/// Writes a manifest; its files must come in the order of their paths. Each is let go of once it is written.
-pub(crate) fn write(
+/// A file whose extents come one by one: all of them at once may be hundreds of megabytes.
+pub(crate) struct FileToWrite<'a> {
+    pub(crate) path: FilePath,
+    pub(crate) kind: FileKind,
+    pub(crate) size: u64,
+    pub(crate) sha256: Sha256Digest,
+    pub(crate) extents: Box<dyn Iterator<Item = io::Result<Extent>> + 'a>,
+}
+
+/// Writes a manifest; its files must come in the order of their paths.
+pub(crate) fn write<'a>(
     header: &ManifestHeader,
-    files: impl Iterator<Item = FileEntry>,
+    files: impl Iterator<Item = FileToWrite<'a>>,
     out: &mut dyn Write,
 ) -> io::Result<()> {
     let header = serde_json::to_vec(header)?;
@@ -75,18 +84,23 @@ pub(crate) fn write(
         out.write_all(b"\n")
     };
     let (mut count, mut extents) = (0, 0);
-    for file in files {
+    for mut file in files {
         count += 1;
         line(&Line::File(FileLine {
-            path: file.path.clone(),
+            path: file.path,
             kind: file.kind,
             size: file.size,
             sha256: file.sha256,
         }))?;
-        extents += file.extents.len() as u64;
-        for some in file.extents.chunks(EXTENTS_PER_LINE) {
-            let tuple = |e: &Extent| (e.file_offset, e.length, e.pack, e.frame, e.frame_offset);
-            line(&Line::Extents(some.iter().map(tuple).collect()))?;
+        loop {
+            let some = file.extents.by_ref().take(EXTENTS_PER_LINE);
+            let tuple = |e: Extent| (e.file_offset, e.length, e.pack, e.frame, e.frame_offset);
+            let some: Vec<ExtentTuple> = some.map(|e| e.map(tuple)).collect::<io::Result<_>>()?;
+            if some.is_empty() {
+                break;
+            }
+            extents += some.len() as u64;
+            line(&Line::Extents(some))?;
         }
     }
     line(&Line::End(EndLine {
@@ -338,7 +352,14 @@ mod tests {
 
     fn text(manifest: &Manifest) -> String {
         let mut out = Vec::new();
-        write(&manifest.header, manifest.files.iter().cloned(), &mut out).unwrap();
+        let files = manifest.files.iter().map(|file| FileToWrite {
+            path: file.path.clone(),
+            kind: file.kind,
+            size: file.size,
+            sha256: file.sha256,
+            extents: Box::new(file.extents.iter().copied().map(Ok)),
+        });
+        write(&manifest.header, files, &mut out).unwrap();
         String::from_utf8(out).unwrap()
     }
 

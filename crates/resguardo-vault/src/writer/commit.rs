@@ -53,11 +53,11 @@ impl SnapshotWriter {
         );
 
         let mut stored_bytes: u64 = new_packs.iter().map(|pack| pack.bytes).sum();
-        let index = self.store_index(&mut files, &resolution, &mut stored_bytes)?;
+        let index = self.store_index(&files, &resolution, &mut stored_bytes)?;
         let manifest = self.store_manifest(&files, &resolution, &description)?;
         stored_bytes += manifest.bytes;
         // Whatever could fail for the cache's sake fails before the commit.
-        let map = self.write_map(&mut files, &resolution)?;
+        let map = self.write_map(&files, &resolution)?;
 
         let raw_bytes = files.iter().map(|file| file.size).sum();
         let head = Head {
@@ -123,7 +123,7 @@ impl SnapshotWriter {
     /// Stores the new part of the index, or all of it when the parts have become many or large.
     fn store_index(
         &self,
-        files: &mut [WrittenFile],
+        files: &[WrittenFile],
         resolution: &Resolution,
         stored_bytes: &mut u64,
     ) -> Result<Vec<IndexRef>, VaultError> {
@@ -197,7 +197,6 @@ impl SnapshotWriter {
             facts: description.facts.clone(),
             packs: resolution.packs.clone(),
         };
-        // One file at a time: the extents of all of them would be as many bytes again as their runs.
         let files = files.iter().map(|file| resolution.entry(file));
         let recipients = self.vault.write_key()?.age_recipients()?;
         let recipients = keys::as_dyn(&recipients);
@@ -227,10 +226,10 @@ impl SnapshotWriter {
 
     fn write_map(
         &self,
-        files: &mut [WrittenFile],
+        files: &[WrittenFile],
         resolution: &Resolution,
     ) -> Result<MapFile, VaultError> {
-        let mut write = || -> io::Result<MapFile> {
+        let write = || -> io::Result<MapFile> {
             let map = MapFile::create(&self.cache)?;
             let records = MapRecords {
                 resolution,

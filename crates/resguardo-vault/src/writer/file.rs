@@ -10,22 +10,14 @@ use resguardo_model::{FileKind, FilePath, Sha256Digest};
 
 use super::gather::{At, Leftover};
 use super::hasher::FileHasher;
-use super::ids::IdSpool;
+use super::ids::Spooled;
 use super::pages::Pages;
+use super::runs::Runs;
 use super::streams::Stream;
 use super::{Pipeline, SnapshotWriter};
 use crate::error::VaultError;
 use crate::frame::FRAME_BYTES;
 use crate::piece::PieceId;
-
-/// Consecutive pages that lie back to back in one frame. The runs of a file follow one another without a
-/// gap from its first page on; ten million of them are held at once, so each is small.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct PageRun {
-    pub(super) count: u32,
-    pub(super) at: At,
-    pub(super) frame_offset: u32,
-}
 
 /// A piece of a stream.
 #[derive(Clone, Copy, Debug)]
@@ -47,8 +39,8 @@ pub(super) struct WrittenFile {
 pub(super) enum WrittenBody {
     Pages {
         page_bytes: u32,
-        runs: Vec<PageRun>,
-        ids: IdSpool,
+        runs: Runs,
+        ids: Spooled,
     },
     Stream {
         pieces: Vec<StreamPiece>,

@@ -72,6 +72,13 @@ impl Gather {
 }
 
 impl Leftover {
+    /// Of a frame of no bytes.
+    #[cfg(test)]
+    pub(super) fn of_ticket(ticket: u32) -> Self {
+        let buffer = Vec::new();
+        Self { ticket, buffer }
+    }
+
     /// Moves it into a frame shared with other files: small files compress together. Tells the frame's
     /// ticket and by how much offsets grow.
     pub(super) fn share(&self, common: &Mutex<Gather>, pipeline: &Pipeline) -> (u32, u32) {

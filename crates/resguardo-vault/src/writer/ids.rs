@@ -1,13 +1,12 @@
-//! The ids of pages while a backup is written: a few in memory, the rest in one nameless temporary file
-//! for all files of the backup, so that neither memory nor open files grow with the source.
+//! What a backup holds of each page file while it is written, the ids of its pages and where they lie: a few
+//! bytes in memory, the rest in one nameless temporary file for all files of the backup, so that neither memory
+//! nor open files grow with the source.
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-
-use crate::piece::PieceId;
 
 /// What one file keeps in memory while it is written.
 const MEMORY_BYTES: usize = 256 << 10;
@@ -64,14 +63,14 @@ struct Part {
     bytes: u64,
 }
 
-/// The ids of one file.
-pub(super) struct IdSpool {
+/// Bytes of one file, in the order in which they were pushed.
+pub(super) struct Spooled {
     spool: Arc<Spool>,
     parts: Vec<Part>,
     memory: Vec<u8>,
 }
 
-impl IdSpool {
+impl Spooled {
     pub(super) fn new(spool: Arc<Spool>) -> Self {
         Self {
             spool,
@@ -80,8 +79,8 @@ impl IdSpool {
         }
     }
 
-    pub(super) fn push(&mut self, ids: &[PieceId]) -> io::Result<()> {
-        self.memory.extend(ids.iter().flat_map(|id| id.0));
+    pub(super) fn push(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.memory.extend_from_slice(bytes);
         if self.memory.len() >= MEMORY_BYTES {
             self.parts.push(self.spool.append(&self.memory)?);
             self.memory.clear();
@@ -99,7 +98,19 @@ impl IdSpool {
         Ok(())
     }
 
-    /// Reads the ids from the first page on.
+    /// How many bytes there are.
+    pub(super) fn bytes(&self) -> u64 {
+        let stored: u64 = self.parts.iter().map(|part| part.bytes).sum();
+        stored + self.memory.len() as u64
+    }
+
+    /// How many of them memory is kept for.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        self.memory.capacity()
+    }
+
+    /// Reads them from the first on.
     pub(super) fn reader(&self) -> impl Read + '_ {
         let from_file = SpoolReader {
             parts: &self.parts,
@@ -143,24 +154,24 @@ mod tests {
         let id = |file: u8, page: u32| {
             let mut id = [file; 16];
             id[..4].copy_from_slice(&page.to_le_bytes());
-            PieceId(id)
+            id
         };
         let counts = [40_000_u32, 7, 0, 16_384];
-        let mut files: Vec<IdSpool> = counts.map(|_| IdSpool::new(Arc::clone(&spool))).into();
+        let mut files: Vec<Spooled> = counts.map(|_| Spooled::new(Arc::clone(&spool))).into();
         for page in 0..40_000 {
             for (number, file) in (0_u8..).zip(&mut files) {
                 if page < counts[usize::from(number)] {
-                    file.push(&[id(number, page)]).unwrap();
+                    file.push(&id(number, page)).unwrap();
                 }
             }
         }
         for (number, file) in (0_u8..).zip(&mut files) {
             file.settle().unwrap();
-            assert!(file.memory.capacity() <= SETTLED_BYTES);
+            assert!(file.held() <= SETTLED_BYTES);
             let mut read = Vec::new();
             file.reader().read_to_end(&mut read).unwrap();
             let wanted: Vec<u8> = (0..counts[usize::from(number)])
-                .flat_map(|page| id(number, page).0)
+                .flat_map(|page| id(number, page))
                 .collect();
             assert!(read == wanted, "file {number}");
         }

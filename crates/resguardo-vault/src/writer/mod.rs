@@ -15,6 +15,7 @@ mod packer;
 mod pages;
 mod pool;
 mod resolve;
+mod runs;
 mod streams;
 
 use std::collections::HashSet;
@@ -108,7 +109,7 @@ struct Pipeline {
     cancel: CancelToken,
     cache: PathBuf,
     fresh_pieces: Mutex<FreshPieces>,
-    /// Ids of pages until the end.
+    /// Ids of pages and where they lie, until the end.
     spool: Arc<Spool>,
 }
 

@@ -1,15 +1,17 @@
 //! Page files: each page is compared with the page at the same position in the backup before.
 
 use std::collections::VecDeque;
+use std::io;
 use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, bounded};
 use resguardo_model::{FileKind, FilePath};
 
-use super::file::{BLOCK_BYTES, PageRun, WrittenBody, in_flight_max, moved};
+use super::file::{BLOCK_BYTES, WrittenBody, in_flight_max};
 use super::gather::{At, Gather, store_frame};
 use super::hasher::FileHasher;
-use super::ids::IdSpool;
+use super::ids::Spooled;
+use super::runs::{PageRun, Runs};
 use super::{Pipeline, SnapshotWriter, Work};
 use crate::error::VaultError;
 use crate::map::{KnownPages, PageCursor};
@@ -22,10 +24,8 @@ pub(super) struct Pages {
     previous: Option<PageCursor>,
     in_flight: VecDeque<Receiver<NamedPages>>,
     gather: Gather,
-    /// The first run that may lie in the frame that is being gathered.
-    gathered_from: usize,
-    runs: Vec<PageRun>,
-    ids: IdSpool,
+    runs: Runs,
+    ids: Spooled,
 }
 
 /// A block whose pages have their ids.
@@ -59,9 +59,8 @@ impl Pages {
                 .map_err(|error| VaultError::file("reading the page map in", cache, error))?,
             in_flight: VecDeque::new(),
             gather: Gather::default(),
-            gathered_from: 0,
-            runs: Vec::new(),
-            ids: IdSpool::new(Arc::clone(&owner.pipeline.spool)),
+            runs: Runs::new(Arc::clone(&owner.pipeline.spool), page_bytes),
+            ids: Spooled::new(Arc::clone(&owner.pipeline.spool)),
         })
     }
 
@@ -119,24 +118,20 @@ impl Pages {
             return Ok(());
         };
         let named = receiver.recv().expect("a job answers");
-        self.ids
-            .push(&named.ids)
-            .map_err(|error| VaultError::file("writing to", &pipeline.cache, error))?;
-        if let Some(ticket) = named.ticket {
-            let count = u32::try_from(named.ids.len()).expect("a block has at most 2048 pages");
-            self.push_run(PageRun {
-                count,
+        let ids: Vec<u8> = named.ids.iter().flat_map(|id| id.0).collect();
+        let pushed = self.ids.push(&ids).and_then(|()| match named.ticket {
+            Some(ticket) => self.runs.push(PageRun {
+                count: u32::try_from(named.ids.len()).expect("a block has at most 2048 pages"),
                 at: At::New { ticket },
                 frame_offset: 0,
-            });
-            return Ok(());
-        }
-        self.settle_pages(&named, pipeline);
-        Ok(())
+            }),
+            None => self.settle_pages(&named, pipeline),
+        });
+        pushed.map_err(|error| VaultError::file("writing to", &pipeline.cache, error))
     }
 
     /// Keeps the places of pages that did not change and gathers those that did.
-    fn settle_pages(&mut self, named: &NamedPages, pipeline: &Pipeline) {
+    fn settle_pages(&mut self, named: &NamedPages, pipeline: &Pipeline) -> io::Result<()> {
         let page_bytes = self.page_bytes as usize;
         let old = named.known.runs.iter().flat_map(|run| {
             (0..run.count).map(|page| {
@@ -155,34 +150,16 @@ impl Pages {
             let (at, frame_offset) = if unchanged {
                 old[number]
             } else {
-                let before = self.gather.ticket();
                 let (ticket, offset) = self.gather.push(page, pipeline);
-                if before != Some(ticket) {
-                    self.gathered_from = self.runs.len();
-                }
                 (At::New { ticket }, offset)
             };
-            self.push_run(PageRun {
+            self.runs.push(PageRun {
                 count: 1,
                 at,
                 frame_offset,
-            });
+            })?;
         }
-    }
-
-    /// Adds the run of the next pages, or lengthens the last one if it goes on there.
-    fn push_run(&mut self, run: PageRun) {
-        let page_bytes = self.page_bytes;
-        let from = self.gathered_from;
-        let at_end = self.runs.len();
-        if let Some(last) = self.runs.last_mut().filter(|last| last.at == run.at) {
-            let goes_on = last.frame_offset + last.count * page_bytes == run.frame_offset;
-            if goes_on && at_end > from {
-                last.count += run.count;
-                return;
-            }
-        }
-        self.runs.push(run);
+        Ok(())
     }
 
     pub(super) fn finish(
@@ -199,14 +176,10 @@ impl Pages {
         }
         if let Some(leftover) = self.gather.into_leftover() {
             let (ticket, base) = leftover.share(&owner.common, pipeline);
-            for run in &mut self.runs[self.gathered_from..] {
-                moved(&mut run.at, &mut run.frame_offset, &leftover, ticket, base);
-            }
+            self.runs.moved(&leftover, ticket, base);
         }
-        self.ids
-            .settle()
-            .map_err(|error| VaultError::file("writing to", &pipeline.cache, error))?;
-        self.runs.shrink_to_fit();
+        let settled = self.ids.settle().and_then(|()| self.runs.settle());
+        settled.map_err(|error| VaultError::file("writing to", &pipeline.cache, error))?;
         Ok(WrittenBody::Pages {
             page_bytes: self.page_bytes,
             runs: self.runs,

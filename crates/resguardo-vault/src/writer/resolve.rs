@@ -3,13 +3,15 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::{self, Read as _, Write};
+use std::iter::Peekable;
 
-use resguardo_model::{Extent, FileEntry, ObjectRef};
+use resguardo_model::{Extent, ObjectRef};
 
-use super::file::{PageRun, WrittenBody, WrittenFile};
+use super::file::{WrittenBody, WrittenFile};
 use super::gather::At;
 use super::packer::FramePlace;
 use crate::index::{self, IndexFile, Place};
+use crate::manifest::FileToWrite;
 
 /// The packs of a snapshot, numbered: old ones that are still needed first, then the new ones.
 pub(super) struct Resolution {
@@ -34,15 +36,17 @@ impl Resolution {
         places: Vec<Option<FramePlace>>,
     ) -> Self {
         let mut used: BTreeMap<u32, u32> = BTreeMap::new();
-        let mut seen = |at: At| {
-            if let At::Old { pack, .. } = at {
-                used.insert(pack, 0);
-            }
-        };
         for file in files {
             match &file.body {
-                WrittenBody::Pages { runs, .. } => runs.iter().for_each(|run| seen(run.at)),
-                WrittenBody::Stream { pieces } => pieces.iter().for_each(|piece| seen(piece.at)),
+                WrittenBody::Pages { runs, .. } => {
+                    used.extend(runs.old_packs().iter().map(|pack| (*pack, 0)));
+                }
+                WrittenBody::Stream { pieces } => {
+                    used.extend(pieces.iter().filter_map(|piece| match piece.at {
+                        At::Old { pack, .. } => Some((pack, 0)),
+                        At::New { .. } => None,
+                    }));
+                }
             }
         }
         let mut packs = Vec::new();
@@ -88,83 +92,77 @@ impl Resolution {
     }
 
     /// A file as the manifest names it.
-    pub(super) fn entry(&self, file: &WrittenFile) -> FileEntry {
-        let mut extents: Vec<Extent> = Vec::new();
-        let mut push = |length: u64, place: Place| {
-            let file_offset = extents
-                .last()
-                .map_or(0, |last| last.file_offset + last.length);
-            if let Some(last) = extents.last_mut() {
-                let next = u64::from(last.frame_offset) + last.length;
-                if last.pack == place.pack
-                    && last.frame == place.frame
-                    && next == u64::from(place.frame_offset)
-                {
-                    last.length += length;
-                    return;
-                }
-            }
-            let Place {
-                pack,
-                frame,
-                frame_offset,
-                ..
-            } = place;
-            extents.push(Extent {
-                file_offset,
-                length,
-                pack,
-                frame,
-                frame_offset,
-            });
-        };
-        match &file.body {
+    pub(super) fn entry<'a>(&'a self, file: &'a WrittenFile) -> FileToWrite<'a> {
+        let places: Box<dyn Iterator<Item = io::Result<(u64, Place)>>> = match &file.body {
             WrittenBody::Pages {
                 page_bytes, runs, ..
-            } => {
-                for run in runs {
-                    push(
-                        u64::from(run.count) * u64::from(*page_bytes),
-                        self.place(run.at, run.frame_offset),
-                    );
-                }
-            }
-            WrittenBody::Stream { pieces } => {
-                for piece in pieces {
-                    push(
-                        u64::from(piece.length),
-                        self.place(piece.at, piece.frame_offset),
-                    );
-                }
-            }
-        }
-        FileEntry {
+            } => Box::new(runs.iter().map(|run| {
+                let run = run?;
+                let length = u64::from(run.count) * u64::from(*page_bytes);
+                Ok((length, self.place(run.at, run.frame_offset)))
+            })),
+            WrittenBody::Stream { pieces } => Box::new(pieces.iter().map(|piece| {
+                let length = u64::from(piece.length);
+                Ok((length, self.place(piece.at, piece.frame_offset)))
+            })),
+        };
+        FileToWrite {
             path: file.path.clone(),
             kind: file.kind(),
             size: file.size,
             sha256: file.sha256,
-            extents,
+            extents: Box::new(Extents {
+                places: places.peekable(),
+                file_offset: 0,
+            }),
         }
+    }
+}
+
+/// Places of a file as extents, those together that lie back to back in one frame.
+struct Extents<I: Iterator> {
+    places: Peekable<I>,
+    file_offset: u64,
+}
+
+impl<I: Iterator<Item = io::Result<(u64, Place)>>> Iterator for Extents<I> {
+    type Item = io::Result<Extent>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (mut length, place) = match self.places.next()? {
+            Ok(first) => first,
+            Err(error) => return Some(Err(error)),
+        };
+        let goes_on = |length: u64, next: &io::Result<(u64, Place)>| {
+            next.as_ref().is_ok_and(|(_, next)| {
+                (next.pack, next.frame) == (place.pack, place.frame)
+                    && u64::from(place.frame_offset) + length == u64::from(next.frame_offset)
+            })
+        };
+        while let Some(Ok((more, _))) = self.places.next_if(|next| goes_on(length, next)) {
+            length += more;
+        }
+        let file_offset = self.file_offset;
+        self.file_offset += length;
+        Some(Ok(Extent {
+            file_offset,
+            length,
+            pack: place.pack,
+            frame: place.frame,
+            frame_offset: place.frame_offset,
+        }))
     }
 }
 
 /// Pages of all files, and how many of them are new.
 pub(super) fn page_counts(files: &[WrittenFile]) -> (u64, u64) {
-    let runs = files.iter().filter_map(|file| match &file.body {
-        WrittenBody::Pages { runs, .. } => Some(runs),
+    let counts = files.iter().filter_map(|file| match &file.body {
+        WrittenBody::Pages {
+            page_bytes, runs, ..
+        } => Some((file.size / u64::from(*page_bytes), runs.new_pages())),
         WrittenBody::Stream { .. } => None,
     });
-    runs.flatten().fold((0, 0), |(all, new), run: &PageRun| {
-        let count = u64::from(run.count);
-        (
-            all + count,
-            new + if matches!(run.at, At::New { .. }) {
-                count
-            } else {
-                0
-            },
-        )
-    })
+    counts.fold((0, 0), |(all, new), of| (all + of.0, new + of.1))
 }
 
 /// Writes the records of a map into as many objects as it takes.
@@ -178,19 +176,19 @@ pub(super) struct MapRecords<'a, W: Write, E> {
 }
 
 impl<W: Write, E: From<io::Error>> MapRecords<'_, W, E> {
-    pub(super) fn write(mut self, files: &mut [WrittenFile]) -> Result<(), E> {
+    pub(super) fn write(mut self, files: &[WrittenFile]) -> Result<(), E> {
         let mut object = Object {
             writer: (self.open)()?,
             numbers: HashMap::new(),
             current: None,
         };
-        for file in &*files {
+        for file in files {
             object.writer.file(&index_file(file))?;
         }
         let mut pieces_seen = HashSet::new();
-        for (number, file) in files.iter_mut().enumerate() {
+        for (number, file) in files.iter().enumerate() {
             let name = index_file(file);
-            match &mut file.body {
+            match &file.body {
                 WrittenBody::Pages {
                     page_bytes: _,
                     runs,
@@ -199,7 +197,8 @@ impl<W: Write, E: From<io::Error>> MapRecords<'_, W, E> {
                     let mut ids = ids.reader();
                     let mut buffer = Vec::new();
                     let mut next_page = 0;
-                    for run in runs {
+                    for run in runs.iter() {
+                        let run = run?;
                         let first_page = next_page;
                         next_page += u64::from(run.count);
                         buffer.resize(run.count as usize * 16, 0);
