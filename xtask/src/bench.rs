@@ -29,7 +29,7 @@ use plan::{Part, Plan};
 use product::Product;
 use scratch::Scratch;
 
-pub(crate) const USAGE: &str = "bench [pg|logical|sqlite|memory|list|year|scale|all] [--runs N] [--size small] [--built] [--no-install]\n                                            \
+pub(crate) const USAGE: &str = "bench [pg|logical|sqlite|memory|list|year|scale|all] [--runs N] [--size small] [--gib-max N] [--built] [--no-install]\n                                            \
     speed, bytes and memory against the peers, into docs/benchmarks.md";
 
 pub(crate) fn run(words: &[String]) -> Result<(), Failure> {

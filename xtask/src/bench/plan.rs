@@ -68,6 +68,8 @@ pub(super) struct Plan {
     /// How often; the median counts.
     pub(super) runs: usize,
     pub(super) size: Size,
+    /// Page files of `scale` that are larger than so many GiB are left out.
+    pub(super) gib_max: u64,
     pub(super) no_install: bool,
     /// Measure the binaries that an earlier run built, though the sources may have changed since.
     pub(super) built: bool,
@@ -83,6 +85,7 @@ impl Plan {
             parts: Vec::new(),
             runs: 3,
             size: Size::Full,
+            gib_max: u64::MAX,
             no_install: false,
             built: false,
         };
@@ -99,6 +102,12 @@ impl Plan {
                 "--size" => match words.next() {
                     Some("small") => plan.size = Size::Small,
                     other => return Err(unknown(&format!("--size {}", other.unwrap_or_default()))),
+                },
+                "--gib-max" => match words.next().unwrap_or_default() {
+                    number if number.parse().is_ok_and(|gib: u64| gib > 0) => {
+                        plan.gib_max = number.parse().unwrap_or(plan.gib_max);
+                    }
+                    other => return Err(unknown(&format!("--gib-max {other}"))),
                 },
                 "--runs" => match words.next().unwrap_or_default() {
                     number if number.parse().is_ok_and(|runs: usize| runs > 0) => {
@@ -140,11 +149,22 @@ mod tests {
         let plan = parse("list pg list --runs 5 --size small --built").expect("known words");
         assert_eq!(plan.parts, [Part::List, Part::Postgres]);
         assert_eq!((plan.runs, plan.size, plan.built), (5, Size::Small, true));
+        let plan = parse("scale --gib-max 64").expect("known words");
+        assert_eq!((plan.parts, plan.gib_max), (vec![Part::Scale], 64));
     }
 
     #[test]
     fn words_that_say_nothing_are_refused() {
-        for text in ["mysql", "--runs 0", "--runs", "--size big", "--size"] {
+        for text in [
+            "mysql",
+            "--runs 0",
+            "--runs",
+            "--size big",
+            "--size",
+            "--gib-max 0",
+            "--gib-max all",
+            "--gib-max",
+        ] {
             let failure = parse(text).expect_err(text);
             assert!(
                 failure.to_string().starts_with("bench: no flag"),

@@ -20,27 +20,44 @@ const GIB: u64 = 1 << 30;
 /// Of a million pages, those that change between two backups.
 const CHANGED: &str = "1000";
 
-/// Measures, and tells the figures as Markdown.
+/// Measures, and tells the figures as Markdown. Each row is printed as it comes, and what takes hours comes
+/// last: a run that is stopped has told what it measured.
 pub(super) fn run(plan: &Plan, product: &Product, scratch: &Scratch) -> Result<String, Failure> {
-    let mut text = curve(plan, product, scratch)?;
-    text += "\n";
-    text += &pieces(plan, product, scratch)?;
-    text += "\n";
-    text += &many(plan, product, scratch)?;
-    Ok(text)
+    let mut told = Told::default();
+    many(plan, product, scratch, &mut told)?;
+    told.line("");
+    pieces(plan, product, scratch, &mut told)?;
+    told.line("");
+    curve(plan, product, scratch, &mut told)?;
+    Ok(told.0)
+}
+
+/// What was printed already.
+#[derive(Default)]
+struct Told(String);
+
+impl Told {
+    fn line(&mut self, line: &str) {
+        println!("{line}");
+        self.0 += line;
+        self.0 += "\n";
+    }
 }
 
 /// One row for each size: the first backup, the next one, and the one after the local map was lost.
-fn curve(plan: &Plan, product: &Product, scratch: &Scratch) -> Result<String, Failure> {
+fn curve(
+    plan: &Plan,
+    product: &Product,
+    scratch: &Scratch,
+    told: &mut Told,
+) -> Result<(), Failure> {
     let sizes: &[u64] = match plan.size {
         Size::Full => &[4, 16, 64, 256, 1024],
         Size::Small => &[1, 2],
     };
-    let mut text = String::from(
-        "| page files, GiB | first backup, s (peak MB) | next backup, s (peak MB) | next, map lost, s (peak MB) | map, MB | vault, MB |\n\
-         |---|---|---|---|---|---|\n",
-    );
-    for size in sizes {
+    told.line("| page files, GiB | first backup, s (peak MB) | next backup, s (peak MB) | next, map lost, s (peak MB) | map, MB | vault, MB |");
+    told.line("|---|---|---|---|---|---|");
+    for size in sizes.iter().filter(|size| **size <= plan.gib_max) {
         let folder = scratch.fresh("scale")?;
         let (vault, keys) = (folder.join("vault"), folder.join("keys"));
         step::run(&mut product.worker(&[Path::new("keys"), &vault, &keys]))?;
@@ -55,26 +72,32 @@ fn curve(plan: &Plan, product: &Product, scratch: &Scratch) -> Result<String, Fa
         let map = bytes_below(&keys.join("cache"))?;
         scratch::remove(&keys.join("cache"))?;
         let third = grow("2")?;
-        text += &format!(
-            "| {size} | {} | {} | {} | {} | {} |\n",
+        told.line(&format!(
+            "| {size} | {} | {} | {} | {} | {} |",
             cell(first),
             cell(second),
             cell(third),
             contest::megabytes(map),
             contest::megabytes(bytes_below(&vault)?),
-        );
+        ));
         scratch::remove(&folder)?;
     }
-    text += &format!(
-        "\nPages of 8 KiB in files of 1 GiB, made as they are read; {CHANGED} of a million change between two backups. \
-         Peak memory is to stay below {} MB.\n",
+    told.line("");
+    told.line(&format!(
+        "Pages of 8 KiB in files of 1 GiB, made as they are read; {CHANGED} of a million change between two backups. \
+         Peak memory is to stay below {} MB.",
         PEAK_BYTES_MAX / 1_000_000
-    );
-    Ok(text)
+    ));
+    Ok(())
 }
 
 /// A source no two pages of which lie side by side in the vault.
-fn pieces(plan: &Plan, product: &Product, scratch: &Scratch) -> Result<String, Failure> {
+fn pieces(
+    plan: &Plan,
+    product: &Product,
+    scratch: &Scratch,
+    told: &mut Told,
+) -> Result<(), Failure> {
     let millions: u64 = match plan.size {
         Size::Full => 10,
         Size::Small => 1,
@@ -89,29 +112,26 @@ fn pieces(plan: &Plan, product: &Product, scratch: &Scratch) -> Result<String, F
         let words = ["512", generation, "every-other"].map(Path::new);
         measure(&product.worker(&[&place[..], &words[..]].concat()), &report)
     };
-    let whole = grow("0")?;
-    let apart = grow("1")?;
-    let read = measure(
-        &product.worker(&[Path::new("read"), &vault, &keys]),
-        &report,
-    )?;
+    told.line(&format!(
+        "| {millions} million extents | seconds | peak memory, MB | under {} MB |",
+        PEAK_BYTES_MAX / 1_000_000
+    ));
+    told.line("|---|---|---|---|");
+    told.line(&row("backup before: all pages in order", grow("0")?));
+    told.line(&row("backup that changes every other page", grow("1")?));
+    scratch::remove(&keys.join("cache"))?;
+    told.line(&row("the same, map lost", grow("2")?));
+    let read = product.worker(&[Path::new("read"), &vault, &keys]);
+    told.line(&row("reading it as streams", measure(&read, &report)?));
     let restored = folder.join("restored");
     scratch::make(&restored)?;
-    let words = [Path::new("restore"), &vault, &keys, &restored];
-    let restore = measure(&product.worker(&words), &report)?;
-    scratch::remove(&folder)?;
-    Ok(format!(
-        "| {millions} million extents | seconds | peak memory, MB | under {} MB |\n|---|---|---|---|\n{}{}{}{}",
-        PEAK_BYTES_MAX / 1_000_000,
-        row("backup before: all pages in order", whole),
-        row("backup that changes every other page", apart),
-        row("reading it as streams", read),
-        row("restoring it", restore),
-    ))
+    let restore = product.worker(&[Path::new("restore"), &vault, &keys, &restored]);
+    told.line(&row("restoring it", measure(&restore, &report)?));
+    scratch::remove(&folder)
 }
 
 /// Two hundred sources of fifty backups.
-fn many(plan: &Plan, product: &Product, scratch: &Scratch) -> Result<String, Failure> {
+fn many(plan: &Plan, product: &Product, scratch: &Scratch, told: &mut Told) -> Result<(), Failure> {
     let (sources, each) = match plan.size {
         Size::Full => (200, 50),
         Size::Small => (5, 4),
@@ -132,18 +152,19 @@ fn many(plan: &Plan, product: &Product, scratch: &Scratch) -> Result<String, Fai
         ),
         ("`receipts verify`", &["receipts", "verify"]),
     ];
-    let mut text = format!(
-        "| {} backups of {sources} sources | seconds | peak memory, MB | in {SECONDS_MAX} s, under {} MB |\n|---|---|---|---|\n",
+    told.line(&format!(
+        "| {} backups of {sources} sources | seconds | peak memory, MB | in {SECONDS_MAX} s, under {} MB |",
         sources * each,
         PEAK_BYTES_MAX / 1_000_000
-    );
+    ));
+    told.line("|---|---|---|---|");
     listing::forget_catalog(&place.home())?;
     for (name, words) in commands {
         let sample = measure(&place.command(words), &report)?;
         let fits = sample.seconds < SECONDS_MAX && sample.peak_bytes < PEAK_BYTES_MAX;
-        text += &line(name, sample, fits);
+        told.line(&line(name, sample, fits));
     }
-    Ok(text)
+    Ok(())
 }
 
 fn bytes_below(folder: &Path) -> Result<u64, Failure> {
@@ -172,7 +193,7 @@ fn row(name: &str, sample: Sample) -> String {
 
 fn line(name: &str, sample: Sample, fits: bool) -> String {
     format!(
-        "| {name} | {:.2} | **{}** | {} |\n",
+        "| {name} | {:.2} | **{}** | {} |",
         sample.seconds,
         contest::megabytes(sample.peak_bytes),
         if fits { "yes" } else { "**no**" }
