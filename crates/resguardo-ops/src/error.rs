@@ -216,6 +216,26 @@ pub enum OpsError {
         /// What is wrong with it.
         why: String,
     },
+    /// A note that makes no sense.
+    #[error("{why}")]
+    BadNote {
+        /// What is wrong with it.
+        why: String,
+    },
+    /// There is no such exception.
+    #[error("there is no exception {name}")]
+    NoSuchException {
+        /// What was asked for.
+        name: String,
+    },
+    /// More than one exception is meant.
+    #[error("{name} could be any of {}", candidates.join(", "))]
+    AmbiguousException {
+        /// What was asked for.
+        name: String,
+        /// Those that it could be.
+        candidates: Vec<String>,
+    },
     /// There is no such receipt.
     #[error("there is no receipt {name}")]
     NoSuchReceipt {
@@ -296,10 +316,13 @@ impl OpsError {
             | Self::Catalog(_)
             | Self::NoSuchReceipt { .. }
             | Self::AmbiguousReceipt { .. }
+            | Self::NoSuchException { .. }
+            | Self::AmbiguousException { .. }
             | Self::Io { .. } => ErrorKind::User,
-            Self::NotAReference { .. } | Self::OtherEngine { .. } | Self::BadPin { .. } => {
-                ErrorKind::Usage
-            }
+            Self::NotAReference { .. }
+            | Self::OtherEngine { .. }
+            | Self::BadPin { .. }
+            | Self::BadNote { .. } => ErrorKind::Usage,
             Self::NotReady { damaged: true, .. } | Self::BadReceipt { .. } => ErrorKind::Findings,
             Self::NotReady { damaged: false, .. } => ErrorKind::Unreachable,
             Self::Refused { .. } | Self::OnlyUntrusted { .. } => ErrorKind::Refused,
@@ -375,6 +398,12 @@ impl OpsError {
                 "see all receipts with `resguardo receipts list`; four characters of a run's id name one"
             }
             Self::AmbiguousReceipt { .. } => "see all receipts with `resguardo receipts list`",
+            Self::NoSuchException { .. } | Self::AmbiguousException { .. } => {
+                "see all exceptions with `resguardo exceptions --all`; four characters of an id name one"
+            }
+            Self::BadNote { .. } => {
+                "like `resguardo exceptions resolve 01jd8kq2v3 --note \"disk replaced, drilled again\"`"
+            }
             Self::BadReceipt { .. } => "see all that is wrong with `resguardo receipts verify`",
             Self::BadPin { .. } => {
                 "like `resguardo pin shop@2026-11-20 --reason \"contract 7\" --until 2027-06-30`"

@@ -11,6 +11,14 @@ use serde::Serialize;
 use crate::context::Context;
 use crate::error::OpsError;
 
+mod assess;
+mod resolve;
+mod sign;
+
+pub use assess::assess;
+pub use resolve::resolve;
+pub(crate) use sign::take_in;
+
 /// Something that somebody has to look at.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Exception {
@@ -45,6 +53,8 @@ pub struct Resolved {
     pub by: String,
     /// What was found, or done.
     pub note: String,
+    /// The name of its receipt.
+    pub run: RunId,
     /// Key of its receipt; `None` where none could be signed.
     pub receipt: Option<String>,
 }

@@ -16,6 +16,7 @@ use crate::catalog::CachedReceipt;
 use crate::context::Context;
 use crate::copy::{Copied, KnownCopies, receipts_there};
 use crate::error::OpsError;
+use crate::exception;
 use crate::list::LastDrill;
 use crate::status::Stated;
 
@@ -79,6 +80,10 @@ pub(crate) fn receipts(ctx: &Context, source: Option<&SourceName>) -> Result<Rec
         .iter()
         .filter(|receipt| !known.contains_key(&receipt.key));
     remember_receipts(ctx, vault.id(), new);
+    if let Err(error) = exception::take_in(ctx, vault.id(), &receipts.receipts) {
+        ctx.progress
+            .note(&format!("exceptions were not brought up to date: {error}"));
+    }
     Ok(receipts)
 }
 

@@ -52,6 +52,31 @@ impl<'a> OpenRun<'a> {
         Ok(run)
     }
 
+    /// A run that the catalog has no line of: what is signed with it is told elsewhere.
+    pub(crate) fn unlisted(ctx: &'a Context, id: RunId, verb: Verb, at: Timestamp) -> Self {
+        Self {
+            ctx,
+            row: RunRow {
+                run: id,
+                vault: ctx.vault.as_ref().map(|vault| vault.id()),
+                verb,
+                source: None,
+                backup: None,
+                state: RunState::Succeeded,
+                started_at: at,
+                finished_at: None,
+                host: ctx.host.clone(),
+                operator: ctx.operator.clone(),
+                process: None,
+                message: String::new(),
+                receipt: None,
+                changes: None,
+            },
+            begun: Instant::now(),
+            ended: true,
+        }
+    }
+
     pub(crate) fn id(&self) -> RunId {
         self.row.run
     }

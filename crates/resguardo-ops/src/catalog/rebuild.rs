@@ -37,7 +37,12 @@ pub fn rebuild(ctx: &Context) -> Result<Rebuilt, OpsError> {
     let heads = history::heads(ctx, None)?;
     ctx.cancel.check()?;
     let receipts = history::receipts(ctx, None)?;
-    let rows: Vec<RunRow> = receipts.receipts.iter().map(run_of).collect();
+    // An exception is no run: reading its receipt took it over.
+    let runs = receipts
+        .receipts
+        .iter()
+        .filter(|receipt| receipt.statement.predicate.verb != Verb::Exception);
+    let rows: Vec<RunRow> = runs.map(run_of).collect();
     Ok(Rebuilt {
         heads: heads.heads.len() as u64,
         receipts: receipts.receipts.len() as u64,

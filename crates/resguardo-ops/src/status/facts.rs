@@ -329,7 +329,10 @@ fn add_stated(
             }
         }
     }
-    for facts in all.values_mut() {
+    for (source, facts) in all {
+        if let Some(found) = verified.remove(source) {
+            facts.verified = standing_finding(found, &facts.backups);
+        }
         facts
             .drills
             .sort_by(|a, b| (a.at, &a.receipt).cmp(&(b.at, &b.receipt)));

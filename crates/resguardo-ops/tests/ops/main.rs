@@ -16,4 +16,5 @@ mod interrupt;
 mod prune;
 mod reference;
 mod restore;
+mod status;
 mod world;
