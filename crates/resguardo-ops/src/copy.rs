@@ -7,11 +7,14 @@
 
 mod holdings;
 mod known;
+mod lacks;
 mod pins;
+mod reach;
 mod rebuild;
-mod sequences;
 mod status;
+mod stretches;
 mod sync;
+mod verified;
 
 use std::sync::Arc;
 
@@ -21,10 +24,14 @@ use resguardo_vault::{CopyPlace, Vault, VaultError};
 pub(crate) use holdings::holdings;
 pub use known::{Behind, behind};
 pub(crate) use known::{Copied, KnownCopies, behind_with, receipts_there};
-pub use rebuild::{RebuildDone, rebuild};
-pub(crate) use sequences::Sequences;
+pub use lacks::{Lacks, lacks_of_each};
+pub(crate) use reach::at_once;
+pub use reach::{not_tried, open_each, refresh_each, status_of_each, unreached};
+pub use rebuild::{Came, RebuildDone, Rebuilt, left_behind_json, rebuild};
 pub use status::{CopyStatus, SourceStatus, status};
+pub(crate) use stretches::Stretches;
 pub use sync::{SyncDone, SyncRequest, sync};
+pub use verified::{Verified, diagnose_verified};
 
 use crate::context::Context;
 use crate::error::OpsError;

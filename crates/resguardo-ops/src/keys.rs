@@ -297,13 +297,14 @@ pub fn signed_by(
         )))?,
         unreached: Vec::new(),
     };
-    for place in copies {
-        let there = copy::open_begun(ctx, place).and_then(|copy| {
-            let known = copy.map(|copy| copy.signed_by(writer, before)).transpose();
-            known.map_err(OpsError::vault(format!(
-                "reading what {writer} signed there"
-            )))
-        });
+    let asked = copy::at_once(copies, |place| {
+        let copy = copy::open_begun(ctx, place)?;
+        let known = copy.map(|copy| copy.signed_by(writer, before)).transpose();
+        known.map_err(OpsError::vault(format!(
+            "reading what {writer} signed there"
+        )))
+    });
+    for (place, there) in copies.iter().zip(asked) {
         match there {
             Ok(there) => signed.known.extend(there.unwrap_or_default()),
             Err(error) => {

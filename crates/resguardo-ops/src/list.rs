@@ -8,7 +8,7 @@ use resguardo_model::{BackupId, EngineKind, Finding, Reason, SourceName, Verdict
 use resguardo_vault::{Pins, SourceSpace, Space, StoredHead, StoredPin};
 
 use crate::context::Context;
-use crate::copy::Copied;
+use crate::copy::KnownCopies;
 use crate::error::OpsError;
 use crate::history::{self, Drills};
 
@@ -62,6 +62,10 @@ pub struct ListedBackup {
     pub copies: Vec<String>,
     /// What the copies that hold it are called.
     pub copy_names: Vec<String>,
+    /// Places of copies where it was found to be damaged, and was not put right since.
+    pub damaged_at: Vec<String>,
+    /// What these copies are called.
+    pub damaged_names: Vec<String>,
     /// Somebody asked that it be kept.
     pub pin: Option<StoredPin>,
     /// What deleting it alone would free in the vault, in bytes.
@@ -69,9 +73,10 @@ pub struct ListedBackup {
 }
 
 impl ListedBackup {
-    /// Adds the copies that hold it.
-    pub(crate) fn lies_at<'a>(&mut self, copies: impl Iterator<Item = &'a Copied>) {
-        for copied in copies {
+    /// Adds the copies that hold it, whole or damaged.
+    pub(crate) fn lies_at(&mut self, copies: &KnownCopies, stored: &StoredHead) {
+        (self.damaged_at, self.damaged_names) = copies.damaged_at(stored).into_iter().unzip();
+        for copied in copies.of(stored) {
             // Read from a copy, it is named already.
             if !self.copies.contains(&copied.place) {
                 self.copies.push(copied.place.clone());
@@ -113,7 +118,7 @@ pub fn list(ctx: &Context, source: Option<&SourceName>) -> Result<Listed, OpsErr
         .filter(|stored| wanted(Some(&stored.head.source)))
         .map(|stored| {
             let mut line = line(stored, drills.get(&stored.head.backup), &store);
-            line.lies_at(copies.of(stored));
+            line.lies_at(&copies, stored);
             let frees = frees.get(&line.id).copied().unwrap_or(0);
             with_keeping(line, &pins, frees)
         })
@@ -177,6 +182,8 @@ pub(crate) fn line(stored: &StoredHead, drills: Option<&Drills>, store: &str) ->
         database,
         copies: vec![store.to_owned()],
         copy_names: Vec::new(),
+        damaged_at: Vec::new(),
+        damaged_names: Vec::new(),
         pin: None,
         frees_bytes: 0,
     }

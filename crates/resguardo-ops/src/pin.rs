@@ -12,6 +12,7 @@ use resguardo_vault::{CopyPlace, PinDraft, StoredHead, VaultError};
 
 use crate::catalog::RunState;
 use crate::context::Context;
+use crate::copy;
 use crate::error::OpsError;
 use crate::receipt::{self, Record, value};
 use crate::refer::{self, Reference};
@@ -91,10 +92,11 @@ pub fn pin(ctx: &Context, request: &PinRequest<'_>) -> Result<PinDone, OpsError>
             host: ctx.host.clone(),
         };
         vault.put_pin(&draft).map_err(doing())?;
-        for place in request.copies {
-            let there = vault
-                .copy_at(place)
-                .and_then(|copy| vault.send_pin(&copy, &draft.source, draft.backup));
+        let sent = copy::at_once(request.copies, |place| {
+            let copy = vault.copy_at(place)?;
+            vault.send_pin(&copy, &draft.source, draft.backup)
+        });
+        for (place, there) in request.copies.iter().zip(sent) {
             match there {
                 // One that was never begun gets the pin with the backups.
                 Ok(()) | Err(VaultError::NotAVault { .. }) => {}
@@ -127,10 +129,10 @@ pub fn unpin(ctx: &Context, backup: &Reference, copies: &[CopyPlace]) -> Result<
         }
         let (source, backup) = (&head.head.source, head.head.backup);
         let mut was_pinned = vault.remove_pin(source, backup).map_err(doing)?;
-        for place in copies {
-            let there = vault
-                .copy_at(place)
-                .and_then(|copy| copy.remove_pin(source, backup));
+        let removed = copy::at_once(copies, |place| {
+            vault.copy_at(place)?.remove_pin(source, backup)
+        });
+        for (place, there) in copies.iter().zip(removed) {
             match there {
                 Ok(pinned) => was_pinned |= pinned,
                 // One that was never begun holds no pin.

@@ -25,7 +25,7 @@ use crate::catalog::RunState;
 use crate::context::Context;
 use crate::error::OpsError;
 use crate::run::OpenRun;
-use crate::{history, list, recover};
+use crate::{copy, history, list, recover};
 use ground::Ground;
 
 /// Farthest apart that the clocks of this machine and of the store may be.
@@ -285,13 +285,17 @@ fn foresee(
 /// What the store would refuse to delete, as far as it tells.
 fn keep_locked(vault: &Vault, planned: &Planned, done: &mut PruneDone) {
     let mut doomed: HashSet<BackupId> = planned.doomed().into_iter().collect();
-    for stored in planned.heads() {
+    let heads = planned.heads().iter();
+    let asked: Vec<&StoredHead> = heads
+        .filter(|stored| doomed.contains(&stored.head.backup))
+        .collect();
+    // Where it cannot be asked, the prune itself finds out.
+    let locks = copy::at_once(&asked, |stored| {
+        let key = stored.key.parse().ok()?;
+        vault.store().retention(&key).ok().flatten()
+    });
+    for (stored, lock) in asked.into_iter().zip(locks) {
         let id = stored.head.backup;
-        // Where it cannot be asked, the prune itself finds out.
-        let lock = match (doomed.contains(&id), stored.key.parse()) {
-            (true, Ok(key)) => vault.store().retention(&key).ok().flatten(),
-            _ => None,
-        };
         let backup = done.backups.iter_mut().find(|one| one.id == id);
         if let (Some(lock), Some(backup)) = (lock, backup) {
             backup.stays_in_store(lock.until);

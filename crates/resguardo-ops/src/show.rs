@@ -94,7 +94,7 @@ pub fn show(ctx: &Context, reference: &Reference) -> Result<ShowDone, OpsError> 
         drills.get(&head.head.backup),
         &vault.store().describe(),
     );
-    backup.lies_at(copies.of(&head));
+    backup.lies_at(&copies, &head);
     let pins = vault
         .pins(Some(&head.head.source))
         .map_err(OpsError::vault("reading the pins of the vault"))?;

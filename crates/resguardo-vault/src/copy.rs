@@ -22,6 +22,7 @@
 //! `tests/copy_records.rs`, `leaving_backups_out_deletes_nothing_and_accepts_no_other_hole`). Stopped
 //! at any call, the next run makes the copy whole (`tests/copy_crash.rs`).
 
+mod bring;
 mod compare;
 mod digests;
 mod dispute;
@@ -34,4 +35,4 @@ mod sync;
 
 pub use compare::{Compared, Numbered};
 pub use place::CopyPlace;
-pub use sync::{SentBackup, SyncRequest, Synced};
+pub use sync::{Elsewhere, LeftBehind, SentBackup, SyncRequest, Synced};

@@ -43,7 +43,9 @@ mod vault;
 mod verify;
 mod writer;
 
-pub use copy::{Compared, CopyPlace, Numbered, SentBackup, SyncRequest, Synced};
+pub use copy::{
+    Compared, CopyPlace, Elsewhere, LeftBehind, Numbered, SentBackup, SyncRequest, Synced,
+};
 pub use error::VaultError;
 pub use headers::Given;
 pub use heads::{Heads, StoredHead};

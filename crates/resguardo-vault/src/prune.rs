@@ -54,6 +54,9 @@ use crate::layout;
 use crate::lease::Lease;
 use crate::vault::{Vault, new_ulid};
 
+/// Heads that are removed at once: so many more go at most after the lease was lost.
+const HEADS_AT_ONCE: usize = 8;
+
 /// How long dead objects wait by default: a day.
 pub const PRUNE_GRACE: SignedDuration = SignedDuration::from_hours(24);
 /// How to prune.
@@ -304,18 +307,25 @@ impl Run<'_> {
     }
 
     fn remove_heads(&mut self, doomed: &[StoredHead]) -> Result<(), VaultError> {
-        for (number, stored) in doomed.iter().enumerate() {
+        let mut removed = 0;
+        for some in doomed.chunks(HEADS_AT_ONCE) {
             self.go_on()?;
-            self.progress
-                .bytes(number as u64, Some(doomed.len() as u64));
-            let backup = stored.head.backup;
-            match self.vault.remove(&layout::head(self.source, backup))? {
-                Deletion::Gone => self.outcome.removed.push(backup),
-                Deletion::Refused(until) => self
-                    .outcome
-                    .kept
-                    .push((backup, KeptBecause::Refused(until))),
+            self.progress.bytes(removed, Some(doomed.len() as u64));
+            let deletions = self.vault.in_parallel(some, |stored| {
+                let key = layout::head(self.source, stored.head.backup);
+                self.vault.remove(&key)
+            })?;
+            for (stored, deletion) in some.iter().zip(deletions) {
+                let backup = stored.head.backup;
+                match deletion {
+                    Deletion::Gone => self.outcome.removed.push(backup),
+                    Deletion::Refused(until) => self
+                        .outcome
+                        .kept
+                        .push((backup, KeptBecause::Refused(until))),
+                }
             }
+            removed += some.len() as u64;
         }
         Ok(())
     }

@@ -11,7 +11,7 @@ pub(super) const RUN_COLUMNS: &str = "run, vault, verb, source, backup, state, s
      host, operator, pid, process_started, message, receipt, changes";
 
 /// Each brings the catalog from the version of its position to the next.
-const MIGRATIONS: [&str; 9] = [
+const MIGRATIONS: [&str; 10] = [
     "
     create table runs (
         run text primary key, vault text, verb text not null, source text, backup text,
@@ -99,6 +99,10 @@ const MIGRATIONS: [&str; 9] = [
         unique (endpoint, subject, change)
     ) strict;
     create index outbox_waiting on outbox (endpoint, subject, number) where state = 'waiting';
+",
+    // Receipts tell of backups at copies by their ids, and of what was found wrong there.
+    "
+    delete from receipts;
 ",
 ];
 

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use resguardo_model::SourceName;
-use resguardo_vault::{StoredHead, Vault};
+use resguardo_vault::{Numbered, StoredHead, Vault};
 use serde_json::Value;
 
-use super::Sequences;
+use super::Stretches;
 use crate::context::Context;
 use crate::history;
 use crate::receipt::value;
@@ -36,12 +36,12 @@ pub(crate) fn holdings(
         return details;
     };
     let trusted = |heads: Vec<StoredHead>| heads.into_iter().filter(|stored| stored.trusted);
-    let holds: Sequences = trusted(there.heads)
-        .map(|stored| stored.head.sequence)
+    let holds: Stretches = trusted(there.heads)
+        .map(|stored| Numbered::of(&stored))
         .collect();
-    let left_out: Sequences = trusted(here.heads)
-        .filter(|stored| !holds.contains(stored.head.sequence) && records.explain(stored))
-        .map(|stored| stored.head.sequence)
+    let left_out: Stretches = trusted(here.heads)
+        .filter(|stored| !holds.contains(&Numbered::of(stored)) && records.explain(stored))
+        .map(|stored| Numbered::of(&stored))
         .collect();
     details.insert("holds".to_owned(), value(holds));
     details.insert("left_out".to_owned(), value(left_out));

@@ -5,103 +5,159 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use jiff::Timestamp;
 use resguardo_model::receipt::Statement;
 use resguardo_model::{SourceName, WriterId};
-use resguardo_vault::{Compared, StoredHead};
+use resguardo_vault::{Compared, Numbered, StoredHead};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::Sequences;
+use super::Stretches;
+use super::verified::{Looked, Verified};
 use crate::context::Context;
 use crate::error::OpsError;
 use crate::history;
 
-/// What a receipt says of a copy: what it held of a source when the run ended.
+/// What a receipt says of a copy: what it held of a source when the run ended, or what was found wrong there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Copied {
     pub(crate) source: SourceName,
-    /// What the copy is called.
-    #[serde(default)]
+    /// What the copy is called; may be empty.
     pub(crate) name: String,
     /// The copy's store.
     pub(crate) place: String,
     pub(crate) at: Timestamp,
     /// The receipt's place in its writer's chain: tells which of two of the same instant is the later.
     pub(crate) sequence: u64,
-    pub(crate) holds: Sequences,
-    /// Backups that are not to be there: pruned there, or never wanted.
-    pub(crate) left_out: Sequences,
+    /// What it held; `None`: the run did not look at all of it.
+    holdings: Option<Holdings>,
+    /// What was read there.
+    pub(super) looked: Option<Looked>,
+}
+
+/// Backups at a copy.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Holdings {
+    held: Stretches,
+    /// Those that are not to be there: pruned there, or never wanted.
+    left_out: Stretches,
 }
 
 impl Copied {
-    /// Of a receipt that says what a copy holds.
+    /// Of a receipt that says something of a copy.
     pub(crate) fn of(statement: &Statement) -> Option<Self> {
         let predicate = &statement.predicate;
         let text = |name: &str| predicate.details.get(name).and_then(Value::as_str);
         let set = |name: &str| {
             let value = predicate.details.get(name)?;
-            serde_json::from_value::<Sequences>(value.clone()).ok()
+            serde_json::from_value::<Stretches>(value.clone()).ok()
         };
-        Some(Self {
+        let holdings = set("holds").map(|held| Holdings {
+            held,
+            left_out: set("left_out").unwrap_or_default(),
+        });
+        let copied = Self {
             source: predicate.source.clone(),
             name: text("copy").unwrap_or_default().to_owned(),
             place: text("place")?.to_owned(),
             at: predicate.finished_at,
             sequence: predicate.sequence,
-            holds: set("holds")?,
-            left_out: set("left_out").unwrap_or_default(),
-        })
+            holdings,
+            looked: Looked::of(predicate),
+        };
+        (copied.holdings.is_some() || copied.looked.is_some()).then_some(copied)
+    }
+
+    pub(crate) fn holds(&self, one: &Numbered) -> bool {
+        let holdings = self.holdings.as_ref();
+        holdings.is_some_and(|holdings| holdings.held.contains(one))
+    }
+
+    fn left_out(&self, one: &Numbered) -> bool {
+        let holdings = self.holdings.as_ref();
+        holdings.is_some_and(|holdings| holdings.left_out.contains(one))
     }
 
     /// Whether it tells where every backup is that the copy holds, and that it pruned the others.
     pub(super) fn covers(&self, found: &Compared) -> bool {
         let (mut held, mut pruned) = (found.held.iter(), found.pruned.iter());
-        held.all(|one| self.holds.contains(one.sequence))
-            && pruned.all(|one| {
-                self.left_out.contains(one.sequence) && !self.holds.contains(one.sequence)
-            })
+        held.all(|one| self.holds(one)) && pruned.all(|one| self.left_out(one) && !self.holds(one))
     }
 }
 
 /// The newest that is known of each source at each place.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct KnownCopies(BTreeMap<(SourceName, String), Copied>);
+pub(crate) struct KnownCopies {
+    holding: BTreeMap<(SourceName, String), Copied>,
+    verified: BTreeMap<(SourceName, String), Verified>,
+}
 
 impl KnownCopies {
     /// What receipts of trusted writers say, of those that lie in the vault now.
     pub(crate) fn read(ctx: &Context, there: &HashSet<String>) -> Result<Self, OpsError> {
         let vault = ctx.vault()?;
-        let mut known = Self::default();
+        let mut all = Vec::new();
         for (key, writer, sha256, copied) in ctx.catalog.copied(vault.id())? {
             let _: WriterId = writer;
             if there.contains(&key) && vault.trusts(writer, &sha256) {
-                known.add(copied);
+                all.push(copied);
             }
+        }
+        all.sort_by_key(|copied: &Copied| (copied.at, copied.sequence));
+        let mut known = Self::default();
+        for copied in all {
+            known.add(copied);
         }
         Ok(known)
     }
 
+    /// One that is newer than all before.
     fn add(&mut self, copied: Copied) {
         let key = (copied.source.clone(), copied.place.clone());
-        let is_newer = |old: &Copied| (old.at, old.sequence) < (copied.at, copied.sequence);
-        if self.0.get(&key).is_none_or(is_newer) {
-            self.0.insert(key, copied);
+        if let Some(looked) = &copied.looked {
+            let verified = self.verified.entry(key.clone()).or_default();
+            verified.add(copied.at, looked);
+        }
+        if copied.holdings.is_some() {
+            self.holding.insert(key, copied);
         }
     }
 
     /// The copies that hold a backup.
     pub(crate) fn of(&self, stored: &StoredHead) -> impl Iterator<Item = &Copied> {
-        let (source, sequence) = (stored.head.source.clone(), stored.head.sequence);
-        let of_source = self.0.values();
-        of_source.filter(move |copied| copied.source == source && copied.holds.contains(sequence))
+        let (source, one) = (stored.head.source.clone(), Numbered::of(stored));
+        let of_source = self.holding.values();
+        of_source.filter(move |copied| copied.source == source && copied.holds(&one))
     }
 
     pub(crate) fn at(&self, source: &SourceName, place: &str) -> Option<&Copied> {
-        self.0.get(&(source.clone(), place.to_owned()))
+        self.holding.get(&(source.clone(), place.to_owned()))
+    }
+
+    /// What was last verified of a source at a place.
+    pub(crate) fn verified_at(&self, source: &SourceName, place: &str) -> Option<&Verified> {
+        self.verified.get(&(source.clone(), place.to_owned()))
+    }
+
+    /// The places of copies at which a backup was found to be damaged, and was not put right since, with what
+    /// the copies are called.
+    pub(crate) fn damaged_at(&self, stored: &StoredHead) -> Vec<(String, String)> {
+        let head = &stored.head;
+        let hit = self
+            .verified
+            .iter()
+            .filter(|((source, _), verified)| *source == head.source && verified.hits(head.backup));
+        let named = hit.map(|((source, place), _)| {
+            let name = self.at(source, place).map(|copied| copied.name.clone());
+            (place.clone(), name.unwrap_or_default())
+        });
+        named.collect()
     }
 
     /// Whether any source was ever sent there.
     pub(crate) fn knows(&self, place: &str) -> bool {
-        let mut all = self.0.values();
-        all.any(|copied| copied.place == place && !copied.holds.is_empty())
+        let mut all = self.holding.values();
+        all.any(|copied| {
+            let holdings = copied.holdings.as_ref();
+            copied.place == place && holdings.is_some_and(|holdings| !holdings.held.is_empty())
+        })
     }
 }
 
@@ -144,12 +200,10 @@ pub(crate) fn behind_with(
         let trusted = heads.iter().filter(|stored| stored.trusted);
         trusted.filter(|stored| stored.head.source == *source)
     };
-    let holds = |stored: &&StoredHead| {
-        known.is_some_and(|copied| copied.holds.contains(stored.head.sequence))
-    };
-    let is_left_out = |stored: &&StoredHead| {
-        known.is_some_and(|copied| copied.left_out.contains(stored.head.sequence))
-    };
+    let holds =
+        |stored: &&StoredHead| known.is_some_and(|copied| copied.holds(&Numbered::of(stored)));
+    let is_left_out =
+        |stored: &&StoredHead| known.is_some_and(|copied| copied.left_out(&Numbered::of(stored)));
     let wanted = of_source().filter(|stored| holds(stored) || !is_left_out(stored));
     let of = wanted.count() as u64;
     let held: Vec<_> = of_source().filter(holds).collect();

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use resguardo_model::{BackupId, SourceName};
 use resguardo_vault::CopyPlace;
 
+use super::Verified;
 use crate::context::Context;
 use crate::error::OpsError;
 use crate::history;
@@ -38,6 +39,8 @@ pub struct SourceStatus {
     pub newest_there: Option<Timestamp>,
     /// When a run last told what the copy holds.
     pub synced_at: Option<Timestamp>,
+    /// What receipts say of the bytes that it holds; `None`: nobody ever looked.
+    pub verified: Option<Verified>,
 }
 
 /// Asks a copy what it holds of each source of the vault.
@@ -76,6 +79,7 @@ pub fn status(ctx: &Context, place: &CopyPlace) -> Result<CopyStatus, OpsError> 
                 newest: newest(&|_| true),
                 newest_there: newest(&|backup| found.held.iter().any(|one| one.backup == backup)),
                 synced_at: known.at(source, &place.describe()).map(|copied| copied.at),
+                verified: known.verified_at(source, &place.describe()).cloned(),
             });
         }
         Ok(all)

@@ -11,7 +11,7 @@ use resguardo_vault::{
 use serde_json::{Value, json};
 
 use super::known::behind_with;
-use super::{Sequences, refuse_gone};
+use super::{Stretches, refuse_gone};
 use crate::catalog::RunState;
 use crate::context::Context;
 use crate::error::{ErrorKind, OpsError};
@@ -188,7 +188,8 @@ fn state(
         .at(request.source, &done.place)
         .is_some_and(|copied| copied.covers(&done.synced.compared));
     let synced = &done.synced;
-    let is_news = synced.objects > 0 || !synced.kept.is_empty() || !done.is_whole();
+    // Who read everything says that it is good now.
+    let is_news = request.mend || synced.objects > 0 || !synced.kept.is_empty() || !done.is_whole();
     // A receipt that is sent with the next run would make that run one in which something happened.
     if !is_news && is_told {
         return None;
@@ -203,14 +204,14 @@ fn state(
         },
         subject: subjects(ctx, &done.synced),
         tools: BTreeMap::new(),
-        details: details(done),
+        details: details(request, done),
         test: None,
     };
     receipt::store_or_note(ctx, record, &mut done.notes)
 }
 
 /// What was sent, how it was verified, and what the copy holds now.
-fn details(done: &SyncDone) -> BTreeMap<String, Value> {
+fn details(request: &SyncRequest<'_>, done: &SyncDone) -> BTreeMap<String, Value> {
     let Synced {
         sent,
         objects,
@@ -221,10 +222,13 @@ fn details(done: &SyncDone) -> BTreeMap<String, Value> {
         unwanted,
         compared,
         findings,
+        // No other copy is asked, and of those left behind the findings tell.
+        elsewhere: _,
+        left_behind: _,
     } = &done.synced;
-    let held: Sequences = compared.held.iter().map(|one| one.sequence).collect();
+    let held: Stretches = compared.held.iter().copied().collect();
     let left_out = compared.pruned.iter().chain(unwanted);
-    let left_out: Sequences = left_out.map(|one| one.sequence).collect();
+    let left_out: Stretches = left_out.copied().collect();
     let sent: Vec<Value> = sent
         .iter()
         .map(|one| {
@@ -239,6 +243,7 @@ fn details(done: &SyncDone) -> BTreeMap<String, Value> {
     [
         ("copy", value(&done.copy)),
         ("place", value(&done.place)),
+        ("mend", value(request.mend)),
         ("sent", value(sent)),
         ("objects", value(objects)),
         ("bytes", value(bytes)),
@@ -273,7 +278,7 @@ fn subjects(ctx: &Context, synced: &Synced) -> Vec<Subject> {
 
 /// A copy that could not be filled leaves a receipt as well, unless it was only busy or the vault itself
 /// cannot be written.
-fn state_failure(
+pub(super) fn state_failure(
     ctx: &Context,
     run: &OpenRun<'_>,
     request: &SyncRequest<'_>,

@@ -8,6 +8,7 @@ use resguardo_model::{BackupId, Finding, SourceName, Verdict};
 use resguardo_vault::{CopyPlace, StoredHead, StoredPin, Vault, VaultError};
 
 use crate::context::Context;
+use crate::copy;
 use crate::error::OpsError;
 use crate::history::{self, Drills};
 use crate::run::described;
@@ -47,9 +48,12 @@ impl Ground {
         }
         let mut notes = Vec::new();
         let here = vault.store().describe();
-        for place in copies.iter().filter(|place| place.describe() != here) {
-            let at_copy = ctx.vault()?.copy_at(place);
-            match at_copy.and_then(|copy| copy.pins(Some(source))) {
+        let copies = copies.iter().filter(|place| place.describe() != here);
+        let copies: Vec<&CopyPlace> = copies.collect();
+        let of_vault = ctx.vault()?;
+        let asked = copy::at_once(&copies, |place| of_vault.copy_at(place)?.pins(Some(source)));
+        for (place, answer) in copies.iter().zip(asked) {
+            match answer {
                 Ok(there) => pinned.extend(there.pins),
                 Err(VaultError::NotAVault { .. }) => {}
                 Err(error) => notes.push(format!(

@@ -9,6 +9,7 @@
 
 mod backup;
 mod catalog;
+mod copies;
 mod copy;
 mod drill;
 mod fault;

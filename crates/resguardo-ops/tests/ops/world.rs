@@ -123,15 +123,20 @@ impl World {
 
     /// The same vault, opened by somebody who made himself a write key.
     pub(crate) fn vault_of_a_stranger(&self) -> Vault {
+        self.open(self.stranger_access())
+    }
+
+    /// The keys of somebody who made himself a write key.
+    pub(crate) fn stranger_access(&self) -> Access {
         let ours = WriteKey::from_json(&self.write_key).unwrap();
         let now = "2026-11-22T02:00:00Z".parse().unwrap();
         let recipients = ours.recipients().to_vec();
         let key = WriteKey::generate(ours.vault(), recipients, now).unwrap();
-        self.open(Access {
+        Access {
             write_key: Some(key),
             identities: Some(Identities::parse(self.identity.as_bytes(), None).unwrap()),
             trusted_writers: Vec::new(),
-        })
+        }
     }
 
     pub(crate) fn context(&self) -> Context {

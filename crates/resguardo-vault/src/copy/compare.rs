@@ -22,7 +22,9 @@ pub struct Numbered {
 }
 
 impl Numbered {
-    pub(super) fn of(stored: &StoredHead) -> Self {
+    /// That of a head.
+    #[must_use]
+    pub fn of(stored: &StoredHead) -> Self {
         Self {
             sequence: stored.head.sequence,
             backup: stored.head.backup,

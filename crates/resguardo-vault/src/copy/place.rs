@@ -50,6 +50,18 @@ impl CopyPlace {
 }
 
 impl CopyPlace {
+    /// Its `vault.json`; `None` where none was begun. That it is of the right vault is not looked at.
+    ///
+    /// # Errors
+    /// [`VaultError::AtCopy`] if it cannot be asked; what `vault.json` has wrong.
+    pub fn config(&self) -> Result<Option<VaultConfig>, VaultError> {
+        match Vault::read_config(&*self.store) {
+            Ok(config) => Ok(Some(config)),
+            Err(VaultError::NotAVault { .. }) => Ok(None),
+            Err(error) => Err(at_copy(error, &self.describe())),
+        }
+    }
+
     pub(super) fn store(&self) -> &Arc<dyn Store> {
         &self.store
     }

@@ -2,18 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 
 use bytes::Bytes;
 use jiff::Timestamp;
 use resguardo_model::{
     BackupId, CancelToken, Finding, FindingKind, Progress, RunId, Sha256Digest, SourceName,
+    WriterId,
 };
 use resguardo_store::{Condition, Key, Store as _, StoreError};
 
 use super::compare::{Compared, Listing, Numbered, compared, listing, newest_only_there};
 use super::place::at_copy;
-use super::send::{Named, Sent, Wrong, each, named_by, read_named, send};
+use super::send::{Named, Wrong, named_by};
 use crate::error::VaultError;
 use crate::heads::{Heads, StoredHead};
 use crate::layout;
@@ -73,6 +74,33 @@ pub struct Synced {
     pub compared: Compared,
     /// What is wrong with what is in the vault, and was not sent.
     pub findings: Vec<Finding>,
+    /// Objects that are not whole in the vault, and were taken from another copy.
+    pub elsewhere: Vec<Elsewhere>,
+    /// Backups in the vault whose heads are not believed here, and that the copy does not have: nobody sends
+    /// them from this machine.
+    pub left_behind: Vec<LeftBehind>,
+}
+
+/// An object that was taken from another copy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Elsewhere {
+    /// Its key.
+    pub object: String,
+    /// Its size.
+    pub bytes: u64,
+    /// Where it was whole.
+    pub place: String,
+}
+
+/// A backup that was not sent, because its head is not believed here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftBehind {
+    /// Which.
+    pub backup: BackupId,
+    /// Who signed its head.
+    pub writer: WriterId,
+    /// Whether this machine believed him once, and retired him.
+    pub retired: bool,
 }
 
 impl Vault {
@@ -93,6 +121,23 @@ impl Vault {
         self.sync_heads(copy, heads, request, cancel, progress)
     }
 
+    /// As [`Vault::sync`]; an object that is not whole here is taken from the first of `others` that has it
+    /// whole. They are further copies of this vault.
+    ///
+    /// # Errors
+    /// As [`Vault::sync`]; [`VaultError::AtCopy`] of the others.
+    pub fn sync_with_others(
+        &self,
+        copy: &Self,
+        others: &[Self],
+        request: &SyncRequest<'_>,
+        cancel: &CancelToken,
+        progress: &dyn Progress,
+    ) -> Result<Synced, VaultError> {
+        let heads = self.heads(Some(request.source))?;
+        self.sync_all(copy, (heads, others), request, cancel, progress)
+    }
+
     /// As [`Vault::sync`], with the heads of the source as the caller knows them; each is compared with its
     /// digest again when it is sent.
     ///
@@ -102,6 +147,17 @@ impl Vault {
         &self,
         copy: &Self,
         heads: Heads,
+        request: &SyncRequest<'_>,
+        cancel: &CancelToken,
+        progress: &dyn Progress,
+    ) -> Result<Synced, VaultError> {
+        self.sync_all(copy, (heads, &[]), request, cancel, progress)
+    }
+
+    fn sync_all(
+        &self,
+        copy: &Self,
+        (heads, others): (Heads, &[Self]),
         request: &SyncRequest<'_>,
         cancel: &CancelToken,
         progress: &dyn Progress,
@@ -125,11 +181,13 @@ impl Vault {
         let before = compared(&heads.heads, request.source, (&here, &there), pruned);
         let mut run = Run::new((self, copy), request, (cancel, progress), &lease, &place);
         run.there = there;
+        run.others = others;
         run.done.findings = heads.findings;
         run.heads(&heads.heads, &here, &before)?;
         run.records(&here)?;
         run.confirm(&heads.heads, &here, pruned)?;
         run.explain_unwanted(&heads.heads).map_err(at_copy)?;
+        run.done.left_behind = run.left_behind(&heads.heads);
         Ok(run.done)
     }
 
@@ -161,31 +219,24 @@ pub(super) struct Run<'a> {
     pub(super) to: &'a Vault,
     pub(super) request: &'a SyncRequest<'a>,
     pub(super) cancel: &'a CancelToken,
-    progress: &'a dyn Progress,
+    pub(super) progress: &'a dyn Progress,
     pub(super) place: &'a str,
     lease: &'a Lease,
     /// What the copy holds, as far as is known now.
     pub(super) there: Listing,
     /// What lies in the vault and is not what heads name.
-    refused: BTreeMap<Key, Wrong>,
+    pub(super) refused: BTreeMap<Key, Wrong>,
     /// Objects that were brought, or found to be right, in this run.
-    looked_at: HashSet<Key>,
+    pub(super) looked_at: HashSet<Key>,
     /// Sizes of what was sent.
     pub(super) sent_keys: BTreeMap<Key, u64>,
     /// Backups whose head has other bytes at the copy.
     pub(super) other_heads: HashSet<BackupId>,
-    sent_bytes: AtomicU64,
-    total_bytes: u64,
+    /// Further copies, from which an object is taken that is not whole here.
+    pub(super) others: &'a [Vault],
+    pub(super) sent_bytes: AtomicU64,
+    pub(super) total_bytes: u64,
     pub(super) done: Synced,
-}
-
-/// What became of an object that the copy is to have.
-enum Brought {
-    WasThere,
-    Sent,
-    Mended,
-    Refused(Wrong),
-    Kept(String),
 }
 
 impl<'a> Run<'a> {
@@ -209,6 +260,7 @@ impl<'a> Run<'a> {
             looked_at: HashSet::new(),
             sent_keys: BTreeMap::new(),
             other_heads: HashSet::new(),
+            others: &[],
             sent_bytes: AtomicU64::new(0),
             total_bytes: 0,
             done: Synced::default(),
@@ -293,91 +345,6 @@ impl Run<'_> {
         self.to.record_left_out(self.lease, &left_out)
     }
 
-    fn missing_bytes(&self, heads: &[&StoredHead]) -> u64 {
-        let named = heads.iter().flat_map(|stored| {
-            let (packs, rest) = named_by(stored);
-            packs.into_iter().chain(rest)
-        });
-        let missing: BTreeSet<Named> = named.filter(|object| !self.is_there(object)).collect();
-        missing.iter().map(|object| object.bytes).sum()
-    }
-
-    fn is_there(&self, object: &Named) -> bool {
-        let found = self.there.get(&object.key);
-        found.is_some_and(|info| info.bytes == object.bytes)
-    }
-
-    /// Sees to it that the copy has these objects, each once.
-    fn bring(&mut self, objects: impl Iterator<Item = Named>) -> Result<(), VaultError> {
-        let looked_at = &self.looked_at;
-        let objects: BTreeSet<Named> = objects
-            .filter(|object| !looked_at.contains(&object.key))
-            .filter(|object| !self.refused.contains_key(&object.key))
-            .collect();
-        let objects: Vec<Named> = objects.into_iter().collect();
-        let result = each(
-            &objects,
-            self.cancel,
-            |object| self.bring_one(object),
-            |_| {
-                let sent = self.sent_bytes.load(Ordering::Relaxed);
-                self.progress.bytes(sent, Some(self.total_bytes.max(sent)));
-            },
-        );
-        for (object, brought) in objects.into_iter().zip(result?) {
-            self.keep(object, brought);
-        }
-        Ok(())
-    }
-
-    fn bring_one(&self, object: &Named) -> Result<Brought, VaultError> {
-        let is_there = self.is_there(object);
-        if is_there && !self.request.mend {
-            return Ok(Brought::WasThere);
-        }
-        let was_there = self.there.contains_key(&object.key);
-        if is_there {
-            let found = read_named(self.to, object).map_err(|error| at_copy(error, self.place))?;
-            if found.is_ok() {
-                return Ok(Brought::WasThere);
-            }
-        }
-        Ok(match send(self.from, self.to, object)? {
-            Sent::Put => {
-                self.sent_bytes.fetch_add(object.bytes, Ordering::Relaxed);
-                match was_there {
-                    true => Brought::Mended,
-                    false => Brought::Sent,
-                }
-            }
-            Sent::Refused(wrong) => Brought::Refused(wrong),
-            Sent::Kept(words) => Brought::Kept(words),
-        })
-    }
-
-    fn keep(&mut self, object: Named, brought: Brought) {
-        match brought {
-            Brought::WasThere => {}
-            Brought::Sent | Brought::Mended => {
-                if matches!(brought, Brought::Mended) {
-                    self.done.mended.push(object.key.to_string());
-                }
-                self.done.objects += 1;
-                self.done.bytes += object.bytes;
-                self.sent_keys.insert(object.key.clone(), object.bytes);
-            }
-            Brought::Refused(wrong) => {
-                self.refused.insert(object.key, wrong);
-                return;
-            }
-            Brought::Kept(words) => {
-                self.done.kept.push((object.key.to_string(), words));
-                return;
-            }
-        }
-        self.looked_at.insert(object.key);
-    }
-
     /// Commits a backup at the copy, if everything that it needs could be sent.
     fn commit(&mut self, stored: &StoredHead, is_held: bool) -> Result<(), VaultError> {
         let (packs, rest) = named_by(stored);
@@ -452,6 +419,21 @@ impl Run<'_> {
             });
         }
         Ok(())
+    }
+
+    /// Heads that are not believed here, and are not at the copy.
+    fn left_behind(&self, heads: &[StoredHead]) -> Vec<LeftBehind> {
+        let strange = heads.iter().filter(|stored| !stored.trusted);
+        let absent = strange.filter(|stored| {
+            let key = layout::head(self.request.source, stored.head.backup);
+            !self.there.contains_key(&key)
+        });
+        let told = absent.map(|stored| LeftBehind {
+            backup: stored.head.backup,
+            writer: stored.head.writer,
+            retired: self.from.retired(stored.head.writer).is_some(),
+        });
+        told.collect()
     }
 
     fn is_gone(&self, stored: &StoredHead) -> Result<bool, VaultError> {

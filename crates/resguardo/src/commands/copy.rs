@@ -10,7 +10,7 @@ use resguardo_ops::verify::{Scope, VerifyRequest, verify};
 use resguardo_vault::CopyPlace;
 use serde_json::{Value, json};
 
-use said::{state_of, status_json, synced_json, tell_rebuilt, tell_synced};
+use said::{damage_of, state_of, status_json, synced_json, tell_rebuilt, tell_synced};
 
 use super::verify::{self as verifying, DepthArg};
 use crate::config::Config;
@@ -36,7 +36,8 @@ Examples:
   resguardo copy verify offsite           compare every object's SHA-256
   resguardo copy sync offsite --mend      send again what is damaged there
   resguardo restore shop --from offsite --to back.db
-  resguardo copy rebuild --from offsite   make a lost vault again";
+  resguardo copy rebuild --from offsite   make a lost vault again
+  resguardo copy rebuild --from near --from offsite    from what both have";
 
 /// Further vaults that hold the same backups
 #[derive(Debug, clap::Args)]
@@ -81,11 +82,11 @@ enum CopyVerb {
         #[arg(value_name = "COPY")]
         copies: Vec<String>,
     },
-    /// Make the vault again from a copy: all of it, or what it lost
+    /// Make the vault again from its copies: all of it, or what it lost
     Rebuild {
-        /// The copy: its name in the config, or its URL
-        #[arg(long, value_name = "COPY")]
-        from: String,
+        /// A copy: its name in the config, or its URL; repeated, what one lost comes from another
+        #[arg(long, value_name = "COPY", required = true)]
+        from: Vec<String>,
         /// Read all that the vault holds, and replace what is damaged
         #[arg(long)]
         mend: bool,
@@ -173,8 +174,9 @@ fn sync(
     let copies = chosen(invocation, &opened.config, named)?;
     let sources = sources_of(&opened, only)?;
     let (mut answers, mut failures, mut exit) = (Vec::new(), Failures::default(), Exit::Done);
-    'all: for settings in &copies {
-        let place = match invocation.copy_place(&opened.config, settings, Missing::Begin) {
+    let reached = reach(invocation, &opened, &copies, sources.first());
+    'all: for (settings, place) in copies.iter().zip(reached) {
+        let place = match place {
             Ok(place) => place,
             Err(failure) => {
                 if failures.keep(invocation, failure) {
@@ -213,6 +215,34 @@ fn sync(
             .print("no backup yet; take one with `resguardo backup`");
     }
     failures.end(exit)
+}
+
+/// The places of copies, all of them asked at the same time whether they can be reached. What cannot leaves the
+/// receipt of a synchronisation of `source` that was not tried.
+fn reach(
+    invocation: &Invocation,
+    opened: &Opened,
+    copies: &[CopySettings],
+    source: Option<&SourceName>,
+) -> Vec<Result<CopyPlace, Failure>> {
+    let placed: Vec<_> = copies
+        .iter()
+        .map(|settings| invocation.copy_place(&opened.config, settings, Missing::Begin))
+        .collect();
+    let places: Vec<CopyPlace> = placed.iter().flatten().cloned().collect();
+    let mut unreached = copy::unreached(&places).into_iter();
+    let placed = placed.into_iter().map(|place| {
+        let place = place?;
+        let error = unreached.next().expect("each place was asked");
+        match (error, source) {
+            (None, _) => Ok(place),
+            (Some(error), None) => Err(error.into()),
+            (Some(error), Some(source)) => {
+                Err(copy::not_tried(&opened.context, &place, source, error).into())
+            }
+        }
+    });
+    placed.collect()
 }
 
 fn sources_of(opened: &Opened, only: &[SourceName]) -> Result<Vec<SourceName>, Failure> {
@@ -265,11 +295,12 @@ pub fn after_backup(
     source: &SourceName,
 ) -> (Vec<Value>, Option<Failure>) {
     let (mut answers, mut failed) = (Vec::new(), None);
-    for settings in &opened.config.copies {
+    let copies = &opened.config.copies;
+    let reached = reach(invocation, opened, copies, Some(source));
+    for (settings, place) in copies.iter().zip(reached) {
         let name = &settings.name;
-        let done = invocation
-            .copy_place(&opened.config, settings, Missing::Begin)
-            .and_then(|place| Ok(sync_one(opened, settings, &place, source, (false, false))?));
+        let done =
+            place.and_then(|place| Ok(sync_one(opened, settings, &place, source, (false, false))?));
         let failure = match done {
             Ok(done) => {
                 tell_synced(&invocation.out, &done);
@@ -370,11 +401,12 @@ fn verify_copies(
 fn status(invocation: &Invocation, named: &[String]) -> Result<Exit, Failure> {
     let opened = invocation.open(Reading::Nothing)?;
     let copies = chosen(invocation, &opened.config, named)?;
-    let (mut all, mut failures) = (Vec::new(), Failures::default());
-    for settings in &copies {
-        let place = invocation.copy_place(&opened.config, settings, Missing::Leave)?;
-        all.push(copy::status(&opened.context, &place)?);
-    }
+    let mut failures = Failures::default();
+    let places: Vec<CopyPlace> = copies
+        .iter()
+        .map(|settings| invocation.copy_place(&opened.config, settings, Missing::Leave))
+        .collect::<Result<_, _>>()?;
+    let all = copy::status_of_each(&opened.context, &places)?;
     invocation
         .out
         .json(&json!({ "copies": all.iter().map(status_json).collect::<Vec<_>>() }));
@@ -391,7 +423,12 @@ fn status(invocation: &Invocation, named: &[String]) -> Result<Exit, Failure> {
                 source
                     .newest_there
                     .map_or_else(|| "-".to_owned(), |at| time::moment(at, zone)),
-                state_of(source),
+                source
+                    .verified
+                    .as_ref()
+                    .and_then(|verified| verified.at)
+                    .map_or_else(|| "never".to_owned(), |at| time::moment(at, zone)),
+                state_of(&one.copy, source),
             ]);
         }
     }
@@ -403,11 +440,17 @@ fn status(invocation: &Invocation, named: &[String]) -> Result<Exit, Failure> {
             "MISSING",
             "ONLY THERE",
             "NEWEST",
+            "VERIFIED",
             "STATE",
         ];
         let out = &invocation.out;
         out.print(&table(out, &header, &[2, 3, 4], rows));
     }
+    let mut asked = all.iter().flat_map(|one| one.sources.iter().flatten());
+    let exit = match asked.any(|source| !damage_of(source).is_empty()) {
+        true => Exit::Findings,
+        false => Exit::Done,
+    };
     for one in all {
         if let Err(error) = one.sources {
             let mut failure = Failure::from(error);
@@ -415,13 +458,18 @@ fn status(invocation: &Invocation, named: &[String]) -> Result<Exit, Failure> {
             failures.keep(invocation, failure);
         }
     }
-    failures.end(Exit::Done)
+    failures.end(exit)
 }
 
-fn rebuild(invocation: &Invocation, from: &str, mend: bool) -> Result<Exit, Failure> {
+fn rebuild(invocation: &Invocation, from: &[String], mend: bool) -> Result<Exit, Failure> {
     let config = invocation.config()?;
-    let settings = invocation.copy_settings(&config, from)?;
-    let opened = invocation.open_copy_alone(config, Reading::IfAtHand, &settings)?;
+    let mut settings = chosen(invocation, &config, from)?;
+    let first = settings.remove(0);
+    let opened = invocation.open_copy_alone(config, Reading::IfAtHand, &first)?;
+    let others = settings.iter();
+    let others: Vec<CopyPlace> = others
+        .map(|copy| invocation.copy_place(&opened.config, copy, Missing::Leave))
+        .collect::<Result<_, _>>()?;
     let store = wire::open_store(
         &opened.config.vault,
         &opened.config.folder,
@@ -429,7 +477,7 @@ fn rebuild(invocation: &Invocation, from: &str, mend: bool) -> Result<Exit, Fail
         &invocation.cancel,
     )?;
     let to = CopyPlace::new("vault", store);
-    let done = copy::rebuild(&opened.context, &settings.name, &to, mend)?;
+    let done = copy::rebuild(&opened.context, &first.name, &others, &to, mend)?;
     if let Some(vault) = &opened.context.vault {
         let keys = KeyFolder::new(invocation.home()?.keys(vault.id()));
         keys.remember_place(&done.place);

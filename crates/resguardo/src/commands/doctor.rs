@@ -6,7 +6,7 @@ use resguardo_model::{Diagnosis, Severity};
 use resguardo_ops::copy::{self as copies, Behind};
 use resguardo_ops::doctor::{self, DoctorRequest};
 use resguardo_store::probe::{self, Probe};
-use resguardo_vault::VaultError;
+use resguardo_vault::{CopyPlace, VaultError};
 use serde_json::json;
 
 use crate::config::Config;
@@ -91,26 +91,46 @@ pub fn run(invocation: &Invocation, _args: &Args) -> Result<Exit, Failure> {
 /// What is known of each copy, and whether it can be reached.
 fn copies_found(invocation: &Invocation, opened: &Opened) -> Vec<Diagnosis> {
     let mut found = Vec::new();
-    let Some(vault) = &opened.context.vault else {
+    if opened.context.vault.is_none() {
         return found;
+    }
+    let placed: Vec<_> = opened
+        .config
+        .copies
+        .iter()
+        .map(|copy| invocation.copy_place(&opened.config, copy, Missing::Leave))
+        .collect();
+    let places: Vec<CopyPlace> = placed.iter().flatten().cloned().collect();
+    let mut answers = match copies::lacks_of_each(&opened.context, &places) {
+        Ok(answers) => answers.into_iter(),
+        Err(error) => return vec![of_failure("copies", &error.into())],
     };
-    for copy in &opened.config.copies {
+    for (copy, place) in opened.config.copies.iter().zip(placed) {
         let subject = format!("copy {}", copy.name);
         let next = format!(
             "send what is missing with `resguardo copy sync {}`",
             copy.name
         );
-        let place = match invocation.copy_place(&opened.config, copy, Missing::Leave) {
+        let place = match place {
             Ok(place) => place,
             Err(failure) => {
                 found.push(of_failure(&subject, &failure));
                 continue;
             }
         };
-        match vault.copy_at(&place) {
-            Ok(_) => {}
+        match answers.next().expect("each place was asked") {
+            Ok(Some(lacks)) if lacks.nothing() => {}
+            Ok(Some(lacks)) => {
+                let message = format!("it does not know yet of {}", lacks.words());
+                found.push(Diagnosis::not_ok(
+                    Severity::Warning,
+                    &subject,
+                    message,
+                    &next,
+                ));
+            }
             // It is begun by the first backup that is sent there, unless it was there before.
-            Err(VaultError::NotAVault { .. }) => {
+            Ok(None) => {
                 let message = format!("{} holds no vault", place.describe());
                 found.push(Diagnosis::not_ok(
                     Severity::Warning,
@@ -127,6 +147,10 @@ fn copies_found(invocation: &Invocation, opened: &Opened) -> Vec<Diagnosis> {
         }
         match copies::behind(&opened.context, &place.describe()) {
             Ok(behind) => found.extend(behind.iter().map(|one| copy_found(&subject, one, &next))),
+            Err(error) => found.push(of_failure(&subject, &error.into())),
+        }
+        match copies::diagnose_verified(&opened.context, &copy.name, &place.describe()) {
+            Ok(verified) => found.extend(verified),
             Err(error) => found.push(of_failure(&subject, &error.into())),
         }
     }

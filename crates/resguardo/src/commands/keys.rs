@@ -25,7 +25,6 @@ use crate::exit::Exit;
 use crate::invocation::{self, Invocation, Opened, Reading};
 use crate::keys::{KeyFolder, not_writable, replace_write_key_at};
 use crate::render::counted;
-use crate::wire::Missing;
 
 const AFTER_HELP: &str = "\
 A recipient reads: backups are encrypted to the recipients of the vault, and
@@ -74,6 +73,9 @@ enum KeysVerb {
         /// Of a writer: believe only what the store had by then, by its own clock
         #[arg(long, value_name = "TIME")]
         signed_before: Option<Timestamp>,
+        /// Go on although this copy cannot be reached; may be repeated
+        #[arg(long, value_name = "COPY")]
+        without_copy: Vec<String>,
     },
     /// Believe a writer, after comparing it with its host's recovery kit
     Trust {
@@ -94,6 +96,9 @@ enum KeysVerb {
         /// Of the writer: believe only what the store had by then, by its own clock
         #[arg(long, value_name = "TIME")]
         signed_before: Option<Timestamp>,
+        /// Go on although this copy cannot be reached; may be repeated
+        #[arg(long, value_name = "COPY")]
+        without_copy: Vec<String>,
     },
     /// Set, change or remove the passphrase of the identity
     Passphrase {
@@ -135,36 +140,42 @@ pub fn run(invocation: &Invocation, args: Args) -> Result<Exit, Failure> {
             old_backups,
             instead_of,
         } => change::add(invocation, &recipient, instead_of.as_deref(), old_backups),
-        KeysVerb::Retire { key, signed_before } => {
+        KeysVerb::Retire {
+            key,
+            signed_before,
+            without_copy,
+        } => {
             refuse_future(invocation, signed_before)?;
             if key.starts_with("ed25519:") {
                 let writer = key.parse().map_err(|_| {
                     Failure::usage(format!("{key} is no writer (ed25519: and 64 digits)"))
                         .hint("see the writers with `resguardo keys list`")
                 })?;
-                return change::retire_writer(invocation, writer, signed_before);
+                return change::retire_writer(invocation, writer, signed_before, &without_copy);
             }
             if signed_before.is_some() {
                 return Err(Failure::usage(
                     "--signed-before is for writers: a recipient signs nothing",
                 ));
             }
-            change::retire_recipient(invocation, &key)
+            change::retire_recipient(invocation, &key, &without_copy)
         }
         KeysVerb::Trust { writer, again } => change::trust(invocation, writer, again),
         KeysVerb::Rotate {
             which: Which::Writer,
             signed_before,
+            without_copy,
             ..
         } => {
             refuse_future(invocation, signed_before)?;
-            rotate::writer(invocation, signed_before)
+            rotate::writer(invocation, signed_before, &without_copy)
         }
         KeysVerb::Rotate {
             which: Which::Identity,
             old_backups,
+            without_copy,
             ..
-        } => rotate::identity(invocation, old_backups),
+        } => rotate::identity(invocation, old_backups, &without_copy),
         KeysVerb::Passphrase {
             new_passphrase_file,
             remove,
@@ -242,19 +253,79 @@ impl Ground {
     }
 }
 
+/// Refuses a change of keys as long as a copy cannot be reached: what it alone holds could not be asked, and it
+/// would not learn of the change. Nothing was changed until then.
+fn reach_copies(
+    invocation: &Invocation,
+    config: &Config,
+    without: &[String],
+) -> Result<(), Failure> {
+    for name in without {
+        if !config.copies.iter().any(|copy| copy.name == *name) {
+            return Err(
+                Failure::usage(format!("--without-copy {name}: there is no copy {name}"))
+                    .hint("see the copies with `resguardo copy status`"),
+            );
+        }
+    }
+    let (mut places, mut failed) = invocation.copy_places(config);
+    places.retain(|place| !without.iter().any(|name| name == place.name()));
+    failed.retain(|(name, _)| !without.contains(name));
+    // Where the vault differs from the pin, only the places themselves can be asked.
+    let answers: Vec<Option<Failure>> = match invocation.open(Reading::Nothing) {
+        Ok(opened) => copy::open_each(&opened.context, &places)
+            .into_iter()
+            .map(|answer| answer.err().map(Failure::from))
+            .collect(),
+        Err(_) => copy::unreached(&places)
+            .into_iter()
+            .map(|error| error.map(Failure::from))
+            .collect(),
+    };
+    let asked = places.iter().zip(answers);
+    let asked = asked.filter_map(|(place, failure)| Some((place.name().to_owned(), failure?)));
+    let mut unreached = asked.chain(failed);
+    let Some((name, cause)) = unreached.next() else {
+        return Ok(());
+    };
+    let mut names = vec![name.clone()];
+    names.extend(unreached.map(|(name, _)| name));
+    let mut failure = Failure::new(
+        cause.exit,
+        format!("the copy {name} cannot be reached, and nothing was changed"),
+    );
+    failure.causes = std::iter::once(cause.message).chain(cause.causes).collect();
+    let flags: Vec<String> = names
+        .iter()
+        .map(|name| format!("--without-copy {name}"))
+        .collect();
+    Err(failure.hint(format!(
+        "run it again once it can be reached; or go on without it with {}, and bring it up to date later with `resguardo copy sync {}`",
+        flags.join(" "),
+        names.join(" ")
+    )))
+}
+
 /// What a writer signed, at the vault and at every copy; and words about the copies that could not be asked.
 fn signed_everywhere(
     invocation: &Invocation,
     opened: &Opened,
     writer: WriterId,
-    before: Option<Timestamp>,
+    (before, without): (Option<Timestamp>, &[String]),
 ) -> Result<(BTreeSet<Sha256Digest>, Vec<String>), Failure> {
-    let (places, failed) = invocation.copy_places(&opened.config);
+    let (mut places, mut failed) = invocation.copy_places(&opened.config);
+    let is_left_out = |name: &str| without.iter().any(|one| one == name);
+    places.retain(|place| !is_left_out(place.name()));
+    failed.retain(|(name, _)| !is_left_out(name));
     let mut signed = keys::signed_by(&opened.context, writer, before, &places)?;
     let failed = failed
         .into_iter()
         .map(|(name, failure)| (name, failure.in_a_line()));
     signed.unreached.extend(failed);
+    let left_out = without.iter().cloned();
+    signed
+        .unreached
+        .extend(left_out.map(|name| (name, "it was left out".to_owned())));
     let warnings = signed.unreached.iter().map(|(name, why)| {
         format!(
             "the copy {name} could not be asked, and what it alone holds of {writer} is not believed here: {why}; once it can be reached: `resguardo keys trust {writer} --again`, and at once `resguardo keys retire {writer} --signed-before {:.0}`",
@@ -295,19 +366,26 @@ impl Left {
 
     /// Brings every copy the present `vault.json`: without it, whoever reads from the copy later would be
     /// told of recipients that are none any more. A copy that cannot be reached is a note.
-    fn tell_copies(&mut self, invocation: &Invocation) -> Result<(), Failure> {
+    fn tell_copies(&mut self, invocation: &Invocation, without: &[String]) -> Result<(), Failure> {
         let opened = invocation.open(Reading::Nothing)?;
-        for copy in &opened.config.copies {
-            let told = invocation
-                .copy_place(&opened.config, copy, Missing::Leave)
-                .and_then(|place| Ok(copy::refresh(&opened.context, &place)?));
-            if let Err(failure) = told {
-                let name = &copy.name;
-                self.recorded.notes.push(format!(
-                    "the copy {name} does not know of it yet: {}; once it can be reached: `resguardo copy sync {name}`",
-                    failure.in_a_line()
-                ));
-            }
+        let (mut places, mut failed) = invocation.copy_places(&opened.config);
+        let is_left_out = |name: &str| without.iter().any(|one| one == name);
+        places.retain(|place| !is_left_out(place.name()));
+        failed.retain(|(name, _)| !is_left_out(name));
+        let told = copy::refresh_each(&opened.context, &places);
+        let told = places.iter().zip(told);
+        let told = told.filter_map(|(place, told)| {
+            let failure = Failure::from(told.err()?);
+            Some((place.name().to_owned(), failure.in_a_line()))
+        });
+        let failed = failed.into_iter();
+        let failed = failed.map(|(name, failure)| (name, failure.in_a_line()));
+        let left_out = without.iter();
+        let left_out = left_out.map(|name| (name.clone(), "it was left out".to_owned()));
+        for (name, why) in told.chain(failed).chain(left_out) {
+            self.recorded.notes.push(format!(
+                "the copy {name} does not know of it yet: {why}; once it can be reached: `resguardo copy sync {name}`"
+            ));
         }
         Ok(())
     }

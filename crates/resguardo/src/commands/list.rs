@@ -243,9 +243,16 @@ fn words(backup: &ListedBackup) -> String {
 /// The copies that hold a backup, as far as receipts tell.
 fn copies_of(backup: &ListedBackup, config: &Config) -> String {
     let configured = config.copies.iter();
-    let names: Vec<&str> = configured
+    let names: Vec<String> = configured
         .filter(|copy| backup.copies.contains(&copy.url) || backup.copy_names.contains(&copy.name))
-        .map(|copy| copy.name.as_str())
+        .map(|copy| {
+            let is_damaged =
+                backup.damaged_at.contains(&copy.url) || backup.damaged_names.contains(&copy.name);
+            match is_damaged {
+                true => format!("{} (damaged)", copy.name),
+                false => copy.name.clone(),
+            }
+        })
         .collect();
     if names.is_empty() {
         "none".to_owned()
@@ -290,6 +297,7 @@ pub fn as_json(backup: &ListedBackup) -> Value {
         "migration": backup.migration,
         "database": (!backup.database.is_empty()).then_some(&backup.database),
         "copies": backup.copies,
+        "damaged_at": backup.damaged_at,
         "frees_bytes": backup.frees_bytes,
         "pinned": backup.pin.as_ref().map(|pin| json!({
             "reason": pin.reason,

@@ -233,7 +233,7 @@ pub fn with_copies(mut failure: Failure, config: &Config) -> Failure {
     let copies = format!(
         "a copy holds the same backups: add --from {} to restore, drill, verify, list or show; `resguardo copy rebuild --from {}` makes the vault again",
         names.join(" or "),
-        names[0]
+        names.join(" --from ")
     );
     failure.hint = Some(match failure.hint.take() {
         Some(hint) => format!("{copies}; {hint}"),

@@ -108,7 +108,7 @@ fn a_backup_that_does_not_reach_its_copy_stands_and_is_said_to() {
     world
         .run(&["copy", "status"])
         .exits(0)
-        .prints(&["behind: `resguardo copy sync`"]);
+        .prints(&["behind: `resguardo copy sync offsite`"]);
 }
 
 #[test]
@@ -363,6 +363,10 @@ fn a_change_of_recipients_reaches_the_copies_at_once() {
     std::fs::rename(world.path("offsite"), world.path("away")).unwrap();
     world
         .run(&["keys", "retire", &bea])
+        .exits(5)
+        .complains(&["nothing was changed", "--without-copy offsite"]);
+    world
+        .run(&["keys", "retire", &bea, "--without-copy", "offsite"])
         .exits(0)
         .complains(&["resguardo copy sync offsite"]);
     std::fs::rename(world.path("away"), world.path("offsite")).unwrap();
@@ -418,4 +422,59 @@ fn a_copy_that_is_away_is_no_new_vault() {
         let ran = world.run(&all).exits(5);
         ran.complains(&["mounted", "resguardo copy sync offsite"]);
     }
+}
+
+#[test]
+fn a_key_is_not_rotated_behind_the_back_of_a_copy() {
+    let world = with_copy();
+    let config = std::fs::read_to_string(world.path("resguardo.toml")).unwrap();
+    let config = config.replace("[\"./offsite\"]", "[\"./offsite\", \"./disk/near\"]");
+    world.write("resguardo.toml", &config);
+    std::fs::create_dir(world.path("disk")).unwrap();
+    world.run(&["backup"]).exits(0);
+    let keys = || {
+        let files = ["write-key.json", "identity.txt"];
+        files.map(|name| std::fs::read(world.keys().join(name)).unwrap())
+    };
+    let before = keys();
+    let vault = std::fs::read(world.path("vault/vault.json")).unwrap();
+    std::fs::rename(world.path("disk"), world.path("away")).unwrap();
+    for which in ["writer", "identity"] {
+        world.run(&["keys", "rotate", which]).exits(5).complains(&[
+            "the copy near cannot be reached, and nothing was changed",
+            "--without-copy near",
+        ]);
+        assert!(keys() == before, "{which}");
+        assert_eq!(
+            std::fs::read(world.path("vault/vault.json")).unwrap(),
+            vault
+        );
+    }
+    world
+        .run(&["keys", "rotate", "identity", "--without-copy", "nera"])
+        .exits(2)
+        .complains(&["there is no copy nera"]);
+    world
+        .run(&["keys", "rotate", "identity", "--without-copy", "near"])
+        .exits(0)
+        .complains(&["the copy near does not know of it yet"]);
+    assert!(keys() != before);
+    std::fs::rename(world.path("away"), world.path("disk")).unwrap();
+    world
+        .run(&["keys", "list"])
+        .exits(0)
+        .complains(&["the copy near does not know yet of the recipient age1"]);
+    let listed = world.run(&["keys", "list", "--json"]).exits(0).json();
+    let lacks = |listed: &serde_json::Value| {
+        let copies = listed["copies"].as_array().unwrap().iter();
+        let lacks = copies.map(|copy| copy["lacks"]["recipients"].as_array().unwrap().len());
+        lacks.collect::<Vec<_>>()
+    };
+    assert_eq!(lacks(&listed), [0, 1]);
+    world
+        .run(&["doctor"])
+        .prints(&["copy near: it does not know yet of the recipient age1"]);
+    world.run(&["copy", "sync", "near"]).exits(0);
+    let listed = world.run(&["keys", "list", "--json"]).exits(0).json();
+    assert_eq!(lacks(&listed), [0, 0]);
 }

@@ -1,7 +1,11 @@
 //! What `copy` says, for people and as `docs/json.md` has it.
 
+use resguardo_model::Finding;
 use resguardo_model::size::ByteSize;
-use resguardo_ops::copy::{CopyStatus, RebuildDone, SourceStatus, SyncDone};
+use resguardo_ops::copy::{
+    CopyStatus, RebuildDone, Rebuilt, SourceStatus, SyncDone, left_behind_json,
+};
+use resguardo_vault::{LeftBehind, Synced};
 use serde_json::{Value, json};
 
 use crate::invocation::Invocation;
@@ -16,6 +20,9 @@ pub(super) fn tell_synced(out: &Output, done: &SyncDone) {
             "{object} is damaged at {} and cannot be replaced: {words}",
             done.copy
         ));
+    }
+    for line in believing(&done.synced.left_behind, "copy sync") {
+        out.note(&line);
     }
     for note in &done.notes {
         out.note(note);
@@ -86,10 +93,21 @@ pub(super) fn synced_json(done: &SyncDone) -> Value {
     })
 }
 
-pub(super) fn state_of(source: &SourceStatus) -> String {
+/// What was found wrong there, and was not put right since.
+pub(super) fn damage_of(source: &SourceStatus) -> &[Finding] {
+    let verified = source.verified.as_ref();
+    verified.map_or(&[], |verified| &verified.findings)
+}
+
+pub(super) fn state_of(copy: &str, source: &SourceStatus) -> String {
+    let damage = damage_of(source).len() as u64;
+    if damage > 0 {
+        let damaged = counted(damage, "object was", "objects were");
+        return format!("{damaged} found damaged: `resguardo copy sync {copy} --mend`");
+    }
     match source.missing.len() {
         0 => "has everything".to_owned(),
-        _ => "behind: `resguardo copy sync`".to_owned(),
+        _ => format!("behind: `resguardo copy sync {copy}`"),
     }
 }
 
@@ -107,6 +125,8 @@ pub(super) fn status_json(status: &CopyStatus) -> Value {
                     "newest": one.newest,
                     "newest_there": one.newest_there,
                     "synced_at": one.synced_at,
+                    "verified_at": one.verified.as_ref().and_then(|verified| verified.at),
+                    "findings": damage_of(one),
                 })
             })
             .collect::<Vec<_>>()
@@ -125,19 +145,11 @@ pub(super) fn tell_rebuilt(invocation: &Invocation, done: &RebuildDone) {
     for note in &done.notes {
         out.note(note);
     }
-    for (source, synced) in &done.sources {
-        for finding in &synced.findings {
-            out.warn(&finding_line(finding));
-        }
-        out.say(&format!(
-            "{source}: {} brought back, {}; {} mended",
-            counted(synced.sent.len() as u64, "backup", "backups"),
-            ByteSize(synced.bytes),
-            counted(synced.mended.len() as u64, "object", "objects"),
-        ));
+    for rebuilt in &done.sources {
+        tell_source(out, done, rebuilt);
     }
     for finding in &done.lost {
-        out.warn(&format!("{}: this copy does not have it", finding.message));
+        out.warn(&format!("{}: no copy has it", finding.message));
     }
     out.say(&format!(
         "the vault is at {} again; look at it with `resguardo verify`",
@@ -145,21 +157,93 @@ pub(super) fn tell_rebuilt(invocation: &Invocation, done: &RebuildDone) {
     ));
     out.json(&json!({
         "place": done.place,
-        "from": done.from,
-        "sources": done.sources.iter().map(|(source, synced)| json!({
-            "source": source,
-            "sent": synced.sent.iter().map(|one| one.backup.backup).collect::<Vec<_>>(),
-            "objects": synced.objects,
-            "records": synced.records,
-            "bytes": synced.bytes,
-            "mended": synced.mended,
-            "missing": synced.compared.missing.iter().map(|one| one.backup).collect::<Vec<_>>(),
-            "findings": synced.findings,
+        "from": done.from.iter().map(|(name, place)| json!({
+            "copy": name,
+            "place": place,
         })).collect::<Vec<_>>(),
+        "sources": done.sources.iter().map(|one| rebuilt_json(done, one)).collect::<Vec<_>>(),
         "lost": done.lost,
         "whole": done.is_whole(),
         "seconds": done.seconds,
         "receipts": done.receipts,
         "notes": done.notes,
     }));
+}
+
+/// One line for each writer whose backups were left behind: how they are taken along, if they are believed.
+fn believing(left: &[LeftBehind], again: &str) -> Vec<String> {
+    let mut writers: Vec<_> = left.iter().map(|one| (one.writer, one.retired)).collect();
+    writers.sort_unstable();
+    writers.dedup();
+    let lines = writers.into_iter().map(|(writer, retired)| {
+        let of_writer = left.iter().filter(|one| one.writer == writer);
+        let ids: Vec<String> = of_writer.map(|one| one.backup.to_string()).collect();
+        let (why, flag) = match retired {
+            true => ("which was retired here before they were seen", " --again"),
+            false => ("which is not trusted here", ""),
+        };
+        format!(
+            "left behind, because {writer} signed it, {why}: {}; if you believe it: `resguardo keys trust {writer}{flag}`, then `resguardo {again}` again",
+            ids.join(", ")
+        )
+    });
+    lines.collect()
+}
+
+fn tell_source(out: &Output, done: &RebuildDone, rebuilt: &Rebuilt) {
+    let source = &rebuilt.source;
+    for finding in rebuilt.parts.iter().flat_map(|part| &part.findings) {
+        out.warn(&finding_line(finding));
+    }
+    for line in believing(&rebuilt.left_behind, "copy rebuild") {
+        out.warn(&line);
+    }
+    for (number, (name, place)) in done.from.iter().enumerate() {
+        let came = rebuilt.came_from(number, place);
+        out.say(&format!(
+            "{source}: {} from {name}, {}, {}",
+            counted(came.backups, "backup", "backups"),
+            counted(came.objects, "object", "objects"),
+            ByteSize(came.bytes),
+        ));
+    }
+    let mended = rebuilt.parts.iter().map(|part| part.mended.len() as u64);
+    match mended.sum::<u64>() {
+        0 => {}
+        mended => out.say(&format!(
+            "{source}: {} mended",
+            counted(mended, "object", "objects")
+        )),
+    }
+    for backup in &rebuilt.nowhere {
+        let what = format!("backup {backup} of {source} is whole at none of these copies");
+        out.print(&out.bad(&what));
+    }
+}
+
+fn rebuilt_json(done: &RebuildDone, rebuilt: &Rebuilt) -> Value {
+    let parts = || rebuilt.parts.iter();
+    let sum = |of: &dyn Fn(&Synced) -> u64| parts().map(of).sum::<u64>();
+    let sent = parts().flat_map(|part| &part.sent);
+    let from = done.from.iter().enumerate().map(|(number, (name, place))| {
+        let came = rebuilt.came_from(number, place);
+        json!({
+            "copy": name,
+            "backups": came.backups,
+            "objects": came.objects,
+            "bytes": came.bytes,
+        })
+    });
+    json!({
+        "source": rebuilt.source,
+        "from": from.collect::<Vec<_>>(),
+        "sent": sent.map(|one| one.backup.backup).collect::<Vec<_>>(),
+        "objects": sum(&|part| part.objects),
+        "records": sum(&|part| part.records),
+        "bytes": sum(&|part| part.bytes),
+        "mended": parts().flat_map(|part| &part.mended).collect::<Vec<_>>(),
+        "missing": rebuilt.nowhere,
+        "left_behind": rebuilt.left_behind.iter().map(left_behind_json).collect::<Vec<_>>(),
+        "findings": parts().flat_map(|part| &part.findings).collect::<Vec<_>>(),
+    })
 }

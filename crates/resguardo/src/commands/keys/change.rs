@@ -7,7 +7,7 @@ use resguardo_vault::{
 };
 use serde_json::json;
 
-use super::{Ground, Left, signed_everywhere};
+use super::{Ground, Left, reach_copies, signed_everywhere};
 use crate::error::Failure;
 use crate::exit::Exit;
 use crate::invocation::{Invocation, Reading};
@@ -53,7 +53,7 @@ pub(super) fn add(
             invocation,
             &done,
             ("add-recipient", &recipient),
-            Some(&recipient),
+            (Some(&recipient), &[]),
         );
     }
     if done.pinned {
@@ -61,11 +61,20 @@ pub(super) fn add(
             "backups that are there already stay closed to it, and the next backup of each source is a whole one; to open the old ones to it: `resguardo keys add '{recipient}' --old-backups`"
         ));
     }
-    leave(invocation, &done, ("add-recipient", &recipient), None)
+    leave(
+        invocation,
+        &done,
+        ("add-recipient", &recipient),
+        (None, &[]),
+    )
 }
 
 /// `keys retire RECIPIENT`.
-pub(super) fn retire_recipient(invocation: &Invocation, text: &str) -> Result<Exit, Failure> {
+pub(super) fn retire_recipient(
+    invocation: &Invocation,
+    text: &str,
+    without: &[String],
+) -> Result<Exit, Failure> {
     let recipient = recipient_of(text)?;
     let ground = Ground::find(invocation)?;
     let there = ground.key.recipients().contains(&recipient);
@@ -83,6 +92,7 @@ pub(super) fn retire_recipient(invocation: &Invocation, text: &str) -> Result<Ex
             "add the one that takes its place first, with `resguardo keys add age1...`, or do both at once: `resguardo keys add age1... --instead-of '{recipient}'`"
         )));
     }
+    reach_copies(invocation, &ground.config, without)?;
     let change = RecipientChange::Retire(recipient.clone());
     let done = change_on(invocation, ground, &change)?;
     invocation.out.say(&format!(
@@ -91,7 +101,12 @@ pub(super) fn retire_recipient(invocation: &Invocation, text: &str) -> Result<Ex
     if done.stored {
         invocation.out.note("every other host that takes backups stops until `resguardo keys retire` is run there with the same recipient");
     }
-    leave(invocation, &done, ("retire-recipient", &recipient), None)
+    leave(
+        invocation,
+        &done,
+        ("retire-recipient", &recipient),
+        (None, without),
+    )
 }
 
 fn change_here(
@@ -119,10 +134,10 @@ pub(super) fn leave(
     invocation: &Invocation,
     done: &RecipientsChanged,
     about: (&str, &str),
-    old_backups: Option<&str>,
+    (old_backups, without): (Option<&str>, &[String]),
 ) -> Result<Exit, Failure> {
     let mut left = Left::of(invocation, about, old_backups)?;
-    left.tell_copies(invocation)?;
+    left.tell_copies(invocation, without)?;
     if done.stored || done.pinned {
         left.kit_is_older();
     }
@@ -143,10 +158,13 @@ pub(super) fn retire_writer(
     invocation: &Invocation,
     writer: WriterId,
     signed_before: Option<Timestamp>,
+    without: &[String],
 ) -> Result<Exit, Failure> {
     let mut ground = Ground::find(invocation)?;
     let opened = invocation.open(Reading::Nothing)?;
-    let (known, warnings) = signed_everywhere(invocation, &opened, writer, signed_before)?;
+    reach_copies(invocation, &ground.config, without)?;
+    let before = (signed_before, without);
+    let (known, warnings) = signed_everywhere(invocation, &opened, writer, before)?;
     let kept = known.len();
     let retired = ground
         .key

@@ -1,5 +1,6 @@
 //! `keys list`.
 
+use resguardo_ops::copy::{self, Lacks};
 use resguardo_ops::keys::{self, KeysListed, RecipientListed, WriterListed, WriterState};
 use serde_json::{Value, json};
 
@@ -22,12 +23,14 @@ pub(super) fn run(invocation: &Invocation) -> Result<Exit, Failure> {
             .warn(&format!("{}: {}", finding.object, about_object(finding)));
     }
     let (write_key, identity) = places(&opened);
+    let copies = copies_of(invocation, &opened)?;
     invocation.out.json(&json!({
         "recipients": listed.recipients.iter().map(|one| recipient_json(one, &listed)).collect::<Vec<_>>(),
         "writers": listed.writers.iter().map(writer_json).collect::<Vec<_>>(),
         "backups": listed.backups,
         "write_key": write_key,
         "identity": identity,
+        "copies": copies.iter().map(copy_json).collect::<Vec<_>>(),
         "rehearsed": rehearsed,
         "findings": listed.findings,
     }));
@@ -38,7 +41,48 @@ pub(super) fn run(invocation: &Invocation) -> Result<Exit, Failure> {
         ("write key", write_key.unwrap_or_else(none)),
         ("identity", identity.unwrap_or_else(none)),
     ]));
+    for (name, lacks) in &copies {
+        match lacks {
+            Ok(Some(lacks)) if !lacks.nothing() => invocation.out.warn(&format!(
+                "the copy {name} does not know yet of {}: `resguardo copy sync {name}`",
+                lacks.words()
+            )),
+            Ok(_) => {}
+            Err(failure) => invocation.out.note(&format!(
+                "what the copy {name} knows of the keys could not be asked: {}",
+                failure.in_a_line()
+            )),
+        }
+    }
     Ok(Exit::Done)
+}
+
+/// What each copy of the config lacks of the keys, by its name.
+type OfCopy = (String, Result<Option<Lacks>, Failure>);
+
+fn copies_of(invocation: &Invocation, opened: &Opened) -> Result<Vec<OfCopy>, Failure> {
+    let (places, failed) = invocation.copy_places(&opened.config);
+    let asked = copy::lacks_of_each(&opened.context, &places)?;
+    let asked = places.iter().zip(asked);
+    let asked = asked.map(|(place, lacks)| (place.name().to_owned(), lacks.map_err(Failure::from)));
+    let failed = failed
+        .into_iter()
+        .map(|(name, failure)| (name, Err(failure)));
+    Ok(asked.chain(failed).collect())
+}
+
+fn copy_json((name, lacks): &OfCopy) -> Value {
+    let known = lacks.as_ref().ok().and_then(Option::as_ref);
+    json!({
+        "copy": name,
+        "begun": lacks.as_ref().ok().map(Option::is_some),
+        "lacks": known.map(|lacks| json!({
+            "recipients": lacks.recipients,
+            "retired": lacks.retired,
+            "headers": lacks.headers,
+        })),
+        "error": lacks.as_ref().err().map(Failure::in_a_line),
+    })
 }
 
 /// Where this machine's keys are, those that are there.

@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 
 use super::change::{change_on, leave};
 use super::passphrase::{plain_text, replace};
-use super::{Ground, Left, signed_everywhere};
+use super::{Ground, Left, reach_copies, signed_everywhere};
 use crate::error::Failure;
 use crate::exit::Exit;
 use crate::invocation::{Invocation, Reading};
@@ -23,12 +23,14 @@ use crate::invocation::{Invocation, Reading};
 pub(super) fn writer(
     invocation: &Invocation,
     signed_before: Option<Timestamp>,
+    without: &[String],
 ) -> Result<Exit, Failure> {
     let ground = Ground::find(invocation)?;
     let opened = invocation.open(Reading::Nothing)?;
+    reach_copies(invocation, &ground.config, without)?;
     let old = ground.key.writer();
     let leases = keys::hold_all_sources(&opened.context)?;
-    let (known, warnings) = signed_everywhere(invocation, &opened, old, signed_before)?;
+    let (known, warnings) = signed_everywhere(invocation, &opened, old, (signed_before, without))?;
     let kept = known.len();
     let next = ground.key.successor(known, invocation.clock.now())?;
     ground.store_key(&next)?;
@@ -61,8 +63,13 @@ fn mark(new: &str, old: &str) -> String {
 }
 
 /// `keys rotate identity`.
-pub(super) fn identity(invocation: &Invocation, old_backups: bool) -> Result<Exit, Failure> {
+pub(super) fn identity(
+    invocation: &Invocation,
+    old_backups: bool,
+    without: &[String],
+) -> Result<Exit, Failure> {
     let ground = Ground::find(invocation)?;
+    reach_copies(invocation, &ground.config, without)?;
     let place = ground.identity_place()?;
     let path = place
         .file()
@@ -118,5 +125,10 @@ pub(super) fn identity(invocation: &Invocation, old_backups: bool) -> Result<Exi
         "on every other host that takes backups: `resguardo keys add {new} --instead-of {old}`"
     ));
     let wished = old_backups.then_some(new.as_str());
-    leave(invocation, &done, ("rotate-identity", &new), wished)
+    leave(
+        invocation,
+        &done,
+        ("rotate-identity", &new),
+        (wished, without),
+    )
 }

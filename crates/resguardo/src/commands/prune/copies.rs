@@ -29,26 +29,26 @@ impl Reached {
     }
 }
 
-/// Opens every copy of the config.
+/// Opens every copy of the config, all at the same time.
 pub(super) fn reach(invocation: &Invocation, opened: &Opened) -> Vec<Reached> {
-    let each = opened.config.copies.iter().map(|settings| Reached {
-        settings: settings.clone(),
-        copy: open(invocation, opened, settings),
+    let copies = opened.config.copies.iter();
+    let placed: Vec<_> = copies
+        .map(|settings| invocation.copy_place(&opened.config, settings, Missing::Leave))
+        .collect();
+    let places: Vec<CopyPlace> = placed.iter().flatten().cloned().collect();
+    let mut answers = copy::open_each(&opened.context, &places).into_iter();
+    let settings = opened.config.copies.iter();
+    let each = settings.zip(placed).map(|(settings, place)| {
+        let copy = place.and_then(|place| {
+            let answer = answers.next().expect("each place was asked")?;
+            Ok(answer.map(|copy| (place, copy)))
+        });
+        Reached {
+            settings: settings.clone(),
+            copy: copy.map_err(|failure| named(&settings.name, failure)),
+        }
     });
     each.collect()
-}
-
-fn open(
-    invocation: &Invocation,
-    opened: &Opened,
-    settings: &CopySettings,
-) -> Result<Option<(CopyPlace, Vault)>, Failure> {
-    let open = || {
-        let place = invocation.copy_place(&opened.config, settings, Missing::Leave)?;
-        let copy = copy::open_begun(&opened.context, &place)?;
-        Ok(copy.map(|copy| (place, copy)))
-    };
-    open().map_err(|failure| named(&settings.name, failure))
 }
 
 /// With the copy's name, unless it is told already.
