@@ -9,6 +9,7 @@ pub mod driver;
 pub mod notify;
 pub mod run;
 pub mod tasks;
+pub mod web;
 pub mod window;
 
 pub use agenda::{Due, Job, Plan, Task};

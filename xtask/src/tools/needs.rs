@@ -3,7 +3,7 @@
 use super::{Need, Origin, User, cargo, debian, node, python, wheel};
 
 /// In the order of their installation: Python's packages need Debian's `python3-venv`.
-pub(super) const NEEDS: [Need; 23] = [
+pub(super) const NEEDS: [Need; 26] = [
     Need {
         users: &[User::Tests, User::Benchmarks],
         purpose: "opening sealed objects without Resguardo",
@@ -179,6 +179,33 @@ pub(super) const NEEDS: [Need; 23] = [
         from: Origin::Node(node::Package {
             name: "azurite",
             version: "3.37.0",
+        }),
+        stand_in: None,
+    },
+    Need {
+        users: &[User::Tests],
+        purpose: "looking at the dashboard as a person does",
+        from: Origin::Debian(debian::Package {
+            name: "chromium",
+            proof: &["/usr/bin/chromium", "--version"],
+        }),
+        stand_in: None,
+    },
+    Need {
+        users: &[User::Tests],
+        purpose: "leading a browser through the dashboard",
+        from: Origin::Node(node::Package {
+            name: "playwright-core",
+            version: "1.65.1",
+        }),
+        stand_in: None,
+    },
+    Need {
+        users: &[User::Tests],
+        purpose: "what a screen reader and weak eyes need of a page",
+        from: Origin::Node(node::Package {
+            name: "axe-core",
+            version: "4.14.1",
         }),
         stand_in: None,
     },

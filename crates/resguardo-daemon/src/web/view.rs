@@ -1,0 +1,45 @@
+//! What the pages show, before it is words: plain structures that anybody can fill.
+//!
+//! They are made from what `resguardo-ops` tells, and hold no text in any language but what came from
+//! outside: names, notes, messages of programs.
+
+mod backup;
+mod drill;
+mod exceptions;
+mod overview;
+mod people;
+mod policy;
+mod runs;
+mod seen;
+mod source;
+
+pub use backup::{BackupFile, BackupPage, CopyOfBackup, Lock, Pin, Receipt};
+pub use drill::{Check, DrillPage, Phase};
+pub use exceptions::{Exception, ExceptionsPage, Resolved};
+pub use overview::{Copy, Overview, Row};
+pub use people::{
+    AccessPage, Account, AuditEntry, LoginPage, LoginTrouble, Review, StoreSays, Token, WriterSeen,
+};
+pub use policy::{PolicyBackup, PolicyPage, SourcePolicy};
+pub use runs::{LogLine, Run, RunPage, RunState, Running, RunsPage};
+pub use source::{BackupLine, Day, DrillPoint, Forecast, Pages, SizePoint, SourcePage};
+
+/// What somebody who is logged in may do. Whoever may more may also do what others may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Role {
+    /// Looks.
+    Viewer,
+    /// Backs up, drills, verifies, pins, resolves.
+    Operator,
+    /// Restores into new databases, and manages whoever may log in.
+    Admin,
+}
+
+/// Whoever looks at a page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Viewer {
+    /// The name that was logged in with.
+    pub name: String,
+    /// What it may do.
+    pub role: Role,
+}
