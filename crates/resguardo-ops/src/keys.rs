@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use resguardo_model::receipt::Verb;
 use resguardo_model::{Finding, Sha256Digest, SourceName, WriterId};
-use resguardo_vault::{CopyPlace, Lease, StoredHead, StoredReceipt, Vault, span_of};
+use resguardo_vault::{CopyPlace, Lease, ReceiptsHeld, StoredHead, StoredReceipt, Vault, span_of};
 use serde_json::Value;
 
 use crate::catalog::RunState;
@@ -253,11 +253,12 @@ pub fn give_old_backups(ctx: &Context, recipients: &[String]) -> Result<Vec<Give
     Ok(all)
 }
 
-/// Takes the leases of all sources, so that no run signs anything while a key is replaced.
+/// Takes the leases of all sources, and holds their receipts, so that no run signs anything while a key is
+/// replaced.
 ///
 /// # Errors
 /// If a run holds one, or the vault cannot be read or written.
-pub fn hold_all_sources(ctx: &Context) -> Result<Vec<Lease>, OpsError> {
+pub fn hold_all_sources(ctx: &Context) -> Result<Held, OpsError> {
     let vault = ctx.vault()?;
     let heads = history::heads(ctx, None)?.heads;
     let run = ctx.new_run_id()?;
@@ -266,7 +267,18 @@ pub fn hold_all_sources(ctx: &Context) -> Result<Vec<Lease>, OpsError> {
         let lease = vault.acquire_lease(source, run, &ctx.host, std::process::id());
         lease.map_err(OpsError::vault(format!("holding {source}")))
     });
-    leases.collect()
+    let leases = leases.collect::<Result<_, _>>()?;
+    let receipts = vault.hold_receipts(&sources);
+    Ok(Held {
+        _leases: leases,
+        _receipts: receipts.map_err(OpsError::vault("holding the receipts"))?,
+    })
+}
+
+/// While it lives, nothing is signed on this machine: [`hold_all_sources`].
+pub struct Held {
+    _leases: Vec<Lease>,
+    _receipts: ReceiptsHeld,
 }
 
 /// What a writer signed, at the vault and at its copies.

@@ -59,13 +59,15 @@ pub use prune::{
     Amount, DeadObjects, KeptBecause, PRUNE_GRACE, PruneOptions, PruneOutcome, PruneRecords,
 };
 pub use reader::Snapshot;
-pub use receipt::{ReceiptDraft, ReceiptError, Receipts, StoredReceipt, verify_envelope};
+pub use receipt::{
+    ReceiptDraft, ReceiptError, Receipts, ReceiptsHeld, StoredReceipt, verify_envelope,
+};
 pub use recipients::{
     RecipientChange, RecipientEvent, RecipientSpan, RecipientState, RecipientsChanged,
     change_recipients, span_of, spans_of,
 };
 pub use space::{BackupSpace, SourceSpace, Space};
-pub use vault::{Access, Settings, Vault, VaultConfig};
+pub use vault::{Access, KeyNow, Settings, Vault, VaultConfig};
 pub use verify::{Depth, Selection};
 pub use writer::{Committed, Description, FileWriter, SnapshotWriter};
 

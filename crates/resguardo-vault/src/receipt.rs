@@ -134,6 +134,12 @@ pub fn verify_envelope(bytes: &[u8]) -> Result<(Statement, WriterId), ReceiptErr
     Ok((statement, writer))
 }
 
+/// While it lives, no receipt is signed on this machine: [`Vault::hold_receipts`].
+#[derive(Debug)]
+pub struct ReceiptsHeld {
+    _locks: Vec<File>,
+}
+
 impl Vault {
     /// Chains, signs and stores a receipt.
     ///
@@ -151,7 +157,6 @@ impl Vault {
             };
             return primary.as_ref().ok_or_else(none)?.put_receipt(draft);
         }
-        let key = self.write_key()?;
         let ReceiptDraft {
             subject,
             predicate_type,
@@ -159,6 +164,8 @@ impl Vault {
         } = draft;
         let source = predicate.source.clone();
         let _one_at_a_time = self.lock_receipts(&source)?;
+        // Under the lock: whoever takes the key away holds it.
+        let key = self.key_of_receipts()?;
         let last = self.last_own_receipt(&source, key.writer())?;
         if last.is_some_and(|(sequence, _)| !crate::head::has_next(sequence)) {
             let object = layout::receipts(&source);
@@ -174,7 +181,7 @@ impl Vault {
             predicate_type,
             predicate,
         };
-        let bytes = sign(&statement, key);
+        let bytes = sign(&statement, &key);
         self.store()
             .put(&at, Bytes::copy_from_slice(&bytes), Condition::Always)?;
         let sha256 = Sha256Digest::of(&bytes);
@@ -184,6 +191,21 @@ impl Vault {
             key: at.to_string(),
             trusted: true,
             bytes,
+        })
+    }
+
+    /// Waits until no receipt of these sources is being signed on this machine, and lets none be until it is
+    /// let go of. Whoever replaces the write key holds this from before he asks what the old one signed.
+    ///
+    /// # Errors
+    /// [`VaultError::File`] if a lock file in the cache cannot be made.
+    pub fn hold_receipts(
+        &self,
+        sources: &BTreeSet<SourceName>,
+    ) -> Result<ReceiptsHeld, VaultError> {
+        let locks = sources.iter().map(|source| self.lock_receipts(source));
+        Ok(ReceiptsHeld {
+            _locks: locks.collect::<Result<_, _>>()?,
         })
     }
 

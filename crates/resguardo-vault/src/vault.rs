@@ -1,5 +1,6 @@
 //! A vault that is open: its config, its keys, its settings.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -73,6 +74,9 @@ pub struct Settings {
     pub prune_grace: SignedDuration,
 }
 
+/// Reads the write key as it is now; `None` where it cannot be read.
+pub type KeyNow = dyn Fn() -> Option<WriteKey> + Send + Sync;
+
 /// An open vault. Clones share it.
 #[derive(Clone)]
 pub struct Vault {
@@ -85,6 +89,7 @@ struct Inner {
     access: Arc<Access>,
     settings: Settings,
     role: Role,
+    key_now: Option<Box<KeyNow>>,
     read_bundles: ReadBundles,
 }
 
@@ -238,9 +243,30 @@ impl Vault {
                 access,
                 settings,
                 role,
+                key_now: None,
                 read_bundles: ReadBundles::default(),
             }),
         })
+    }
+
+    /// Lets receipts be signed by the write key that `now` reads when they are: a run of hours may have begun
+    /// before the writer was rotated, and nobody believes the old one afterwards.
+    ///
+    /// # Panics
+    /// If the vault was shared already.
+    #[must_use]
+    pub fn signing_by(mut self, now: Box<KeyNow>) -> Self {
+        let inner = Arc::get_mut(&mut self.inner).expect("a vault that was just opened");
+        inner.key_now = Some(now);
+        self
+    }
+
+    /// The write key that signs receipts: the present one of this vault, else the one it was opened with.
+    pub(crate) fn key_of_receipts(&self) -> Result<Cow<'_, WriteKey>, VaultError> {
+        let opened_with = self.write_key()?;
+        let now = self.inner.key_now.as_ref().and_then(|now| now());
+        let now = now.filter(|key| compare_id(self.config(), key).is_ok());
+        Ok(now.map_or(Cow::Borrowed(opened_with), Cow::Owned))
     }
 
     /// What is different, where `vault.json` names other recipients than the write key pins.

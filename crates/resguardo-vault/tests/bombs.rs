@@ -20,7 +20,7 @@ use resguardo_model::{CancelToken, FindingKind, NoProgress};
 use resguardo_store::{
     Capabilities, Condition, Key, MemoryStore, ObjectInfo, Store, StoreError, Version,
 };
-use resguardo_vault::{Depth, Selection, Vault, VaultError};
+use resguardo_vault::{Depth, PruneOptions, Selection, Vault, VaultError};
 use rig::{Files, Rig, back_up, backup_id, noise};
 
 #[test]
@@ -177,4 +177,83 @@ fn plain_objects_that_fill_the_memory_are_not_read() {
     let opened = Vault::open(store.clone(), rig.access(true, true), rig.settings());
     assert!(opened.is_err_and(|error| error.to_string().contains("vault.json")));
     assert_eq!(store.largest.load(Ordering::SeqCst), 0);
+}
+
+#[test]
+fn records_that_fill_the_memory_are_not_read() {
+    let rig = Rig::new();
+    Forgery::of(&rig, 1, CONTENT).put(&rig);
+    let record = rig::run_id(7);
+    let swollen = |bytes: usize| vec![b' '; bytes + 1];
+    let backup = backup_id(1);
+    put(
+        &rig,
+        &format!("shop/prunes/{record}.json"),
+        swollen(64 << 20),
+    );
+    put(
+        &rig,
+        &format!("shop/tombstones/{record}.json"),
+        swollen(64 << 20),
+    );
+    put(
+        &rig,
+        &format!("shop/headers/{record}.jsonl"),
+        swollen(64 << 20),
+    );
+    put(&rig, &format!("shop/pins/{backup}.json"), swollen(1 << 20));
+    let store = measured(&rig);
+    let vault = Vault::open(store.clone(), rig.access(true, true), rig.settings()).unwrap();
+    let records = vault.prune_records(&rig::source()).unwrap();
+    let kinds = |findings: &[resguardo_model::Finding]| -> Vec<FindingKind> {
+        findings.iter().map(|finding| finding.kind).collect()
+    };
+    assert_eq!(kinds(&records.findings), [FindingKind::PruneRecordForged]);
+    assert!(
+        records.findings[0].message.contains("too large"),
+        "{:?}",
+        records.findings
+    );
+    let pins = vault.pins(None).unwrap();
+    assert_eq!(kinds(&pins.findings), [FindingKind::PinForged]);
+    assert!(
+        pins.findings[0].message.contains("too large"),
+        "{:?}",
+        pins.findings
+    );
+    assert_eq!(pins.pins.len(), 1, "whatever cannot be read keeps its backup");
+    let found = vault
+        .verify(
+            &Selection::All,
+            Depth::Bytes,
+            &CancelToken::new(),
+            &NoProgress,
+        )
+        .unwrap();
+    for kind in [
+        FindingKind::PruneRecordForged,
+        FindingKind::PinForged,
+        FindingKind::HeadersMalformed,
+    ] {
+        assert!(
+            kinds(&found.findings).contains(&kind),
+            "{:?}",
+            found.findings
+        );
+    }
+    // A prune reads tombstones, and the bundles of what it deletes.
+    let lease = vault
+        .acquire_lease(&rig::source(), rig::run_id(8), "host", 1)
+        .unwrap();
+    vault
+        .prune(
+            &lease,
+            &[],
+            &PruneOptions::default(),
+            &CancelToken::new(),
+            &NoProgress,
+        )
+        .unwrap();
+    let largest = store.largest.load(Ordering::SeqCst);
+    assert!(largest < 1 << 20, "{largest} bytes were read at once");
 }

@@ -9,6 +9,7 @@
 mod rig;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
 
 use jiff::{SignedDuration, Timestamp};
 use resguardo_model::receipt::{Predicate, RUN_TYPE, Subject, Verb};
@@ -225,4 +226,50 @@ fn a_host_that_rotates_its_own_key_keeps_its_history_and_starts_afresh() {
     };
     let before = &vault.heads(None).unwrap().heads[1];
     assert!(packs(before).is_disjoint(&packs(&done.head)));
+}
+
+#[test]
+fn a_run_that_began_before_its_key_was_rotated_signs_with_the_new_one() {
+    let theft = Theft::new();
+    let old = theft.a();
+    let now = Arc::new(Mutex::new(None));
+    let asked = Arc::clone(&now);
+    let begun = theft
+        .rig
+        .vault()
+        .signing_by(Box::new(move || asked.lock().unwrap().clone()));
+    let first = receipt(&begun, 50);
+    assert_eq!(first.statement.predicate.writer, old.writer());
+    let sources = BTreeSet::from([source()]);
+    let held = begun.hold_receipts(&sources).unwrap();
+    let waiting = std::thread::spawn({
+        let begun = begun.clone();
+        move || receipt(&begun, 51)
+    });
+    // Whatever it waits for, it does not sign what nobody would believe.
+    let known = begun.signed_by(old.writer(), None).unwrap();
+    let next = old.successor(known, Timestamp::UNIX_EPOCH).unwrap();
+    *now.lock().unwrap() = Some(next.clone());
+    drop(held);
+    let second = waiting.join().unwrap();
+    assert_eq!(second.statement.predicate.writer, next.writer());
+    assert_eq!(second.statement.predicate.sequence, 1);
+    let rotated = Access {
+        write_key: Some(next),
+        identities: None,
+        trusted_writers: Vec::new(),
+    };
+    let rotated = Vault::open(theft.rig.store.clone(), rotated, theft.rig.settings()).unwrap();
+    let receipts = rotated.receipts(None).unwrap();
+    assert!(receipts.findings.is_empty(), "{:?}", receipts.findings);
+    assert!(receipts.receipts.iter().all(|receipt| receipt.trusted));
+    // A key of another vault, or none at all, is not the one that was rotated to.
+    let stranger = resguardo_vault::WriteKey::generate(
+        resguardo_model::VaultId(ulid::Ulid::from_parts(1, 1)),
+        old.recipients().to_vec(),
+        Timestamp::UNIX_EPOCH,
+    );
+    *now.lock().unwrap() = Some(stranger.unwrap());
+    let third = receipt(&begun, 52);
+    assert_eq!(third.statement.predicate.writer, old.writer());
 }

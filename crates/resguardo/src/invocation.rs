@@ -10,7 +10,9 @@ use resguardo_ops::catalog::Catalog;
 use resguardo_ops::{Context, SourceSpec};
 use resguardo_store::durable::{self, Mode};
 use resguardo_store::{Store, StoreError};
-use resguardo_vault::{Access, Identities, Settings, Vault, VaultConfig, VaultError, WriteKey};
+use resguardo_vault::{
+    Access, Identities, KeyNow, Settings, Vault, VaultConfig, VaultError, WriteKey,
+};
 use secrecy::SecretString;
 
 use crate::ambient::Ambient;
@@ -262,7 +264,22 @@ impl Invocation {
         Ok(opened)
     }
 
-    /// The same to read backups: nothing is sealed, so it matters little to whom.
+    /// Opens the vault that `config` names to look at what it holds: nothing is sealed, so it matters little to
+    /// whom. Recipients that are others than those pinned here are told, loudly.
+    ///
+    /// # Errors
+    /// As [`Invocation::open`], but for those recipients.
+    pub fn open_to_look(&self, config: Config, reading: Reading) -> Result<Opened, Failure> {
+        let opened = self.open_to_read(config, reading)?;
+        if let Some(what) = opened.context.vault()?.unpinned() {
+            self.out.warn(&format!(
+                "vault.json is not what this machine expects: {what}. What is there is read all the same, and no backup is taken. If this place is a copy, `resguardo copy sync` brings it up to date; if recipients were changed on another host, run the same `resguardo keys add` or `retire` here; if nobody did, somebody wants to read your backups"
+            ));
+        }
+        Ok(opened)
+    }
+
+    /// The same without a word about recipients.
     fn open_to_read(&self, config: Config, reading: Reading) -> Result<Opened, Failure> {
         let home = self.home()?;
         let (vault, keys, unread_identity) = self.vault(&config, &home, reading)?;
@@ -299,7 +316,27 @@ impl Invocation {
         keys.remember_place(&store.describe());
         let (access, unread_identity) = self.access(config, &keys, description.vault, reading)?;
         let vault = Vault::open_to_read(store, access, self.settings(config, home))?;
+        let vault = vault.signing_by(self.key_now(config, &keys));
         Ok((vault, keys, unread_identity))
+    }
+
+    /// Reads the write key's file again. What a command gives is not asked for once more: no rotation of this
+    /// machine reaches it.
+    fn key_now(&self, config: &Config, keys: &KeyFolder) -> Box<KeyNow> {
+        let place = config
+            .vault
+            .write_key
+            .as_ref()
+            .map(|place| place.value.clone());
+        let (keys, folder) = (keys.clone(), config.folder.clone());
+        let cancel = self.cancel.clone();
+        Box::new(move || match &place {
+            None => keys.read_write_key().ok().flatten(),
+            Some(place) => {
+                place.file()?;
+                crate::keys::read_write_key(place, &folder, &cancel).ok()
+            }
+        })
     }
 
     /// The keys with which a vault is opened, and why an identity that is there was not read.

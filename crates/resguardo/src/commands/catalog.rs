@@ -52,7 +52,7 @@ pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
 }
 
 fn rebuild(invocation: &Invocation) -> Result<Exit, Failure> {
-    let opened = invocation.open(Reading::Nothing)?;
+    let opened = invocation.open_to_look(invocation.config()?, Reading::Nothing)?;
     let rebuilt = catalog::rebuild(&opened.context)?;
     drop(opened);
     invocation.out.json(&json!({
@@ -79,7 +79,7 @@ fn rebuild(invocation: &Invocation) -> Result<Exit, Failure> {
 fn runs(invocation: &Invocation, limit: u32) -> Result<Exit, Failure> {
     let config = invocation.config()?;
     let opened = if config.vault.url.is_some() {
-        invocation.open_with(config, Reading::Nothing)?
+        invocation.open_to_look(config, Reading::Nothing)?
     } else {
         invocation.open_without_vault(config)?
     };

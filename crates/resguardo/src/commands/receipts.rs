@@ -88,7 +88,7 @@ pub fn summary_json(receipt: &ReceiptSummary) -> Value {
 }
 
 fn list(invocation: &Invocation, name: Option<&SourceName>) -> Result<Exit, Failure> {
-    let opened = invocation.open(Reading::Nothing)?;
+    let opened = invocation.open_to_look(invocation.config()?, Reading::Nothing)?;
     let listed = receipts::list(&opened.context, name)?;
     for finding in &listed.findings {
         invocation.out.warn(&finding_line(finding));
@@ -125,7 +125,7 @@ fn list(invocation: &Invocation, name: Option<&SourceName>) -> Result<Exit, Fail
 }
 
 fn show(invocation: &Invocation, run: &str, raw: bool) -> Result<Exit, Failure> {
-    let opened = invocation.open(Reading::Nothing)?;
+    let opened = invocation.open_to_look(invocation.config()?, Reading::Nothing)?;
     let found = receipts::find(&opened.context, run)?;
     if raw {
         invocation
@@ -146,7 +146,7 @@ fn show(invocation: &Invocation, run: &str, raw: bool) -> Result<Exit, Failure> 
 }
 
 fn verify_vault(invocation: &Invocation) -> Result<Exit, Failure> {
-    let opened = invocation.open(Reading::Nothing)?;
+    let opened = invocation.open_to_look(invocation.config()?, Reading::Nothing)?;
     let listed = receipts::list(&opened.context, None)?;
     let strangers = listed
         .receipts
@@ -193,7 +193,9 @@ fn verify_named(invocation: &Invocation, names: &[String]) -> Result<Exit, Failu
         } else {
             let opened = match &mut opened {
                 Some(opened) => opened,
-                none => none.insert(invocation.open(Reading::Nothing)?),
+                none => {
+                    none.insert(invocation.open_to_look(invocation.config()?, Reading::Nothing)?)
+                }
             };
             verify_run(opened, name)?
         };

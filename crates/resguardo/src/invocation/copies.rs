@@ -102,13 +102,7 @@ impl Invocation {
         signs: bool,
     ) -> Result<Opened, Failure> {
         let Some(named) = from.named() else {
-            let opened = self.open_to_read(config, reading)?;
-            if let Some(what) = opened.context.vault()?.unpinned() {
-                self.out.warn(&format!(
-                    "vault.json is not what this machine expects: {what}. Backups are read all the same, and none is taken. If this place is a copy, `resguardo copy sync` brings it up to date; if recipients were changed on another host, run the same `resguardo keys add` or `retire` here; if nobody did, somebody wants to read your backups"
-                ));
-            }
-            return Ok(opened);
+            return self.open_to_look(config, reading);
         };
         // Whoever needs a backup back waits for no limit.
         let copy = CopySettings {

@@ -261,6 +261,38 @@ fn a_vault_that_somebody_changed() {
         .run(&["doctor"])
         .exits(3)
         .prints(&["PROBLEM", "vault.json differs"]);
+    let run = world.run(&["receipts", "list", "--json"]).exits(0).json()["receipts"][0]["run"].clone();
+    let run = run.as_str().unwrap();
+    for verb in [
+        &["list"][..],
+        &["show", "latest"],
+        &["verify", "--all"],
+        &["receipts", "list"],
+        &["receipts", "verify"],
+        &["receipts", "verify", run],
+        &["receipts", "show", run],
+        &["keys", "list"],
+        &["keys", "rehearse"],
+        &["catalog", "rebuild"],
+        &["catalog", "runs"],
+        &["vault", "access"],
+    ] {
+        world.run(verb).exits(0).complains(&[
+            "vault.json is not what this machine expects",
+            "somebody wants to read your backups",
+        ]);
+    }
+    for verb in [
+        &["vault", "access", "--reviewed"][..],
+        &["keys", "rotate", "identity"],
+        &["pin", "latest", "--reason", "audit"],
+        &["prune"],
+    ] {
+        world
+            .run(verb)
+            .exits(5)
+            .complains(&["vault.json differs from this host's write key"]);
+    }
 }
 
 #[test]

@@ -388,6 +388,62 @@ fn a_rotated_writer_keeps_the_history_and_its_old_key_is_worth_nothing_more() {
 }
 
 #[test]
+fn a_drill_during_which_the_writer_is_rotated_is_signed_by_the_new_one() {
+    let world = World::with_shop();
+    let backup = world.backup();
+    let rotate = world.command(&["keys", "rotate", "writer", "--json"]);
+    let program = rotate.get_program().to_str().unwrap().to_owned();
+    let words: Vec<&str> = rotate
+        .get_args()
+        .map(|word| word.to_str().unwrap())
+        .collect();
+    world.add_to_config(&format!(
+        "[sources.shop.drill]\nmigrate = \"RESGUARDO_HOME={} {program} {} --config {} > {}\"\n",
+        world.home().display(),
+        words.join(" "),
+        world.path("resguardo.toml").display(),
+        world.path("rotated.json").display(),
+    ));
+    let drill = world.run(&["drill", "--json"]).exits(0).json();
+    assert_eq!(drill["drills"][0]["verdict"], "passed");
+    let rotated = std::fs::read_to_string(world.path("rotated.json")).unwrap();
+    let rotated: serde_json::Value = serde_json::from_str(&rotated).unwrap();
+    let receipts = world.run(&["receipts", "list", "--json"]).exits(0).json();
+    let receipts = receipts["receipts"].as_array().unwrap();
+    let of_drill = receipts.iter().find(|one| one["verb"] == "drill").unwrap();
+    assert_eq!(of_drill["writer"], rotated["key"]);
+    assert_eq!(of_drill["trusted"], true);
+    world.run(&["receipts", "verify"]).exits(0);
+    world.run(&["verify", "--all"]).exits(0);
+    let list = world.run(&["list", "--json"]).exits(0).json();
+    assert_eq!(list["backups"][0]["id"], backup.as_str());
+    assert!(list["backups"][0]["proven_at"].is_string(), "{list}");
+}
+
+#[test]
+fn a_write_key_has_no_passphrase_to_change() {
+    let world = World::with_shop();
+    world.backup();
+    world.write("one", "correct horse\n");
+    let key = world.keys().join("write-key.json");
+    let before = std::fs::read(&key).unwrap();
+    let named = key.to_str().unwrap();
+    world
+        .run(&[
+            "keys",
+            "passphrase",
+            "--identity",
+            named,
+            "--new-passphrase-file",
+            "one",
+        ])
+        .exits(1)
+        .complains(&["write-key.json", "that is no identity"]);
+    assert_eq!(std::fs::read(&key).unwrap(), before);
+    world.backup();
+}
+
+#[test]
 fn the_passphrase_is_set_changed_and_removed() {
     let world = World::with_shop();
     world.backup();

@@ -14,7 +14,7 @@ use crate::render::time;
 
 /// Runs `keys list`.
 pub(super) fn run(invocation: &Invocation) -> Result<Exit, Failure> {
-    let opened = invocation.open(Reading::IfAtHand)?;
+    let opened = invocation.open_to_look(invocation.config()?, Reading::IfAtHand)?;
     let listed = keys::list(&opened.context)?;
     let rehearsed = keys::last_rehearsals(&opened.context)?;
     for finding in &listed.findings {

@@ -10,7 +10,7 @@ use crate::render::time;
 
 /// Runs `keys rehearse`.
 pub(super) fn run(invocation: &Invocation) -> Result<Exit, Failure> {
-    let opened = invocation.open(Reading::Backups)?;
+    let opened = invocation.open_to_look(invocation.config()?, Reading::Backups)?;
     let named = opened.config.vault.identity.is_some();
     let from = if named { "named" } else { "keys folder" };
     let done = keys::rehearse(&opened.context, from)?;
