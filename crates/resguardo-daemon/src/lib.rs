@@ -9,6 +9,7 @@ pub mod driver;
 pub mod notify;
 pub mod run;
 pub mod tasks;
+pub mod timing;
 pub mod web;
 pub mod window;
 

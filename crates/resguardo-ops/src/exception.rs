@@ -16,7 +16,7 @@ mod resolve;
 mod sign;
 
 pub use assess::assess;
-pub use resolve::resolve;
+pub use resolve::{ResolveDone, resolve};
 pub(crate) use sign::take_in;
 
 /// Something that somebody has to look at.

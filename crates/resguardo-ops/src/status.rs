@@ -65,7 +65,7 @@ pub struct Timing {
 pub struct WatchedCopy {
     /// What it is called.
     pub name: String,
-    /// Where it is, as its store describes itself: what receipts call it.
+    /// Where it is.
     pub place: String,
 }
 

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    backup, catalog, completions, config, copy, demo, doctor, drill, init, keys, list, man, pin,
-    plan, prune, receipts, restore, serve, show, vault, verify,
+    backup, catalog, completions, config, copy, demo, doctor, drill, exceptions, init, keys, list,
+    man, pin, plan, prune, receipts, restore, serve, show, status, vault, verify,
 };
 
 const ABOUT: &str = "\
@@ -118,6 +118,8 @@ pub enum Command {
     Copy(copy::Args),
     Catalog(catalog::Args),
     Plan(plan::Args),
+    Status(status::Args),
+    Exceptions(exceptions::Args),
     Serve(serve::Args),
     Demo(demo::Args),
     Completions(completions::Args),

@@ -13,6 +13,15 @@ const PREFIX_CHARACTERS_MIN: usize = 4;
 /// How many are looked at for a name.
 const EXCEPTIONS_MAX: u32 = 10_000;
 
+/// An exception that is resolved.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ResolveDone {
+    /// As it stands now.
+    pub exception: Exception,
+    /// It was resolved before, and nothing was done.
+    pub was_resolved: bool,
+}
+
 /// Resolves the exception of that id, or that begins with it, and signs that into the vault. What another
 /// machine opened of the same at the same time is resolved with it. One that was resolved before is returned
 /// as it was resolved then.
@@ -20,12 +29,15 @@ const EXCEPTIONS_MAX: u32 = 10_000;
 /// # Errors
 /// [`OpsError::BadNote`], [`OpsError::NoSuchException`], [`OpsError::AmbiguousException`],
 /// [`OpsError::Catalog`].
-pub fn resolve(ctx: &Context, id: &str, note: &str) -> Result<Exception, OpsError> {
+pub fn resolve(ctx: &Context, id: &str, note: &str) -> Result<ResolveDone, OpsError> {
     let note = checked(note)?;
     let vault = ctx.vault()?.id();
     let found = find(ctx, id)?;
     if found.resolved.is_some() {
-        return Ok(found);
+        return Ok(ResolveDone {
+            exception: found,
+            was_resolved: true,
+        });
     }
     let now = ctx.clock.now();
     let alike = super::open(ctx)?;
@@ -57,7 +69,10 @@ pub fn resolve(ctx: &Context, id: &str, note: &str) -> Result<Exception, OpsErro
         Ok(())
     })?;
     sign::sign(ctx, vault)?;
-    find(ctx, &found.id.to_string())
+    Ok(ResolveDone {
+        exception: find(ctx, &found.id.to_string())?,
+        was_resolved: false,
+    })
 }
 
 fn checked(note: &str) -> Result<String, OpsError> {

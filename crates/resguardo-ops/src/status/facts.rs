@@ -279,7 +279,7 @@ fn put_together(
         .map(|(source, heads)| {
             let places = places.get(&source).copied().unwrap_or_default();
             let behind = places.iter().map(|copy| {
-                let known = copies.at(&source, &copy.place);
+                let known = copies.named(&source, &copy.name, &copy.place);
                 (copy.place.clone(), behind_with(&source, &heads, known))
             });
             let trusted = heads.iter().filter(|stored| stored.trusted);

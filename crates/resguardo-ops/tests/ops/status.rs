@@ -120,7 +120,8 @@ fn an_exception_is_opened_signed_resolved_and_signed() {
 
     let id = open[0].id.to_string();
     let done = exception::resolve(&ctx, &id[..12], " the disk was full \n").unwrap();
-    let resolved = done.resolved.unwrap();
+    assert!(!done.was_resolved);
+    let resolved = done.exception.resolved.unwrap();
     assert_eq!(
         (resolved.note.as_str(), resolved.by.as_str()),
         ("the disk was full", "ana")
@@ -129,7 +130,8 @@ fn an_exception_is_opened_signed_resolved_and_signed() {
     assert_eq!(assess(&ctx), []);
     // Resolved again, nothing changes.
     let again = exception::resolve(&ctx, &id, "another note").unwrap();
-    assert_eq!(again.resolved.unwrap().note, "the disk was full");
+    assert!(again.was_resolved);
+    assert_eq!(again.exception.resolved.unwrap().note, "the disk was full");
 
     let listed = receipts::list(&ctx, None).unwrap();
     assert_eq!(listed.findings, []);
@@ -164,7 +166,9 @@ fn exceptions_survive_the_loss_of_the_catalog() {
     world.later(30);
     assert_eq!(assess(&ctx).len(), 2);
     let before = exception::open(&ctx).unwrap();
-    let resolved = exception::resolve(&ctx, &before[0].id.to_string(), "seen").unwrap();
+    let resolved = exception::resolve(&ctx, &before[0].id.to_string(), "seen")
+        .unwrap()
+        .exception;
 
     for rebuilds in [false, true] {
         let ctx = Context {
@@ -257,7 +261,7 @@ fn without_a_write_key_they_are_kept_here_and_signed_by_who_has_one() {
     let open = exception::open(&reader).unwrap();
     assert_eq!(told(&open), [(ExceptionKind::RpoBreached, false)]);
     let done = exception::resolve(&reader, &open[0].id.to_string(), "seen").unwrap();
-    assert_eq!(done.resolved.unwrap().receipt, None);
+    assert_eq!(done.exception.resolved.unwrap().receipt, None);
     assert_eq!(assess(&world.context()), []);
     let signed = exception::all(&reader, 10).unwrap().remove(0);
     assert!(signed.receipt.is_some());

@@ -8,6 +8,7 @@ pub mod copy;
 pub mod demo;
 pub mod doctor;
 pub mod drill;
+pub mod exceptions;
 pub mod init;
 pub mod keys;
 pub mod list;
@@ -19,6 +20,7 @@ pub mod receipts;
 pub mod restore;
 pub mod serve;
 pub mod show;
+pub mod status;
 pub mod vault;
 pub mod verify;
 
@@ -58,6 +60,8 @@ pub fn run(invocation: &Invocation, command: Command) -> Result<Exit, Failure> {
         Command::Receipts(args) => receipts::run(invocation, &args),
         Command::Catalog(args) => catalog::run(invocation, &args),
         Command::Plan(args) => plan::run(invocation, &args),
+        Command::Status(args) => status::run(invocation, &args),
+        Command::Exceptions(args) => exceptions::run(invocation, &args),
         Command::Serve(args) => serve::run(invocation, &args),
         Command::Demo(args) => demo::run(invocation, &args),
         Command::Completions(args) => completions::run(&args),

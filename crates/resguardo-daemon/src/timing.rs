@@ -1,0 +1,118 @@
+//! When the jobs of a source were due last, and are next: what its standing is judged by.
+
+use jiff::{SignedDuration, Timestamp};
+use resguardo_ops::status::{Timing, Watched};
+
+use crate::agenda::{Job, Task};
+use crate::driver::JobState;
+use crate::run::Memory;
+
+/// How far back a schedule is looked for its last time, one after the other: most come often.
+const BACK_HOURS: [i64; 6] = [2, 26, 8 * 24, 32 * 24, 367 * 24, 9 * 366 * 24];
+
+/// When a job was due last and is next. What its schedule named before the job was known was never due.
+#[must_use]
+pub fn of(job: &Job, state: Option<&JobState>, now: Timestamp) -> Timing {
+    let mut windows = BACK_HOURS.into_iter();
+    let last = windows.find_map(|hours| {
+        let begin = now.checked_sub(SignedDuration::from_hours(hours)).ok()?;
+        job.due(begin, now)
+    });
+    let known = |due: Timestamp| state.is_none_or(|state| due >= state.handled);
+    Timing {
+        last_due: last
+            .filter(|due| known(due.scheduled))
+            .map(|due| due.begins),
+        next: job
+            .next(last.map_or(now, |due| due.scheduled))
+            .map(|due| due.begins),
+    }
+}
+
+/// Tells of watched sources when they are due, by the jobs that there are. What is remembered of a job and
+/// cannot be read now is as if nothing were.
+pub fn fill(watched: &mut [Watched], jobs: &[Job], memory: &dyn Memory, now: Timestamp) {
+    for one in watched {
+        let timing = |task: Task| {
+            let mut of_source = jobs.iter().filter(|job| job.source == one.source);
+            let job = of_source.find(|job| job.task == task)?;
+            let state = memory.state(&job.source, task).ok().flatten();
+            Some(of(job, state.as_ref(), now))
+        };
+        let (backup, drill) = (timing(Task::Backup), timing(Task::Drill));
+        (one.backup, one.drill) = (backup, drill);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "test")]
+
+    use jiff::tz::TimeZone;
+
+    use super::*;
+    use crate::agenda::Plan;
+
+    fn job(schedule: &str) -> Job {
+        Job {
+            source: "shop".parse().unwrap(),
+            task: Task::Drill,
+            plan: Plan {
+                schedule: schedule.parse().unwrap(),
+                zone: TimeZone::get("America/Bogota").unwrap(),
+                windows: Vec::new(),
+                jitter: None,
+            },
+        }
+    }
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn the_last_time_is_found_however_seldom_it_comes() {
+        let now = at("2026-11-22T12:00:00Z");
+        for (schedule, last, next) in [
+            ("every 15m", "2026-11-22T12:00:00Z", "2026-11-22T12:15:00Z"),
+            (
+                "daily 02:00",
+                "2026-11-22T07:00:00Z",
+                "2026-11-23T07:00:00Z",
+            ),
+            (
+                "monthly 1 04:00",
+                "2026-11-01T09:00:00Z",
+                "2026-12-01T09:00:00Z",
+            ),
+            (
+                "yearly 01-15 04:00",
+                "2026-01-15T09:00:00Z",
+                "2027-01-15T09:00:00Z",
+            ),
+            ("0 4 29 2 *", "2024-02-29T09:00:00Z", "2028-02-29T09:00:00Z"),
+        ] {
+            let timing = of(&job(schedule), None, now);
+            assert_eq!(timing.last_due, Some(at(last)), "{schedule}");
+            assert_eq!(timing.next, Some(at(next)), "{schedule}");
+        }
+    }
+
+    #[test]
+    fn what_came_before_the_job_was_known_was_never_due() {
+        let now = at("2026-11-22T12:00:00Z");
+        let job = job("monthly 1 04:00");
+        let new = JobState::new(at("2026-11-20T10:00:00Z"));
+        let timing = of(&job, Some(&new), now);
+        assert_eq!(timing.last_due, None);
+        assert_eq!(timing.next, Some(at("2026-12-01T09:00:00Z")));
+        // One that was begun then, and one that was not begun because nothing ran.
+        for handled in ["2026-11-01T09:00:00Z", "2026-10-01T09:00:00Z"] {
+            let state = JobState::new(at(handled));
+            assert_eq!(
+                of(&job, Some(&state), now).last_due,
+                Some(at("2026-11-01T09:00:00Z"))
+            );
+        }
+    }
+}
