@@ -6,6 +6,7 @@
 pub mod agenda;
 pub mod board;
 pub mod driver;
+pub mod http;
 pub mod notify;
 pub mod run;
 pub mod tasks;

@@ -22,11 +22,13 @@ mod exceptions;
 mod jobs;
 pub mod outbox;
 mod rebuild;
+mod runs;
 mod schema;
 mod users;
 
 pub(crate) use cache::CachedReceipt;
 pub use rebuild::{Rebuilt, rebuild};
+pub use runs::{RunFilter, RunsPage};
 pub(crate) use users::{SessionRow, TokenRow, UserRow};
 
 /// How long a write waits for another process.
@@ -109,7 +111,9 @@ impl RunState {
         }
     }
 
-    fn parse(text: &str) -> Option<Self> {
+    /// The state of a word.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
         [
             Self::Running,
             Self::Succeeded,

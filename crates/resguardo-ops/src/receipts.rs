@@ -129,6 +129,39 @@ pub fn find(ctx: &Context, name: &str) -> Result<StoredReceipt, OpsError> {
     }
 }
 
+/// The receipt of a run, read from the vault now; its signature holds. Nothing else is looked at.
+///
+/// # Errors
+/// [`OpsError::NoSuchReceipt`]; [`OpsError::BadReceipt`] if what lies there is forged.
+pub fn of_run(ctx: &Context, run: RunId) -> Result<StoredReceipt, OpsError> {
+    let vault = ctx.vault()?;
+    let none = || OpsError::NoSuchReceipt {
+        name: run.to_string(),
+    };
+    let key = ctx.catalog.receipt_of(vault.id(), run)?.ok_or_else(none)?;
+    let parsed = key.parse().map_err(|_| none())?;
+    let bytes = vault
+        .store()
+        .get(&parsed)
+        .map_err(|error| OpsError::vault(format!("reading the receipt of {run}"))(error.into()))?;
+    let (statement, writer) = verify_envelope(&bytes).map_err(|error| OpsError::BadReceipt {
+        message: described(&error),
+    })?;
+    let predicate = &statement.predicate;
+    if predicate.run != run || predicate.vault != vault.id() || predicate.writer != writer {
+        let message = format!("{key} is the receipt of something else");
+        return Err(OpsError::BadReceipt { message });
+    }
+    let sha256 = Sha256Digest::of(&bytes);
+    Ok(StoredReceipt {
+        trusted: vault.trusts(writer, &sha256),
+        key,
+        sha256,
+        statement,
+        bytes: bytes.to_vec(),
+    })
+}
+
 /// Checks one receipt in a file, without a vault and without a key.
 ///
 /// # Errors

@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
     backup, catalog, completions, config, copy, demo, doctor, drill, exceptions, init, keys, list,
-    man, pin, plan, prune, receipts, restore, serve, show, status, vault, verify,
+    man, pin, plan, prune, receipts, restore, serve, show, status, tokens, users, vault, verify,
 };
 
 const ABOUT: &str = "\
@@ -121,6 +121,8 @@ pub enum Command {
     Status(status::Args),
     Exceptions(exceptions::Args),
     Serve(serve::Args),
+    Users(users::Args),
+    Tokens(tokens::Args),
     Demo(demo::Args),
     Completions(completions::Args),
     Man(man::Args),

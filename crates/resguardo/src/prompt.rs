@@ -107,6 +107,25 @@ pub fn new_passphrase() -> Result<Option<SecretString>, Failure> {
     Ok(Some(SecretString::from(first)))
 }
 
+/// A new password of a user, asked for twice.
+///
+/// # Errors
+/// If the two differ, or nothing was typed.
+pub fn new_password() -> Result<SecretString, Failure> {
+    let read = |question: &str| {
+        rpassword::prompt_password(question)
+            .map_err(|error| Failure::user("reading the password").because(&error))
+    };
+    let first = read("Password: ")?;
+    if first.is_empty() {
+        return Err(Failure::user("no password was given"));
+    }
+    if read("The same again: ")? != first {
+        return Err(Failure::user("the two passwords differ").hint("run the same command again"));
+    }
+    Ok(SecretString::from(first))
+}
+
 /// Asks without a default, and gives up when the run is cancelled: a signal would otherwise wait for
 /// the answer.
 ///

@@ -21,6 +21,8 @@ pub mod restore;
 pub mod serve;
 pub mod show;
 pub mod status;
+pub mod tokens;
+pub mod users;
 pub mod vault;
 pub mod verify;
 
@@ -63,6 +65,8 @@ pub fn run(invocation: &Invocation, command: Command) -> Result<Exit, Failure> {
         Command::Status(args) => status::run(invocation, &args),
         Command::Exceptions(args) => exceptions::run(invocation, &args),
         Command::Serve(args) => serve::run(invocation, &args),
+        Command::Users(args) => users::run(invocation, &args),
+        Command::Tokens(args) => tokens::run(invocation, &args),
         Command::Demo(args) => demo::run(invocation, &args),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(invocation, &args),
