@@ -4,13 +4,17 @@
 //!
 //! - Each time of a schedule is run once at most, also when the clock is set back by up to two hours.
 //! - What was missed while nothing ran is made up for once, not as often as it was missed.
-//! - A clock that was ahead and is put right does not silence a schedule until it has caught up.
+//!
+//! That a clock which was ahead and is put right silences no schedule is the driver's: it forgets what was run by such a
+//! clock.
+
+use std::fmt;
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use resguardo_model::duration::Span;
 use resguardo_model::{Schedule, SourceName};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 
 use crate::window::{self, Window};
@@ -22,24 +26,87 @@ const CLOCK_SLACK: SignedDuration = SignedDuration::from_hours(2);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Task {
-    /// A backup is taken.
+    /// A backup is taken, and sent to the copies.
     Backup,
+    /// What copies lack is sent to them.
+    Copy,
+    /// What is stored is compared with what was promised.
+    Verify,
     /// A backup is restored and checked.
     Drill,
+    /// What the retention lets go of is deleted, in the vault and at its copies.
+    Prune,
+    /// What runs that died left on this machine is removed.
+    Sweep,
 }
 
 impl Task {
+    /// All that are done to a source.
+    pub const OF_SOURCES: [Self; 5] = [
+        Self::Backup,
+        Self::Copy,
+        Self::Verify,
+        Self::Drill,
+        Self::Prune,
+    ];
+
     /// Its word.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
             Self::Backup => "backup",
+            Self::Copy => "copy",
+            Self::Verify => "verify",
             Self::Drill => "drill",
+            Self::Prune => "prune",
+            Self::Sweep => "sweep",
         }
     }
 }
 
-/// When something is done to a source.
+/// What something is done to.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Subject {
+    /// This machine, and no source.
+    Machine,
+    /// A source: one thing at a time is done to it.
+    Source(SourceName),
+}
+
+impl Subject {
+    /// The source, if it is one.
+    #[must_use]
+    pub fn source(&self) -> Option<&SourceName> {
+        match self {
+            Self::Machine => None,
+            Self::Source(name) => Some(name),
+        }
+    }
+}
+
+impl From<SourceName> for Subject {
+    fn from(name: SourceName) -> Self {
+        Self::Source(name)
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Machine => f.write_str("this machine"),
+            Self::Source(name) => name.fmt(f),
+        }
+    }
+}
+
+impl Serialize for Subject {
+    /// The name, or null.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.source().serialize(serializer)
+    }
+}
+
+/// When something is done.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// The schedule.
@@ -53,15 +120,26 @@ pub struct Plan {
     pub jitter: Option<Span>,
 }
 
-/// Something that is done to a source again and again.
+/// How long a run may take. Nothing said: as long as it takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// In all.
+    pub deadline: Option<Span>,
+    /// Without any progress.
+    pub silence: Option<Span>,
+}
+
+/// Something that is done again and again, or when somebody asks for it.
 #[derive(Clone, Debug)]
 pub struct Job {
-    /// The source.
-    pub source: SourceName,
+    /// To whom.
+    pub subject: Subject,
     /// What is done.
     pub task: Task,
-    /// When.
-    pub plan: Plan,
+    /// When; `None`: only when somebody asks for it.
+    pub plan: Option<Plan>,
+    /// How long it may take.
+    pub limits: Limits,
 }
 
 /// A time of a schedule.
@@ -74,12 +152,19 @@ pub struct Due {
 }
 
 impl Job {
-    /// The time that comes after `after`. `None`: never, as windows leave no room.
+    /// What it is, in words: `backup of shop`.
+    #[must_use]
+    pub fn name(&self) -> String {
+        name_of(&self.subject, self.task)
+    }
+
+    /// The time that comes after `after`. `None`: never, as there is no schedule, or windows leave no room.
     #[must_use]
     pub fn next(&self, after: Timestamp) -> Option<Due> {
-        let scheduled = self.plan.schedule.after(after, &self.plan.zone)?;
-        let begins = scheduled.checked_add(self.jitter(scheduled)).ok()?;
-        let begins = window::first_free(&self.plan.windows, begins, &self.plan.zone)?;
+        let plan = self.plan.as_ref()?;
+        let scheduled = plan.schedule.after(after, &plan.zone)?;
+        let begins = scheduled.checked_add(self.jitter(plan, scheduled)).ok()?;
+        let begins = window::first_free(&plan.windows, begins, &plan.zone)?;
         Some(Due { scheduled, begins })
     }
 
@@ -87,7 +172,6 @@ impl Job {
     /// Of several that were missed it is the newest.
     #[must_use]
     pub fn due(&self, last: Timestamp, now: Timestamp) -> Option<Due> {
-        let last = believed(last, now);
         let mut found = None;
         let mut due = self.next(last)?;
         while due.begins <= now {
@@ -100,18 +184,12 @@ impl Job {
         found
     }
 
-    /// When [`Job::due`] has to be asked again.
-    #[must_use]
-    pub fn wakes(&self, last: Timestamp, now: Timestamp) -> Option<Timestamp> {
-        self.next(believed(last, now)).map(|due| due.begins)
-    }
-
-    fn jitter(&self, scheduled: Timestamp) -> SignedDuration {
-        let Some(jitter) = self.plan.jitter else {
+    fn jitter(&self, plan: &Plan, scheduled: Timestamp) -> SignedDuration {
+        let Some(jitter) = plan.jitter else {
             return SignedDuration::ZERO;
         };
         let mut hash = Sha256::new();
-        hash.update(self.source.as_str());
+        hash.update(self.subject.source().map_or("", SourceName::as_str));
         hash.update([0]);
         hash.update(self.task.word());
         hash.update(scheduled.as_second().to_le_bytes());
@@ -122,13 +200,17 @@ impl Job {
     }
 }
 
+/// What is done to whom, in words: `backup of shop`.
+pub(crate) fn name_of(subject: &Subject, task: Task) -> String {
+    match subject {
+        Subject::Machine => task.word().to_owned(),
+        Subject::Source(name) => format!("{} of {name}", task.word()),
+    }
+}
+
 /// Whether a run is so far ahead that a clock told it that was wrong.
 pub(crate) fn is_ahead(last: Timestamp, now: Timestamp) -> bool {
     last.duration_since(now) > CLOCK_SLACK
-}
-
-fn believed(last: Timestamp, now: Timestamp) -> Timestamp {
-    if is_ahead(last, now) { now } else { last }
 }
 
 #[cfg(test)]
@@ -142,14 +224,15 @@ mod tests {
 
     fn job(schedule: &str, zone: &str) -> Job {
         Job {
-            source: "shop".parse().unwrap(),
+            subject: Subject::Source("shop".parse().unwrap()),
             task: Task::Backup,
-            plan: Plan {
+            plan: Some(Plan {
                 schedule: schedule.parse().unwrap(),
                 zone: TimeZone::get(zone).unwrap(),
                 windows: Vec::new(),
                 jitter: None,
-            },
+            }),
+            limits: Limits::default(),
         }
     }
 
@@ -165,7 +248,7 @@ mod tests {
         assert_eq!(due.scheduled, at("2026-11-22T02:00:00Z"));
         assert_eq!(job.due(due.scheduled, at("2026-11-22T09:00:00Z")), None);
         assert_eq!(
-            job.wakes(due.scheduled, at("2026-11-22T09:00:00Z")),
+            job.next(due.scheduled).map(|next| next.begins),
             Some(at("2026-11-23T02:00:00Z"))
         );
     }
@@ -179,20 +262,11 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_ran_ahead_silences_nothing() {
-        let job = job("daily 02:00", "UTC");
-        let last = at("2036-11-22T02:00:00Z");
-        let now = at("2026-11-22T09:00:00Z");
-        assert_eq!(job.due(last, now), None);
-        assert_eq!(job.wakes(last, now), Some(at("2026-11-23T02:00:00Z")));
-    }
-
-    #[test]
     fn jitter_is_bounded_and_always_the_same() {
         let mut jittered = job("daily 02:00", "UTC");
-        jittered.plan.jitter = Some("10m".parse().unwrap());
+        jittered.plan.as_mut().unwrap().jitter = Some("10m".parse().unwrap());
         let mut other = jittered.clone();
-        other.source = "blog".parse().unwrap();
+        other.subject = Subject::Source("blog".parse().unwrap());
         let (mut instant, mut differ) = (at("2026-01-01T00:00:00Z"), false);
         for _ in 0..100 {
             let due = jittered.next(instant).unwrap();
@@ -208,7 +282,7 @@ mod tests {
     #[test]
     fn a_window_puts_it_off_and_drops_nothing() {
         let mut job = job("daily 12:00", "America/Bogota");
-        job.plan.windows = vec!["08:00-20:00".parse().unwrap()];
+        job.plan.as_mut().unwrap().windows = vec!["08:00-20:00".parse().unwrap()];
         let due = job.next(at("2026-11-22T00:00:00Z")).unwrap();
         assert_eq!(due.scheduled, at("2026-11-22T17:00:00Z"));
         assert_eq!(due.begins, at("2026-11-23T01:00:00Z"));
@@ -236,7 +310,7 @@ mod tests {
         ) {
             let schedule = ["daily 02:30", "every 6h", "hourly :15", "weekly sunday 04:00", "30 2,14 * * *", "monthly last 23:00"][which];
             let mut job = job(schedule, ["UTC", "Europe/Madrid", "America/Santiago", "Australia/Lord_Howe"][place]);
-            job.plan.jitter = jitter.map(|minutes| Span::from_seconds(minutes * 60));
+            job.plan.as_mut().unwrap().jitter = jitter.map(|minutes| Span::from_seconds(minutes * 60));
             let begin = at("2026-01-01T00:00:00Z");
             let mut all = Vec::new();
             let mut next = job.next(begin);

@@ -3,97 +3,22 @@
 //!
 //! A run is written down *before* it begins, by the time of its schedule: stopped anywhere, a later start
 //! knows that it was begun. What died, and what failed for a reason that may go away by itself, is tried again after a
-//! while, at most until its schedule names the next time. What failed for good waits for that.
+//! while, at most until its schedule names the next time. What failed for good waits for that. A source that somebody
+//! else works on is no failure: it is asked again soon.
+//!
+//! What somebody asks for is done out of turn, changes no schedule, and is not tried again by itself.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::{SignedDuration, Timestamp};
-use resguardo_model::SourceName;
-use serde::{Deserialize, Serialize};
+use jiff::Timestamp;
 
-use crate::agenda::{self, Due, Job, Task};
+use crate::agenda::{Job, Subject, Task};
+use crate::poke::Asked;
+use slot::Slot;
+pub use state::{Ended, JobState, LastRun, Outcome, Standing};
 
-/// How long after a failure it is tried again: after the first, the second, ...
-const BACK_OFF_MINUTES: [i64; 6] = [1, 5, 15, 30, 60, 60];
-
-/// How a run ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ended {
-    /// It did what it was to do.
-    Done,
-    /// It did not, for a reason that may go away by itself.
-    Transient(String),
-    /// It did not, for a reason that somebody has to look at.
-    Failed(String),
-    /// It was told to stop.
-    Interrupted,
-}
-
-/// How the last run of a job ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Outcome {
-    /// It did what it was to do.
-    Succeeded,
-    /// It did not.
-    Failed,
-    /// It was told to stop.
-    Interrupted,
-    /// Its process ended without a word.
-    Died,
-}
-
-/// The last run of a job.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LastRun {
-    /// When it began.
-    pub began_at: Timestamp,
-    /// When it ended; of one that died, when that was found.
-    pub ended_at: Timestamp,
-    /// How.
-    pub outcome: Outcome,
-    /// Why it did not do what it was to do; else empty.
-    pub message: String,
-}
-
-/// What is remembered of a job.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct JobState {
-    /// The newest time of the schedule for which a run was begun; at first the moment from which the job
-    /// is known: what a schedule named before is not made up for.
-    pub handled: Timestamp,
-    /// When the run that has not ended began.
-    pub running_since: Option<Timestamp>,
-    /// Runs that failed since the last time of the schedule.
-    pub failures: u32,
-    /// When it is tried again.
-    pub retry_at: Option<Timestamp>,
-    /// The run before.
-    pub last: Option<LastRun>,
-}
-
-impl JobState {
-    /// Of a job that is new.
-    #[must_use]
-    pub fn new(now: Timestamp) -> Self {
-        Self {
-            handled: now,
-            running_since: None,
-            failures: 0,
-            retry_at: None,
-            last: None,
-        }
-    }
-}
-
-/// A job and how it stands.
-#[derive(Clone, Debug)]
-pub struct Standing {
-    /// The job.
-    pub job: Job,
-    /// How it stands.
-    pub state: JobState,
-}
+mod slot;
+mod state;
 
 /// Which job, for the time that a driver lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -102,48 +27,9 @@ pub struct JobNumber(usize);
 /// Decides what begins.
 #[derive(Debug)]
 pub struct Driver {
-    all: Vec<Slot>,
+    all: BTreeMap<JobNumber, Slot>,
+    last_number: usize,
     runs_max: usize,
-}
-
-/// A job, and when the time after the one that was handled begins: to look it up takes long.
-#[derive(Debug)]
-struct Slot {
-    standing: Standing,
-    next: Option<Due>,
-}
-
-impl Slot {
-    fn of(standing: Standing) -> Self {
-        let next = standing.job.next(standing.state.handled);
-        Self { standing, next }
-    }
-
-    /// What is to be run now.
-    fn due(&self, now: Timestamp) -> Option<Due> {
-        let Standing { job, state } = &self.standing;
-        let is_time = self.next.is_some_and(|next| next.begins <= now);
-        if is_time || agenda::is_ahead(state.handled, now) {
-            job.due(state.handled, now)
-        } else {
-            None
-        }
-    }
-
-    /// When that has to be asked again.
-    fn wakes(&self, now: Timestamp) -> Option<Timestamp> {
-        let Standing { job, state } = &self.standing;
-        if agenda::is_ahead(state.handled, now) {
-            job.wakes(state.handled, now)
-        } else {
-            self.next.map(|next| next.begins)
-        }
-    }
-
-    fn handle(&mut self, due: Due) {
-        self.standing.state.handled = due.scheduled;
-        self.next = self.standing.job.next(due.scheduled);
-    }
 }
 
 impl Driver {
@@ -151,150 +37,228 @@ impl Driver {
     #[must_use]
     pub fn new(jobs: Vec<Standing>, runs_max: usize, now: Timestamp) -> Self {
         let mut driver = Self {
-            all: jobs.into_iter().map(Slot::of).collect(),
+            all: BTreeMap::new(),
+            last_number: 0,
             runs_max: runs_max.max(1),
         };
-        for number in 0..driver.all.len() {
-            if driver.all[number].standing.state.running_since.is_some() {
-                let why = "its process ended without a word".to_owned();
-                driver.close(number, Outcome::Died, why, now, true);
-            }
+        for standing in jobs {
+            driver.add(standing, now);
         }
         driver
     }
 
+    /// With one more job, as it was remembered. One that was running then has died.
+    pub fn add(&mut self, standing: Standing, now: Timestamp) -> JobNumber {
+        self.last_number += 1;
+        let number = JobNumber(self.last_number);
+        let mut slot = Slot::of(standing);
+        if slot.is_running() {
+            let why = "its process ended without a word".to_owned();
+            slot.close(Outcome::Died, why, now, true);
+        }
+        self.all.insert(number, slot);
+        number
+    }
+
+    /// Takes `jobs` for all that there are from now on. Those that are new are the answer: how they stand is
+    /// not known here. What runs goes on, also of a job that is gone.
+    pub fn replace(&mut self, jobs: Vec<Job>, now: Timestamp) -> Vec<Job> {
+        let mut unseen: BTreeSet<JobNumber> = self.all.keys().copied().collect();
+        let mut new = Vec::new();
+        for job in jobs {
+            match self.find(&job.subject, job.task) {
+                Some(number) => {
+                    unseen.remove(&number);
+                    self.slot(number).replace(job, now);
+                }
+                None => new.push(job),
+            }
+        }
+        for number in unseen {
+            if self.all[&number].is_running() {
+                self.slot(number).dropped = true;
+            } else {
+                self.all.remove(&number);
+            }
+        }
+        new
+    }
+
+    fn find(&self, subject: &Subject, task: Task) -> Option<JobNumber> {
+        let is_it = |slot: &Slot| {
+            let job = &slot.standing.job;
+            job.subject == *subject && job.task == task
+        };
+        let found = self.all.iter().find(|(_, slot)| is_it(slot));
+        found.map(|(number, _)| *number)
+    }
+
+    fn slot(&mut self, number: JobNumber) -> &mut Slot {
+        self.all
+            .get_mut(&number)
+            .expect("a number is given out by this driver, and kept while its run lasts")
+    }
+
     /// Every job and how it stands.
     pub fn standings(&self) -> impl Iterator<Item = (JobNumber, &Standing)> {
-        let numbered = self.all.iter().enumerate();
-        numbered.map(|(number, slot)| (JobNumber(number), &slot.standing))
+        let all = self.all.iter();
+        all.map(|(number, slot)| (*number, &slot.standing))
     }
 
     /// One of them.
     ///
     /// # Panics
-    /// If the number is another driver's.
+    /// If the number is another driver's, or its job is gone.
     #[must_use]
     pub fn standing(&self, job: JobNumber) -> &Standing {
-        &self.all[job.0].standing
+        &self.all[&job].standing
+    }
+
+    /// What a run was asked to be that has not ended; `None`: it is the schedule's.
+    #[must_use]
+    pub fn asked(&self, job: JobNumber) -> Option<&Asked> {
+        self.all.get(&job)?.running_for.as_ref()
+    }
+
+    /// Somebody asks for a run. `None`: there is no such job. What is asked for while it runs, or waits
+    /// already, is not done twice.
+    pub fn poke(
+        &mut self,
+        subject: &Subject,
+        task: Task,
+        asked: Asked,
+        now: Timestamp,
+    ) -> Option<JobNumber> {
+        let number = self.find(subject, task)?;
+        let slot = self.slot(number);
+        if slot.dropped {
+            return None;
+        }
+        if !slot.is_running() && slot.asked.is_none() {
+            slot.asked = Some((now, asked));
+        }
+        Some(number)
+    }
+
+    /// Whether a job runs.
+    #[must_use]
+    pub fn is_running(&self, job: JobNumber) -> bool {
+        self.all.get(&job).is_some_and(Slot::is_running)
     }
 
     /// Which runs begin now. Each counts as running from here on, and is to be written down before it is begun.
     pub fn begin(&mut self, now: Timestamp) -> Vec<JobNumber> {
-        let mut busy: BTreeSet<SourceName> = BTreeSet::new();
-        for (_, standing) in self.standings() {
-            if standing.state.running_since.is_some() {
-                busy.insert(standing.job.source.clone());
-            }
+        for slot in self.all.values_mut() {
+            slot.put_right(now);
         }
-        let mut running = busy.len();
-        let mut ready: Vec<(Timestamp, Task, usize)> = (0..self.all.len())
-            .filter_map(|number| {
-                let since = self.ready_since(number, now)?;
-                Some((since, self.all[number].standing.job.task, number))
-            })
-            .collect();
-        // A backup first: what is drilled is the newest.
-        let backed_up: BTreeSet<SourceName> = ready
-            .iter()
-            .filter(|(_, task, _)| *task == Task::Backup)
-            .map(|(_, _, number)| self.all[*number].standing.job.source.clone())
-            .collect();
-        ready.retain(|(_, task, number)| {
-            *task == Task::Backup || !backed_up.contains(&self.all[*number].standing.job.source)
-        });
-        // Who has waited longest.
-        ready.sort();
+        let running = || self.all.values().filter(|slot| slot.is_running());
+        let subject = |slot: &Slot| slot.standing.job.subject.clone();
+        let mut busy: BTreeSet<Subject> = running().map(subject).collect();
+        let mut count = running().filter(|slot| !slot.hangs).count();
         let mut begun = Vec::new();
-        for (_, _, number) in ready {
-            if running >= self.runs_max {
+        for number in self.ready(now) {
+            if count >= self.runs_max {
                 break;
             }
-            let slot = &mut self.all[number];
-            if !busy.insert(slot.standing.job.source.clone()) {
+            let slot = self.slot(number);
+            if !busy.insert(slot.standing.job.subject.clone()) {
                 continue;
             }
-            if let Some(due) = slot.due(now) {
-                slot.handle(due);
-                slot.standing.state.failures = 0;
-            }
-            let state = &mut slot.standing.state;
-            state.retry_at = None;
-            state.running_since = Some(now);
-            running += 1;
-            begun.push(JobNumber(number));
+            slot.begin(now);
+            count += 1;
+            begun.push(number);
         }
+        self.remember_passed_over(&begun, now);
         begun
     }
 
-    /// Since when a job waits to be begun.
-    fn ready_since(&self, number: usize, now: Timestamp) -> Option<Timestamp> {
-        let slot = &self.all[number];
-        let state = &slot.standing.state;
-        if state.running_since.is_some() {
-            return None;
+    /// Jobs that wait to be begun, in the order in which they do.
+    fn ready(&self, now: Timestamp) -> Vec<JobNumber> {
+        let mut ready: Vec<(Timestamp, Task, JobNumber)> = Vec::new();
+        for (number, slot) in &self.all {
+            let since = slot.ready_since(now);
+            ready.extend(since.map(|since| (since, slot.standing.job.task, *number)));
         }
-        let due = slot.due(now).map(|due| due.begins);
-        let retry = state.retry_at.filter(|at| *at <= now);
-        due.into_iter().chain(retry).min()
+        // A backup first: what is drilled is the newest. But not for ever.
+        let backups = ready.iter().filter(|(_, task, _)| *task == Task::Backup);
+        let backed_up: BTreeSet<&Subject> = backups
+            .map(|(_, _, number)| &self.all[number].standing.job.subject)
+            .collect();
+        ready.retain(|(_, task, number)| {
+            let slot = &self.all[number];
+            *task == Task::Backup
+                || slot.passed_over
+                || !backed_up.contains(&slot.standing.job.subject)
+        });
+        // Who has waited longest.
+        ready.sort();
+        ready.into_iter().map(|(_, _, number)| number).collect()
     }
 
-    /// Takes down how a run ended.
+    fn remember_passed_over(&mut self, begun: &[JobNumber], now: Timestamp) {
+        let backups = begun.iter().map(|number| &self.all[number].standing.job);
+        let backups = backups.filter(|job| job.task == Task::Backup);
+        let subjects: BTreeSet<Subject> = backups.map(|job| job.subject.clone()).collect();
+        for slot in self.all.values_mut() {
+            if subjects.contains(&slot.standing.job.subject) && slot.ready_since(now).is_some() {
+                slot.passed_over = true;
+            }
+        }
+    }
+
+    /// A run does not heed that it was told to stop: nobody waits for it any more, but its source stays busy
+    /// until it ends after all. What is known of it is that it failed.
     ///
     /// # Panics
     /// If the number is another driver's.
-    pub fn end(&mut self, job: JobNumber, ended: Ended, now: Timestamp) {
-        let (outcome, message, again) = match ended {
-            Ended::Done => (Outcome::Succeeded, String::new(), false),
-            Ended::Transient(why) => (Outcome::Failed, why, true),
-            Ended::Failed(why) => (Outcome::Failed, why, false),
-            // Whoever starts us again finds it waiting.
-            Ended::Interrupted => (Outcome::Interrupted, "it was told to stop".to_owned(), true),
-        };
-        self.close(job.0, outcome, message, now, again);
+    pub fn gives_up_on(&mut self, job: JobNumber, why: String, now: Timestamp) {
+        let slot = self.slot(job);
+        slot.hangs = true;
+        let state = &mut slot.standing.state;
+        state.last = Some(LastRun {
+            began_at: state.running_since.unwrap_or(now),
+            ended_at: now,
+            outcome: Outcome::Failed,
+            message: why,
+        });
     }
 
-    fn close(
-        &mut self,
-        number: usize,
-        outcome: Outcome,
-        message: String,
-        now: Timestamp,
-        again: bool,
-    ) {
-        let next = self.all[number].wakes(now);
-        let state = &mut self.all[number].standing.state;
-        let began_at = state.running_since.take().unwrap_or(now);
-        state.last = Some(LastRun {
-            began_at,
-            ended_at: now,
-            outcome,
-            message,
-        });
-        state.retry_at = None;
-        if outcome == Outcome::Succeeded {
-            state.failures = 0;
-            return;
+    /// Takes down how a run ended; how its job stands now.
+    ///
+    /// # Panics
+    /// If the number is another driver's.
+    pub fn end(&mut self, job: JobNumber, ended: Ended, now: Timestamp) -> Standing {
+        let slot = self.slot(job);
+        match ended {
+            Ended::Done => slot.close(Outcome::Succeeded, String::new(), now, false),
+            Ended::Transient(why) => slot.close(Outcome::Failed, why, now, true),
+            Ended::Failed(why) => slot.close(Outcome::Failed, why, now, false),
+            Ended::Locked(why) => slot.close(Outcome::Locked, why, now, true),
+            // Whoever starts us again finds it waiting.
+            Ended::Interrupted => {
+                slot.close(
+                    Outcome::Interrupted,
+                    "it was told to stop".to_owned(),
+                    now,
+                    true,
+                );
+            }
         }
-        let tried = usize::try_from(state.failures).unwrap_or(usize::MAX);
-        state.failures = state.failures.saturating_add(1);
-        let minutes = BACK_OFF_MINUTES.get(tried).copied();
-        let retry =
-            minutes.and_then(|minutes| now.checked_add(SignedDuration::from_mins(minutes)).ok());
-        state.retry_at = retry
-            .filter(|_| again)
-            .filter(|at| next.is_none_or(|next| *at < next));
+        let standing = slot.standing.clone();
+        if slot.dropped {
+            self.all.remove(&job);
+        }
+        standing
     }
 
     /// When [`Driver::begin`] has to be asked again, if no run ends before.
     #[must_use]
-    pub fn wakes(&self, now: Timestamp) -> Option<Timestamp> {
-        let waiting = self
-            .all
-            .iter()
-            .filter(|slot| slot.standing.state.running_since.is_none());
+    pub fn wakes(&self) -> Option<Timestamp> {
+        let waiting = self.all.values().filter(|slot| !slot.is_running());
         let times = waiting.flat_map(|slot| {
             let retry = slot.standing.state.retry_at;
-            slot.wakes(now).into_iter().chain(retry)
+            let asked = slot.asked.as_ref().map(|(at, _)| *at);
+            slot.wakes().into_iter().chain(retry).chain(asked)
         });
         times.min()
     }
@@ -302,8 +266,7 @@ impl Driver {
     /// Whether a run has not ended.
     #[must_use]
     pub fn is_busy(&self) -> bool {
-        self.standings()
-            .any(|(_, standing)| standing.state.running_since.is_some())
+        self.all.values().any(Slot::is_running)
     }
 }
 

@@ -6,16 +6,20 @@
 pub mod agenda;
 pub mod board;
 pub mod driver;
+pub mod feed;
 pub mod http;
 pub mod notify;
+pub mod poke;
 pub mod run;
 pub mod tasks;
 pub mod timing;
 pub mod web;
 pub mod window;
 
-pub use agenda::{Due, Job, Plan, Task};
+pub use agenda::{Due, Job, Limits, Plan, Subject, Task};
 pub use driver::{Driver, Ended, JobNumber, JobState, LastRun, Outcome, Standing};
-pub use run::{Around, Memory, Settings, Watch, Work};
-pub use tasks::{CatalogMemory, OpsWork, Sources};
+pub use feed::{Feed, Running};
+pub use poke::{Answer, Asked, Poke};
+pub use run::{Around, Handle, Inbox, Memory, Monotonic, Run, Settings, Stopwatch, Watch, Work};
+pub use tasks::{CatalogMemory, Choice, ConfiguredCopy, OpsWork, Rules, Sources};
 pub use window::{NotAWindow, Window};

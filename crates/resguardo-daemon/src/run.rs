@@ -3,25 +3,45 @@
 //! Written down in this order: that a run begins, before it does; how it ended, after it did. A memory that
 //! cannot be written is told to whoever watches, and keeps nothing from running: a backup is worth more than a
 //! line about it.
+//!
+//! One thread decides. Everybody else talks to it through a [`Handle`]: ends of runs, pokes, another set of jobs.
+
+mod ledger;
+mod running;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::atomic::AtomicU64;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use resguardo_model::{CancelToken, Clock, SourceName};
+use resguardo_model::{CancelToken, Clock, Progress};
 
-use crate::agenda::{Job, Task};
+use crate::agenda::{Job, Subject, Task};
 use crate::driver::{Driver, Ended, JobNumber, JobState, Standing};
+use crate::feed::{Feed, Reporter};
+use crate::poke::{Answer, Asked, Poke};
+use ledger::Ledger;
+use running::{Order, Running};
 
 /// Longest wait before the clock and the order to stop are looked at again: both may change at any time.
-const LOOK: Duration = Duration::from_millis(500);
+pub const LOOK: Duration = Duration::from_millis(500);
 
 /// Does what is due.
 pub trait Work: Send + Sync {
     /// Does one thing to one source, until it is done or cancelled.
-    fn run(&self, source: &SourceName, task: Task, cancel: &CancelToken) -> Ended;
+    fn run(&self, subject: &Subject, task: Task, run: &Run) -> Ended;
+}
+
+/// What a run is given.
+pub struct Run {
+    /// Raised when it is to stop.
+    pub cancel: CancelToken,
+    /// Whoever watches.
+    pub progress: Arc<dyn Progress>,
+    /// How somebody wants it, if it is not the schedule's.
+    pub asked: Option<Asked>,
 }
 
 /// Remembers how jobs stand, beyond the end of the process.
@@ -30,16 +50,16 @@ pub trait Memory: Send + Sync {
     ///
     /// # Errors
     /// Why that cannot be told, in a line.
-    fn state(&self, source: &SourceName, task: Task) -> Result<Option<JobState>, String>;
+    fn state(&self, subject: &Subject, task: Task) -> Result<Option<JobState>, String>;
 
     /// Remembers how a job stands.
     ///
     /// # Errors
     /// Why it cannot be kept, in a line.
-    fn keep(&self, source: &SourceName, task: Task, state: &JobState) -> Result<(), String>;
+    fn keep(&self, subject: &Subject, task: Task, state: &JobState) -> Result<(), String>;
 }
 
-/// Is told what happens.
+/// Is told what happens. Nothing that it does may take long.
 pub trait Watch: Send + Sync {
     /// It waits for what comes next: everything is as it has to be.
     fn waits(&self, until: Option<Timestamp>);
@@ -53,13 +73,45 @@ pub trait Watch: Send + Sync {
     fn stops(&self, running: usize);
 }
 
+/// Time that passes, whatever the clock is set to.
+pub trait Stopwatch: Send + Sync {
+    /// Since a moment that is always the same.
+    fn elapsed(&self) -> Duration;
+}
+
+/// The machine's own.
+#[derive(Clone, Copy, Debug)]
+pub struct Monotonic(Instant);
+
+impl Monotonic {
+    /// One that begins now.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(Instant::now())
+    }
+}
+
+impl Default for Monotonic {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Stopwatch for Monotonic {
+    fn elapsed(&self) -> Duration {
+        self.0.elapsed()
+    }
+}
+
 /// How to run.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
     /// Runs at once, at most.
     pub runs_max: usize,
-    /// How long runs are given to end themselves when all is to stop.
+    /// How long runs are given to end themselves when they are told to stop.
     pub grace: Duration,
+    /// Longest wait before clock and limits are looked at again: [`LOOK`].
+    pub look: Duration,
 }
 
 /// What is around the daemon.
@@ -71,287 +123,315 @@ pub struct Around {
     pub memory: Arc<dyn Memory>,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// The time that passes: for limits.
+    pub stopwatch: Arc<dyn Stopwatch>,
     /// Who watches.
     pub watch: Arc<dyn Watch>,
+    /// What runs show of themselves.
+    pub feed: Arc<Feed>,
     /// Raised when all is to stop.
     pub stop: CancelToken,
+}
+
+enum Event {
+    Ended(JobNumber, Ended),
+    Poke(Poke, SyncSender<Answer>),
+    Replace(Vec<Job>, SyncSender<()>),
+    Look,
+}
+
+/// Talks to a daemon that runs. Clones talk to the same.
+#[derive(Clone)]
+pub struct Handle(Sender<Event>);
+
+/// Where a daemon hears what its handles say.
+pub struct Inbox {
+    sender: Sender<Event>,
+    receiver: Receiver<Event>,
+}
+
+/// A handle, and what [`run`] is given so that it hears it.
+#[must_use]
+pub fn channel() -> (Handle, Inbox) {
+    let (sender, receiver) = mpsc::channel();
+    (Handle(sender.clone()), Inbox { sender, receiver })
+}
+
+impl Handle {
+    /// Asks for a run now, and waits for the answer, not for the run.
+    #[must_use]
+    pub fn poke(&self, poke: Poke) -> Answer {
+        let (sender, answer) = mpsc::sync_channel(1);
+        let sent = self.0.send(Event::Poke(poke, sender)).ok();
+        sent.and_then(|()| answer.recv().ok())
+            .unwrap_or(Answer::Stopping)
+    }
+
+    /// From now on these are all jobs that there are; waits until they are. What runs goes on. Tells whether
+    /// the daemon was still there to be told.
+    pub fn replace(&self, jobs: Vec<Job>) -> bool {
+        let (sender, taken) = mpsc::sync_channel(1);
+        let sent = self.0.send(Event::Replace(jobs, sender)).is_ok();
+        sent && taken.recv().is_ok()
+    }
+
+    /// Something happened that it looks at by itself, like the order to stop: it looks at once.
+    pub fn look(&self) {
+        // Whoever is gone needs not look.
+        let _ = self.0.send(Event::Look);
+    }
 }
 
 /// Runs `jobs` by their schedules until it is told to stop. Tells whether everything had ended by then.
 ///
 /// # Errors
 /// Why nothing is known of the jobs, in a line; nothing was begun.
-pub fn run(jobs: Vec<Job>, around: &Around, settings: Settings) -> Result<bool, String> {
+pub fn run(
+    jobs: Vec<Job>,
+    inbox: Inbox,
+    around: &Around,
+    settings: Settings,
+) -> Result<bool, String> {
     let now = around.clock.now();
-    let standings: Vec<Standing> = jobs
-        .into_iter()
-        .map(|job| {
-            let state = around.memory.state(&job.source, job.task)?;
-            let is_new = state.is_none();
-            let state = state.unwrap_or_else(|| JobState::new(now));
-            if is_new {
-                around.memory.keep(&job.source, job.task, &state)?;
-            }
-            Ok(Standing { job, state })
-        })
-        .collect::<Result<_, String>>()?;
-    let died: Vec<bool> = standings
-        .iter()
-        .map(|standing| standing.state.running_since.is_some())
-        .collect();
-    let driver = Driver::new(standings, settings.runs_max, now);
-    let (sender, receiver) = mpsc::channel();
     let mut daemon = Daemon {
         around,
-        driver,
+        settings,
+        driver: Driver::new(Vec::new(), settings.runs_max, now),
+        ledger: Ledger::new(around),
         running: BTreeMap::new(),
-        sender,
-        receiver,
+        inbox,
     };
-    daemon.tell_died(&died);
+    let remembered: Vec<Standing> = jobs
+        .into_iter()
+        .map(|job| daemon.ledger.remembered(job, now))
+        .collect::<Result<_, String>>()?;
+    for standing in remembered {
+        daemon.add(standing, now);
+    }
     while !around.stop.is_cancelled() {
         daemon.begin();
+        daemon.watch_over();
         daemon.wait();
     }
-    Ok(daemon.stop(settings.grace))
+    Ok(daemon.stop())
 }
 
 struct Daemon<'a> {
     around: &'a Around,
+    settings: Settings,
     driver: Driver,
-    running: BTreeMap<JobNumber, CancelToken>,
-    sender: Sender<(JobNumber, Ended)>,
-    receiver: Receiver<(JobNumber, Ended)>,
+    ledger: Ledger<'a>,
+    running: BTreeMap<JobNumber, Running>,
+    inbox: Inbox,
 }
 
 impl Daemon<'_> {
-    fn tell_died(&self, died: &[bool]) {
-        let standings = self.driver.standings().zip(died);
-        for ((_, standing), _) in standings.filter(|(_, died)| **died) {
-            self.keep(standing);
+    fn add(&mut self, standing: Standing, now: Timestamp) {
+        let has_died = standing.state.running_since.is_some();
+        let number = self.driver.add(standing, now);
+        if has_died {
+            let standing = self.driver.standing(number);
+            self.ledger.keep(standing);
             self.around.watch.ended(standing);
-        }
-    }
-
-    fn keep(&self, standing: &Standing) {
-        let Job { source, task, .. } = &standing.job;
-        if let Err(why) = self.around.memory.keep(source, *task, &standing.state) {
-            self.around.watch.note(&format!(
-                "the {} of {source} cannot be written down: {why}",
-                task.word()
-            ));
         }
     }
 
     fn begin(&mut self) {
         for number in self.driver.begin(self.around.clock.now()) {
-            let standing = self.driver.standing(number);
-            self.keep(standing);
+            let standing = self.driver.standing(number).clone();
+            self.ledger.keep(&standing);
             self.around.watch.begins(&standing.job);
-            let cancel = CancelToken::new();
-            let (work, sender) = (Arc::clone(&self.around.work), self.sender.clone());
-            let (source, task, token) = (
-                standing.job.source.clone(),
-                standing.job.task,
-                cancel.clone(),
-            );
-            let run = move || {
-                let done = std::panic::AssertUnwindSafe(|| work.run(&source, task, &token));
-                let ended = std::panic::catch_unwind(done).unwrap_or_else(|_| {
-                    Ended::Failed("a fault of Resguardo's: it panicked".to_owned())
-                });
-                // Nobody listens any more once the grace is over.
-                let _ = sender.send((number, ended));
+            self.start(number, &standing.job);
+        }
+    }
+
+    fn start(&mut self, number: JobNumber, job: &Job) {
+        let asked = self.driver.asked(number).cloned();
+        let by = asked.as_ref().map(|asked| asked.by.as_str());
+        let running = Running {
+            key: self.around.feed.begin(job, by),
+            job: job.clone(),
+            cancel: CancelToken::new(),
+            began: self.around.stopwatch.elapsed(),
+            moved: Arc::default(),
+            seen: (0, self.around.stopwatch.elapsed()),
+            order: None,
+        };
+        let run = Run {
+            cancel: running.cancel.clone(),
+            progress: Arc::new(self.reporter(&running)),
+            asked,
+        };
+        let name = format!("run-{}", running.key);
+        self.running.insert(number, running);
+        let (work, sender) = (Arc::clone(&self.around.work), self.inbox.sender.clone());
+        let (subject, task) = (job.subject.clone(), job.task);
+        let body = move || {
+            let done = std::panic::AssertUnwindSafe(|| work.run(&subject, task, &run));
+            let ended = std::panic::catch_unwind(done).unwrap_or_else(|_| {
+                Ended::Failed("a fault of Resguardo's: it panicked".to_owned())
+            });
+            // Nobody listens any more once the grace is over.
+            let _ = sender.send(Event::Ended(number, ended));
+        };
+        if let Err(error) = std::thread::Builder::new().name(name).spawn(body) {
+            let why = format!("no thread for it: {error}");
+            self.end(number, Ended::Transient(why));
+        }
+    }
+
+    fn reporter(&self, running: &Running) -> Reporter {
+        let (watch, about) = (Arc::clone(&self.around.watch), running.job.name());
+        Reporter {
+            feed: Arc::clone(&self.around.feed),
+            key: running.key,
+            moved: Arc::clone(&running.moved),
+            bytes: AtomicU64::new(0),
+            note: Box::new(move |line| watch.note(&format!("{about}: {line}"))),
+        }
+    }
+
+    /// Tells runs to stop that are beyond their limits, and gives up on those that do not heed it.
+    fn watch_over(&mut self) {
+        let elapsed = self.around.stopwatch.elapsed();
+        let grace = self.settings.grace;
+        let numbers: Vec<JobNumber> = self.running.keys().copied().collect();
+        for number in numbers {
+            let Some(running) = self.running.get_mut(&number) else {
+                continue;
             };
-            self.running.insert(number, cancel);
-            let thread = std::thread::Builder::new().name(format!("run-{}", self.running.len()));
-            if let Err(error) = thread.spawn(run) {
-                self.end(
-                    number,
-                    Ended::Transient(format!("no thread for it: {error}")),
-                );
+            let name = running.job.name();
+            match running.order_now(elapsed, grace) {
+                Some(Order::Stop(why)) => {
+                    self.around.feed.stops(running.key, &why);
+                    let line = format!("{name}: {why}; it is told to stop");
+                    self.around.watch.note(&line);
+                }
+                Some(Order::GiveUp(why)) => {
+                    let why = format!(
+                        "{why}, and does not stop; nothing else is done to its source until it ends"
+                    );
+                    let now = self.around.clock.now();
+                    self.driver.gives_up_on(number, why, now);
+                    let standing = self.driver.standing(number);
+                    self.ledger.keep(standing);
+                    self.around.watch.ended(standing);
+                }
+                None => {}
             }
         }
     }
 
-    /// Waits for the end of a run, for the next time, or a moment.
+    /// Waits for what is said, for the next time, or a moment.
     fn wait(&mut self) {
+        self.ledger.catch_up();
         let now = self.around.clock.now();
-        let wakes = self.driver.wakes(now);
+        let wakes = self.driver.wakes();
         self.around.watch.waits(wakes);
-        let until = wakes.map(|at| at.duration_since(now).unsigned_abs());
-        match self.receiver.recv_timeout(until.unwrap_or(LOOK).min(LOOK)) {
-            Ok((number, ended)) => self.end(number, ended),
+        let until = wakes.map(|at| at.duration_since(now).max(jiff::SignedDuration::ZERO));
+        let until = until.map_or(self.settings.look, jiff::SignedDuration::unsigned_abs);
+        let receiver = &self.inbox.receiver;
+        match receiver.recv_timeout(until.min(self.settings.look)) {
+            // One at a time: between two of them it looks what is to begin.
+            Ok(event) => self.hear(event),
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
         }
     }
 
+    fn hear(&mut self, event: Event) {
+        match event {
+            Event::Ended(number, ended) => self.end(number, ended),
+            Event::Poke(poke, sender) => {
+                // Whoever asked may have gone.
+                let _ = sender.send(self.poke(poke));
+            }
+            Event::Replace(jobs, sender) => {
+                self.replace(jobs);
+                let _ = sender.send(());
+            }
+            Event::Look => {}
+        }
+    }
+
+    fn poke(&mut self, poke: Poke) -> Answer {
+        let now = self.around.clock.now();
+        let Poke {
+            subject,
+            task,
+            asked,
+        } = poke;
+        let Some(number) = self.driver.poke(&subject, task, asked, now) else {
+            return Answer::NotConfigured;
+        };
+        if self.driver.is_running(number) {
+            return Answer::Running;
+        }
+        self.begin();
+        match self.running.contains_key(&number) {
+            true => Answer::Begun,
+            false => Answer::Waits,
+        }
+    }
+
+    fn replace(&mut self, jobs: Vec<Job>) {
+        let now = self.around.clock.now();
+        for job in self.driver.replace(jobs, now) {
+            let new = Standing {
+                job: job.clone(),
+                state: JobState::new(now),
+            };
+            let standing = self.ledger.remembered(job, now).unwrap_or_else(|why| {
+                let line = format!(
+                    "{}: what was done before is not known: {why}",
+                    new.job.name()
+                );
+                self.around.watch.note(&line);
+                new
+            });
+            self.add(standing, now);
+        }
+        for (_, standing) in self.driver.standings() {
+            self.ledger.keep_if_changed(standing);
+        }
+    }
+
     fn end(&mut self, number: JobNumber, ended: Ended) {
-        self.running.remove(&number);
-        self.driver.end(number, ended, self.around.clock.now());
-        let standing = self.driver.standing(number);
-        self.keep(standing);
-        self.around.watch.ended(standing);
+        let running = self.running.remove(&number);
+        let ended = match &running {
+            Some(running) => {
+                self.around.feed.end(running.key);
+                running.explain(ended)
+            }
+            None => ended,
+        };
+        let standing = self.driver.end(number, ended, self.around.clock.now());
+        self.ledger.keep(&standing);
+        self.around.watch.ended(&standing);
     }
 
     /// Tells all runs to stop and waits for them; whether all of them ended.
-    fn stop(&mut self, grace: Duration) -> bool {
+    fn stop(&mut self) -> bool {
         self.around.watch.stops(self.running.len());
-        self.running.values().for_each(CancelToken::cancel);
+        self.running
+            .values()
+            .for_each(|running| running.cancel.cancel());
         let begun = Instant::now();
         while !self.running.is_empty() {
-            let Some(left) = grace.checked_sub(begun.elapsed()) else {
-                return false;
+            let Some(left) = self.settings.grace.checked_sub(begun.elapsed()) else {
+                break;
             };
-            if let Ok((number, ended)) = self.receiver.recv_timeout(left.min(LOOK)) {
-                self.end(number, ended);
+            match self.inbox.receiver.recv_timeout(left.min(LOOK)) {
+                Ok(Event::Ended(number, ended)) => self.end(number, ended),
+                Ok(Event::Poke(_, sender)) => {
+                    let _ = sender.send(Answer::Stopping);
+                }
+                Ok(Event::Replace(..) | Event::Look) | Err(_) => {}
             }
         }
-        true
+        self.ledger.close();
+        self.running.is_empty()
     }
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, reason = "test")]
-
-    use std::sync::Mutex;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
-    use jiff::tz::TimeZone;
-    use resguardo_model::SystemClock;
-
-    use super::*;
-    use crate::agenda::Plan;
-    use crate::driver::Outcome;
-
-    #[derive(Default)]
-    struct Remembered(Mutex<BTreeMap<(SourceName, Task), JobState>>);
-
-    impl Memory for Remembered {
-        fn state(&self, source: &SourceName, task: Task) -> Result<Option<JobState>, String> {
-            Ok(self.0.lock().unwrap().get(&(source.clone(), task)).cloned())
-        }
-
-        fn keep(&self, source: &SourceName, task: Task, state: &JobState) -> Result<(), String> {
-            let mut all = self.0.lock().unwrap();
-            all.insert((source.clone(), task), state.clone());
-            Ok(())
-        }
-    }
-
-    #[derive(Default)]
-    struct Lines(Mutex<Vec<String>>);
-
-    impl Lines {
-        fn add(&self, line: String) {
-            self.0.lock().unwrap().push(line);
-        }
-    }
-
-    impl Watch for Lines {
-        fn waits(&self, _until: Option<Timestamp>) {}
-
-        fn begins(&self, job: &Job) {
-            self.add(format!("{} begins", job.source));
-        }
-
-        fn ended(&self, standing: &Standing) {
-            let last = standing.state.last.as_ref().unwrap();
-            self.add(format!("{} {:?}", standing.job.source, last.outcome));
-        }
-
-        fn note(&self, line: &str) {
-            self.add(line.to_owned());
-        }
-
-        fn stops(&self, running: usize) {
-            self.add(format!("stops with {running}"));
-        }
-    }
-
-    /// Ends by itself, panics, or waits until it is told to stop; the last one that is done stops all.
-    struct Odd {
-        stop: CancelToken,
-        done: AtomicUsize,
-    }
-
-    impl Work for Odd {
-        fn run(&self, source: &SourceName, _task: Task, cancel: &CancelToken) -> Ended {
-            if self.done.fetch_add(1, Ordering::SeqCst) == 2 {
-                self.stop.cancel();
-            }
-            match source.as_str() {
-                "panics" => panic!("odd"),
-                "waits" => {
-                    while !cancel.is_cancelled() {
-                        std::thread::sleep(Duration::from_millis(5));
-                    }
-                    Ended::Interrupted
-                }
-                _ => Ended::Done,
-            }
-        }
-    }
-
-    fn job(source: &str) -> Job {
-        Job {
-            source: source.parse().unwrap(),
-            task: Task::Backup,
-            plan: Plan {
-                schedule: "hourly".parse().unwrap(),
-                zone: TimeZone::UTC,
-                windows: Vec::new(),
-                jitter: None,
-            },
-        }
-    }
-
-    #[test]
-    fn runs_end_however_they_end_and_are_remembered() {
-        let memory = Arc::new(Remembered::default());
-        let long_ago: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
-        let names = ["done", "panics", "waits"];
-        for name in names {
-            let state = JobState::new(long_ago);
-            memory
-                .keep(&name.parse().unwrap(), Task::Backup, &state)
-                .unwrap();
-        }
-        let stop = CancelToken::new();
-        let lines = Arc::new(Lines::default());
-        let around = Around {
-            work: Arc::new(Odd {
-                stop: stop.clone(),
-                done: AtomicUsize::new(0),
-            }),
-            memory: Arc::clone(&memory) as Arc<dyn Memory>,
-            clock: Arc::new(SystemClock),
-            watch: Arc::clone(&lines) as Arc<dyn Watch>,
-            stop,
-        };
-        let settings = Settings {
-            runs_max: 3,
-            grace: Duration::from_secs(60),
-        };
-        let jobs = names.map(job).to_vec();
-        assert_eq!(run(jobs, &around, settings), Ok(true));
-        let outcome = |name: &str| {
-            let state = memory
-                .state(&name.parse().unwrap(), Task::Backup)
-                .unwrap()
-                .unwrap();
-            assert_eq!(state.running_since, None);
-            assert!(state.handled > long_ago);
-            state.last.unwrap().outcome
-        };
-        assert_eq!(outcome("done"), Outcome::Succeeded);
-        assert_eq!(outcome("panics"), Outcome::Failed);
-        assert_eq!(outcome("waits"), Outcome::Interrupted);
-        let lines = lines.0.lock().unwrap();
-        assert!(
-            lines.iter().any(|line| line.starts_with("stops with")),
-            "{lines:?}"
-        );
-    }
-}
+mod tests;

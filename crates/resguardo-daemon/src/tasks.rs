@@ -1,17 +1,25 @@
 //! What the daemon does when something is due: the same use cases as the command line's.
 
 mod backup;
+mod choice;
+mod copy;
 mod drill;
+mod prune;
+mod verify;
 
 use std::sync::Arc;
 
-use resguardo_model::{CancelToken, Clock, Progress, SourceName};
+use resguardo_model::retention::Policy;
+use resguardo_model::{CancelToken, Clock, SourceName};
 use resguardo_ops::catalog::Catalog;
-use resguardo_ops::{Context, ErrorKind, OpsError, SourceSpec};
+use resguardo_ops::copy::CopyPlace;
+use resguardo_ops::verify::Depth;
+use resguardo_ops::{Context, ErrorKind, OpsError, SourceSpec, recover};
 
-use crate::agenda::Task;
+use crate::agenda::{Subject, Task};
 use crate::driver::{Ended, JobState};
-use crate::run::{Memory, Work};
+use crate::run::{Memory, Run, Work};
+pub use choice::Choice;
 
 /// Where the daemon finds what is configured, read anew for each run: a password may have changed, a writer
 /// may have been retired.
@@ -26,19 +34,39 @@ pub trait Sources: Send + Sync {
     ///
     /// # Errors
     /// Why it cannot be used at present, in a line.
-    fn ready(&self, name: &SourceName) -> Result<SourceSpec, String>;
+    fn ready(&self, name: &SourceName, cancel: &CancelToken) -> Result<SourceSpec, String>;
 
     /// A source for a drill, which needs its place only where it is known.
-    fn anywhere(&self, name: &SourceName) -> Option<SourceSpec>;
+    fn anywhere(&self, name: &SourceName, cancel: &CancelToken) -> Option<SourceSpec>;
 
-    /// Brings the newest backup of a source to its copies.
-    ///
-    /// # Errors
-    /// Which of them are behind, and why, in a line.
-    fn copy(&self, ctx: &Context, source: &SourceName) -> Result<(), String>;
+    /// What holds for a source; `None` if it is not configured.
+    fn rules(&self, name: &SourceName) -> Option<Rules>;
 
-    /// Whoever watches the run of a source.
-    fn progress(&self, name: &SourceName, task: Task) -> Arc<dyn Progress>;
+    /// The copies of the vault, and what each keeps of a source.
+    fn copies(&self, name: &SourceName, cancel: &CancelToken) -> Vec<ConfiguredCopy>;
+}
+
+/// What holds for a source.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// Its environment.
+    pub environment: String,
+    /// What is kept of it in the vault; `None`: everything.
+    pub retention: Option<Policy>,
+    /// How deep it is verified.
+    pub depth: Depth,
+    /// Which backup is drilled.
+    pub choice: Choice,
+}
+
+/// A copy of the vault.
+pub struct ConfiguredCopy {
+    /// What it is called.
+    pub name: String,
+    /// Where it lies, or why that cannot be told, in a line.
+    pub place: Result<CopyPlace, String>,
+    /// What it keeps of the source that was asked for; `None`: everything.
+    pub policy: Option<Policy>,
 }
 
 /// Does the work by the use cases.
@@ -50,32 +78,106 @@ pub struct OpsWork {
 }
 
 impl Work for OpsWork {
-    fn run(&self, source: &SourceName, task: Task, cancel: &CancelToken) -> Ended {
-        let context = match self.sources.context(&self.context) {
-            Ok(context) => Context {
-                cancel: cancel.clone(),
-                progress: self.sources.progress(source, task),
-                ..context
-            },
+    fn run(&self, subject: &Subject, task: Task, run: &Run) -> Ended {
+        let asked = run.asked.as_ref();
+        let base = Context {
+            cancel: run.cancel.clone(),
+            progress: Arc::clone(&run.progress),
+            operator: asked.map_or_else(|| self.context.operator.clone(), |asked| asked.by.clone()),
+            ..self.context.clone()
+        };
+        let source = match (subject, task) {
+            (Subject::Machine, _) | (_, Task::Sweep) => return sweep(&base),
+            (Subject::Source(source), _) => source,
+        };
+        let context = match self.sources.context(&base) {
+            Ok(context) => context,
+            Err(_) if run.cancel.is_cancelled() => return Ended::Interrupted,
             Err(why) => return Ended::Transient(why),
         };
+        let of = Of {
+            ctx: &context,
+            sources: &*self.sources,
+            source,
+        };
         match task {
-            Task::Backup => backup::run(&context, &*self.sources, source),
-            Task::Drill => drill::run(&context, &*self.sources, source),
+            Task::Backup => backup::run(&of, asked),
+            Task::Copy => copy::run(&of),
+            Task::Verify => verify::run(&of),
+            Task::Drill => drill::run(&of, asked),
+            Task::Prune => prune::run(&of),
+            Task::Sweep => sweep(&context),
         }
     }
 }
 
-/// How a run ended that failed with `error`. What cannot be reached or is locked may be again, or free,
-/// after a while.
+/// What a task of a source is given.
+struct Of<'a> {
+    ctx: &'a Context,
+    sources: &'a dyn Sources,
+    source: &'a SourceName,
+}
+
+impl Of<'_> {
+    fn rules(&self) -> Result<Rules, Ended> {
+        let gone = || Ended::Failed(format!("the source {} is not configured", self.source));
+        self.sources.rules(self.source).ok_or_else(gone)
+    }
+
+    fn tell(&self, notes: &[String]) {
+        for note in notes {
+            self.ctx.progress.note(note);
+        }
+    }
+}
+
+/// What died is marked, and what it left here removed. It tells itself what it found.
+fn sweep(ctx: &Context) -> Ended {
+    match recover::sweep(ctx) {
+        Ok(_) => Ended::Done,
+        Err(error) => ended_with(&error),
+    }
+}
+
+/// How a run ended that failed with `error`. What cannot be reached may be again after a while, and a catalog
+/// that is locked, or on a full disk, may be written again.
 fn ended_with(error: &OpsError) -> Ended {
     let message = resguardo_ops::described(error);
+    if matches!(error, OpsError::Catalog(_)) {
+        return Ended::Transient(message);
+    }
     match error.kind() {
         ErrorKind::Interrupted => Ended::Interrupted,
-        ErrorKind::Unreachable | ErrorKind::Vault | ErrorKind::Locked => Ended::Transient(message),
+        ErrorKind::Locked => Ended::Locked(message),
+        ErrorKind::Unreachable | ErrorKind::Vault => Ended::Transient(message),
         ErrorKind::User | ErrorKind::Usage | ErrorKind::Findings | ErrorKind::Refused => {
             Ended::Failed(message)
         }
+    }
+}
+
+/// What went wrong at several places, the worst of it: what somebody has to look at before what may go away by
+/// itself, that before a lock. `Done` if nothing did.
+fn worst(ends: Vec<Ended>) -> Ended {
+    let rank = |ended: &Ended| match ended {
+        Ended::Interrupted => 4,
+        Ended::Failed(_) => 3,
+        Ended::Transient(_) => 2,
+        Ended::Locked(_) => 1,
+        Ended::Done => 0,
+    };
+    let worst = ends.iter().map(rank).max().unwrap_or(0);
+    let texts = ends.iter().filter_map(|ended| match ended {
+        Ended::Failed(why) | Ended::Transient(why) | Ended::Locked(why) => Some(why.as_str()),
+        Ended::Done | Ended::Interrupted => None,
+    });
+    let all = texts.collect::<Vec<_>>().join("; ");
+    match worst {
+        4 => Ended::Interrupted,
+        3 => Ended::Failed(all),
+        2 => Ended::Transient(all),
+        1 => Ended::Locked(all),
+        _ => Ended::Done,
     }
 }
 
@@ -88,19 +190,19 @@ pub struct CatalogMemory {
 }
 
 impl Memory for CatalogMemory {
-    fn state(&self, source: &SourceName, task: Task) -> Result<Option<JobState>, String> {
+    fn state(&self, subject: &Subject, task: Task) -> Result<Option<JobState>, String> {
         let text = self
             .catalog
-            .job(source, task.word())
-            .map_err(|error| error.to_string())?;
+            .job(subject.source(), task.word())
+            .map_err(|error| resguardo_ops::described(&error))?;
         // What another version wrote and this one cannot read is a job that is new.
         Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
     }
 
-    fn keep(&self, source: &SourceName, task: Task, state: &JobState) -> Result<(), String> {
+    fn keep(&self, subject: &Subject, task: Task, state: &JobState) -> Result<(), String> {
         let text = serde_json::to_string(state).expect("times and texts always serialise");
         self.catalog
-            .put_job(source, task.word(), &text, self.clock.now())
-            .map_err(|error| error.to_string())
+            .put_job(subject.source(), task.word(), &text, self.clock.now())
+            .map_err(|error| resguardo_ops::described(&error))
     }
 }

@@ -34,9 +34,10 @@ pub fn of(job: &Job, state: Option<&JobState>, now: Timestamp) -> Timing {
 pub fn fill(watched: &mut [Watched], jobs: &[Job], memory: &dyn Memory, now: Timestamp) {
     for one in watched {
         let timing = |task: Task| {
-            let mut of_source = jobs.iter().filter(|job| job.source == one.source);
-            let job = of_source.find(|job| job.task == task)?;
-            let state = memory.state(&job.source, task).ok().flatten();
+            let is_of_source = |job: &&Job| job.subject.source() == Some(&one.source);
+            let mut scheduled = jobs.iter().filter(|job| job.plan.is_some());
+            let job = scheduled.find(|job| job.task == task && is_of_source(job))?;
+            let state = memory.state(&job.subject, task).ok().flatten();
             Some(of(job, state.as_ref(), now))
         };
         let (backup, drill) = (timing(Task::Backup), timing(Task::Drill));
@@ -51,18 +52,19 @@ mod tests {
     use jiff::tz::TimeZone;
 
     use super::*;
-    use crate::agenda::Plan;
+    use crate::agenda::{Limits, Plan, Subject};
 
     fn job(schedule: &str) -> Job {
         Job {
-            source: "shop".parse().unwrap(),
+            subject: Subject::Source("shop".parse().unwrap()),
             task: Task::Drill,
-            plan: Plan {
+            plan: Some(Plan {
                 schedule: schedule.parse().unwrap(),
                 zone: TimeZone::get("America/Bogota").unwrap(),
                 windows: Vec::new(),
                 jitter: None,
-            },
+            }),
+            limits: Limits::default(),
         }
     }
 

@@ -1,7 +1,11 @@
 //! What long work tells whoever watches it. The work never prints.
 
+use crate::RunId;
+
 /// A watcher of one run. Calls come from several threads and must not block for long.
 pub trait Progress: Send + Sync {
+    /// The work is this run, in the catalog and in its receipt.
+    fn began(&self, _run: RunId) {}
     /// A new phase begins: `capture`, `restore`, `checks`, ... Phases do not nest.
     fn phase(&self, name: &str);
     /// `done` bytes of the phase's `total` (if it is known) are through.

@@ -19,7 +19,8 @@ mod verified;
 use std::sync::Arc;
 
 use resguardo_model::SourceName;
-use resguardo_vault::{CopyPlace, Vault, VaultError};
+use resguardo_vault::VaultError;
+pub use resguardo_vault::{CopyPlace, Vault};
 
 pub(crate) use holdings::holdings;
 pub use known::{Behind, behind};

@@ -49,6 +49,7 @@ impl<'a> OpenRun<'a> {
             ended: false,
         };
         run.write();
+        ctx.progress.began(run.row.run);
         Ok(run)
     }
 

@@ -100,6 +100,15 @@ impl Failure {
         line
     }
 
+    /// In lines for a log: of a config that makes no sense, each problem with its line in the file.
+    #[must_use]
+    pub fn in_lines(&self) -> Vec<String> {
+        match &self.invalid_config {
+            Some(invalid) => invalid.lines(),
+            None => vec![self.in_a_line()],
+        }
+    }
+
     /// Prints it to standard error, as text or as one line of JSON.
     pub fn print(&self, out: &Output) {
         if out.json {

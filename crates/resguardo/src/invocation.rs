@@ -103,6 +103,18 @@ impl Invocation {
         }
     }
 
+    /// The same, for work that is told to stop by another order.
+    #[must_use]
+    pub fn until(&self, cancel: &CancelToken) -> Self {
+        Self {
+            ambient: self.ambient.clone(),
+            global: self.global.clone(),
+            out: self.out.clone(),
+            cancel: cancel.clone(),
+            clock: Arc::clone(&self.clock),
+        }
+    }
+
     /// What the command line says about the configuration.
     #[must_use]
     pub fn overrides(&self) -> Overrides {

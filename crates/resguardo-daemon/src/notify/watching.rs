@@ -27,10 +27,13 @@ impl Watch for Telling {
 
     fn begins(&self, job: &Job) {
         self.watch.begins(job);
+        let Some(source) = job.subject.source() else {
+            return;
+        };
         let now = self.clock.now();
         let mut event = Event::new(What::RunBegan, now);
         event.began_at = Some(now);
-        event.source = Some(job.source.clone());
+        event.source = Some(source.clone());
         event.task = Some(job.task.word().to_owned());
         self.notifier.tell(event);
     }
@@ -51,20 +54,22 @@ impl Watch for Telling {
     }
 }
 
-/// What is told of a run that ended; nothing of one that was told to stop.
+/// What is told of a run that ended; nothing of one that was told to stop, waits for somebody else, or is about
+/// no source.
 fn of_run(standing: &Standing) -> Option<Event> {
+    let source = standing.job.subject.source()?;
     let last = standing.state.last.as_ref()?;
     let what = match last.outcome {
         Outcome::Succeeded => What::RunSucceeded,
         Outcome::Failed | Outcome::Died => What::RunFailed,
-        Outcome::Interrupted => return None,
+        Outcome::Interrupted | Outcome::Locked => return None,
     };
     let again = standing.state.retry_at.map(|at| at.to_string());
     let mut event = Event::new(what, last.ended_at)
         .with(FactName::Message, last.message.clone())
         .with(FactName::AgainAt, again.unwrap_or_default());
     event.began_at = Some(last.began_at);
-    event.source = Some(standing.job.source.clone());
+    event.source = Some(source.clone());
     event.task = Some(standing.job.task.word().to_owned());
     Some(event)
 }

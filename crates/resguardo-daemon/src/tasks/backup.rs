@@ -1,20 +1,22 @@
-//! A scheduled backup, and its way to the copies.
+//! A backup, and its way to the copies.
 
-use resguardo_model::{Reason, SourceName};
-use resguardo_ops::Context;
+use resguardo_model::Reason;
 use resguardo_ops::backup::{self, BackupRequest};
 
-use super::{Sources, ended_with};
+use super::{Of, copy, ended_with};
 use crate::driver::Ended;
+use crate::poke::Asked;
 
-pub(super) fn run(ctx: &Context, sources: &dyn Sources, name: &SourceName) -> Ended {
-    let source = match sources.ready(name) {
+pub(super) fn run(of: &Of<'_>, asked: Option<&Asked>) -> Ended {
+    let ctx = of.ctx;
+    let source = match of.sources.ready(of.source, &ctx.cancel) {
         Ok(source) => source,
+        Err(_) if ctx.cancel.is_cancelled() => return Ended::Interrupted,
         Err(why) => return Ended::Transient(why),
     };
     let request = BackupRequest {
         source: &source,
-        reason: Reason::scheduled(),
+        reason: asked.map_or_else(Reason::scheduled, |_| Reason::manual()),
         note: String::new(),
         commit: String::new(),
         check_integrity: false,
@@ -24,12 +26,12 @@ pub(super) fn run(ctx: &Context, sources: &dyn Sources, name: &SourceName) -> En
         Ok(done) => done,
         Err(error) => return ended_with(&error),
     };
-    for note in &done.notes {
-        ctx.progress.note(note);
-    }
-    match sources.copy(ctx, name) {
-        Ok(()) => Ended::Done,
-        // Another backup would not bring it there any sooner; the next one does, or `copy sync`.
-        Err(why) => Ended::Failed(format!("the backup stands; {why}")),
+    of.tell(&done.notes);
+    match copy::run(of) {
+        ended @ (Ended::Done | Ended::Interrupted) => ended,
+        // Another backup would not bring it there any sooner; the next one does, or a copy.
+        Ended::Failed(why) | Ended::Transient(why) | Ended::Locked(why) => {
+            Ended::Failed(format!("the backup of {} stands; {why}", of.source))
+        }
     }
 }

@@ -1,20 +1,27 @@
-//! A scheduled drill, of the newest backup.
+//! A drill: of the newest backup, of one by chance, or of the one that somebody named.
 
-use resguardo_model::{CheckOutcome, SourceName, Verdict};
+use resguardo_model::{CheckOutcome, Verdict};
 use resguardo_ops::drill::{self, DrillRequest};
-use resguardo_ops::{Context, OpsError, Origin, Reference};
+use resguardo_ops::{OpsError, Origin, Reference, list};
 
-use super::{Sources, ended_with};
+use super::choice::{Choice, chosen};
+use super::{Of, ended_with};
 use crate::driver::Ended;
+use crate::poke::Asked;
 
-pub(super) fn run(ctx: &Context, sources: &dyn Sources, name: &SourceName) -> Ended {
-    let Some(source) = sources.anywhere(name) else {
-        return Ended::Failed(format!("the source {name} is not configured any more"));
+pub(super) fn run(of: &Of<'_>, asked: Option<&Asked>) -> Ended {
+    let (ctx, name) = (of.ctx, of.source);
+    let Some(source) = of.sources.anywhere(name, &ctx.cancel) else {
+        return Ended::Failed(format!("the source {name} is not configured"));
+    };
+    let reference = match which(of, asked) {
+        Ok(reference) => reference,
+        Err(ended) => return ended,
     };
     let request = DrillRequest {
-        origin: Origin::Backup(Reference::LatestOf(name.clone())),
+        origin: Origin::Backup(reference),
         sources: &[source],
-        keep: false,
+        keep: asked.is_some_and(|asked| asked.keep),
     };
     let done = match drill::drill(ctx, &request) {
         Ok(done) => done,
@@ -22,8 +29,10 @@ pub(super) fn run(ctx: &Context, sources: &dyn Sources, name: &SourceName) -> En
         Err(error @ OpsError::NoSuchBackup { .. }) => return Ended::Transient(error.to_string()),
         Err(error) => return ended_with(&error),
     };
-    for note in &done.notes {
-        ctx.progress.note(note);
+    of.tell(&done.notes);
+    if let Some(folder) = &done.kept_at {
+        let line = format!("what was restored is kept at {}", folder.display());
+        ctx.progress.note(&line);
     }
     if done.verdict == Verdict::Passed {
         return Ended::Done;
@@ -37,4 +46,20 @@ pub(super) fn run(ctx: &Context, sources: &dyn Sources, name: &SourceName) -> En
         [] => "the drill did not pass".to_owned(),
         names => format!("the drill did not pass: {}", names.join(", ")),
     })
+}
+
+/// The backup that is drilled.
+fn which(of: &Of<'_>, asked: Option<&Asked>) -> Result<Reference, Ended> {
+    let latest = Reference::LatestOf(of.source.clone());
+    if let Some(asked) = asked {
+        let backup = asked.backup;
+        return Ok(backup.map_or(latest, |backup| Reference::Word(backup.to_string())));
+    }
+    let choice = of.rules()?.choice;
+    if choice == Choice::Latest {
+        return Ok(latest);
+    }
+    let listed = list::list(of.ctx, Some(of.source)).map_err(|error| ended_with(&error))?;
+    let backup = chosen(&listed.backups, of.source, choice, of.ctx.clock.now());
+    Ok(backup.map_or(latest, |backup| Reference::Word(backup.to_string())))
 }

@@ -7,16 +7,20 @@ use rusqlite::{OptionalExtension as _, params};
 use super::{Catalog, CatalogError};
 
 impl Catalog {
-    /// What was written down of a job of a source; `None` if nothing was.
+    /// What was written down of a job of a source, or of one that is about none; `None` if nothing was.
     ///
     /// # Errors
     /// [`CatalogError::Sqlite`].
-    pub fn job(&self, source: &SourceName, task: &str) -> Result<Option<String>, CatalogError> {
+    pub fn job(
+        &self,
+        source: Option<&SourceName>,
+        task: &str,
+    ) -> Result<Option<String>, CatalogError> {
         self.lock()
             .prepare_cached("select state from jobs where source = ?1 and task = ?2")
             .and_then(|mut statement| {
                 statement
-                    .query_row([source.as_str(), task], |row| row.get(0))
+                    .query_row([word(source), task], |row| row.get(0))
                     .optional()
             })
             .map_err(CatalogError::sqlite("reading a job of"))
@@ -28,7 +32,7 @@ impl Catalog {
     /// [`CatalogError::Sqlite`].
     pub fn put_job(
         &self,
-        source: &SourceName,
+        source: Option<&SourceName>,
         task: &str,
         state: &str,
         now: Timestamp,
@@ -38,9 +42,14 @@ impl Catalog {
                 "insert or replace into jobs (source, task, state, at) values (?1, ?2, ?3, ?4)",
             )
             .and_then(|mut statement| {
-                statement.execute(params![source.as_str(), task, state, now.to_string()])
+                statement.execute(params![word(source), task, state, now.to_string()])
             })
             .map(|_| ())
             .map_err(CatalogError::sqlite("writing a job to"))
     }
+}
+
+/// No source is called so.
+fn word(source: Option<&SourceName>) -> &str {
+    source.map_or("", SourceName::as_str)
 }

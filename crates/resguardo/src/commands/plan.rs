@@ -2,12 +2,13 @@
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use resguardo_daemon::{Due, Job, Task};
+use resguardo_daemon::{Due, Job, Plan, Subject, Task};
 use resguardo_model::SourceName;
 use serde_json::{Value, json};
 
 use super::no_such_source;
 use crate::config::Config;
+use crate::config::schedule::Plans;
 use crate::error::Failure;
 use crate::exit::Exit;
 use crate::invocation::Invocation;
@@ -15,8 +16,8 @@ use crate::render::table::table;
 use crate::render::time;
 
 const AFTER_HELP: &str = "\
-Shows when backups and drills are due, by the schedules of the config. Runs
-nothing.
+Shows when backups, drills, verifications, prunes and copies are due, by the
+schedules of the config. Runs nothing.
 
 A time of day that the clock skips in spring comes once, when the gap ends;
 one that it shows twice in autumn comes once, the first time.
@@ -39,6 +40,7 @@ pub struct Args {
 /// A time of a job.
 struct Coming<'a> {
     job: &'a Job,
+    plan: &'a Plan,
     due: Due,
 }
 
@@ -55,7 +57,7 @@ pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
     let wanted = |name: &SourceName| args.names.is_empty() || args.names.contains(name);
     let jobs: Vec<Job> = jobs(&config)
         .into_iter()
-        .filter(|job| wanted(&job.source))
+        .filter(|job| job.plan.is_some() && job.subject.source().is_some_and(wanted))
         .collect();
     let now = invocation.clock.now();
     let coming = coming(&jobs, now, args.count);
@@ -70,7 +72,7 @@ pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
             .print(&table(&invocation.out, &header, &[2], rows));
     }
     for name in names.into_iter().filter(|name| wanted(name)) {
-        if !jobs.iter().any(|job| job.source == *name) {
+        if !jobs.iter().any(|job| job.subject.source() == Some(name)) {
             invocation.out.print(&format!(
                 "{name} has no schedule: its environment, {}, says none",
                 environment_of(&config, name)
@@ -83,21 +85,19 @@ pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// Everything that is done by schedule, in the order of the sources.
+/// Everything that is done to the sources, by schedule or when somebody asks for it, in the order of the sources.
 pub fn jobs(config: &Config) -> Vec<Job> {
+    let nothing = Plans::default();
     let mut jobs = Vec::new();
     for source in &config.sources {
-        let Some(environment) = config.environments.get(&source.elsewhere.environment) else {
-            continue;
-        };
-        let plans = &environment.plans;
-        for (task, plan) in [(Task::Backup, &plans.backup), (Task::Drill, &plans.drill)] {
-            jobs.extend(plan.iter().map(|plan| Job {
-                source: source.name.clone(),
-                task,
-                plan: plan.clone(),
-            }));
-        }
+        let environment = config.environments.get(&source.elsewhere.environment);
+        let plans = environment.map_or(&nothing, |settings| &settings.plans);
+        jobs.extend(Task::OF_SOURCES.map(|task| Job {
+            subject: Subject::Source(source.name.clone()),
+            task,
+            plan: plans.of(task).cloned(),
+            limits: plans.limits,
+        }));
     }
     jobs
 }
@@ -113,25 +113,27 @@ fn coming(jobs: &[Job], now: Timestamp, count: u16) -> Vec<Coming<'_>> {
     for job in jobs {
         let mut after = now;
         for _ in 0..count {
-            let Some(due) = job.next(after) else { break };
+            let (Some(plan), Some(due)) = (&job.plan, job.next(after)) else {
+                break;
+            };
             after = due.scheduled;
-            all.push(Coming { job, due });
+            all.push(Coming { job, plan, due });
         }
     }
     all.sort_by(|a, b| {
-        let key = |coming: &Coming<'_>| (coming.due, coming.job.source.clone(), coming.job.task);
+        let key = |coming: &Coming<'_>| (coming.due, coming.job.subject.clone(), coming.job.task);
         key(a).cmp(&key(b))
     });
     all
 }
 
 fn row(coming: &Coming<'_>, now: Timestamp) -> Vec<String> {
-    let plan = &coming.job.plan;
+    let plan = coming.plan;
     vec![
         time::moment(coming.due.begins, &plan.zone),
         zone_name(&plan.zone, coming.due.begins),
         time::age(now, coming.due.begins),
-        coming.job.source.to_string(),
+        coming.job.subject.to_string(),
         coming.job.task.word().to_owned(),
         plan.schedule.to_string(),
     ]
@@ -146,9 +148,9 @@ fn zone_name(zone: &TimeZone, at: Timestamp) -> String {
 }
 
 fn as_json(coming: &Coming<'_>) -> Value {
-    let plan = &coming.job.plan;
+    let plan = coming.plan;
     json!({
-        "source": coming.job.source,
+        "source": coming.job.subject,
         "task": coming.job.task,
         "scheduled_at": coming.due.scheduled,
         "begins_at": coming.due.begins,

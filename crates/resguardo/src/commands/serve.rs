@@ -1,30 +1,40 @@
 //! `serve`: what is due by schedule is done, until it is told to stop.
 
+mod configured;
+mod log;
+mod reload;
 mod service_manager;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use resguardo_daemon::run::{LOOK, channel};
 use resguardo_daemon::{
-    Around, CatalogMemory, Job, OpsWork, Outcome, Settings, Sources, Standing, Task, Watch,
+    Around, CatalogMemory, Feed, Job, Limits, Monotonic, OpsWork, Plan, Settings, Sources, Subject,
+    Task, Watch,
 };
 use resguardo_model::duration::Span;
-use resguardo_model::{Progress, SourceName};
-use resguardo_ops::{Context, SourceSpec};
+use resguardo_ops::verify::Depth;
+use resguardo_ops::{Context, recover};
 use resguardo_store::exclusive::Exclusive;
+use resguardo_vault::Vault;
 
+use self::configured::Configured;
+use self::log::{Log, Notes};
+use self::reload::Reload;
 use self::service_manager::ServiceManager;
 use super::{copy, plan};
 use crate::config::Config;
+use crate::config::schedule::Plans;
 use crate::error::Failure;
 use crate::exit::Exit;
 use crate::invocation::{Invocation, Opened, Reading};
-use crate::render::Output;
 
 const AFTER_HELP: &str = "\
-Takes backups and drills by the schedules of the config, in the foreground,
-until SIGTERM or Ctrl-C. `resguardo plan` shows what comes.
+Does what the schedules of the config say, in the foreground, until SIGTERM or
+Ctrl-C: backups, drills, verifications, prunes, copies. `resguardo plan` shows
+what comes. On SIGHUP it reads the config again; one that makes no sense is
+told, and the old one holds.
 
 One run at a time for a source. What was missed while nothing ran is made up
 for once; what fails for a reason that may go away is tried again after a
@@ -51,8 +61,8 @@ pub struct Args {
 /// If there is nothing to do, the vault cannot be opened, or another one runs.
 pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
     let config = invocation.config()?;
-    let jobs = plan::jobs(&config);
-    if jobs.is_empty() {
+    let jobs = jobs(&config);
+    if jobs.iter().all(is_own) {
         return Err(Failure::user("there is nothing to do by schedule").hint(
             "add to the environment of a source: schedule = \"daily 02:00\", and see it with `resguardo plan`",
         ));
@@ -66,43 +76,40 @@ pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
         )
         .hint("end that one, or give this one a home of its own"));
     };
-    if let Some(why) = without_identity(&jobs, &opened.context, opened.unread_identity.as_ref()) {
+    if let Some(why) = without_identity(&opened) {
         invocation.out.warn(&why);
     }
-    let log = Arc::new(Log {
-        out: invocation.out.clone(),
-        zone: opened.config.zone.clone(),
-        clock: Arc::clone(&invocation.clock),
-        manager: ServiceManager::of(&invocation.ambient),
-        told: Mutex::new(None),
-    });
-    let stop = opened.context.cancel.clone();
-    let configured = Configured {
-        invocation: invocation.quietly(),
-        config: opened.config.clone(),
-        log: Arc::clone(&log),
+    let log = Arc::new(Log::new(
+        invocation.out.clone(),
+        Arc::clone(&invocation.clock),
+        ServiceManager::of(&invocation.ambient),
+        opened.config.zone.clone(),
+    ));
+    let context = Context {
+        progress: Arc::new(Notes(Arc::clone(&log))),
+        ..opened.context
     };
-    let context = opened.context.clone();
-    let around = Around {
-        memory: Arc::new(CatalogMemory {
-            catalog: context.catalog.clone(),
-            clock: Arc::clone(&context.clock),
-        }),
-        clock: Arc::clone(&context.clock),
-        work: Arc::new(OpsWork {
-            context,
-            sources: Arc::new(configured),
-        }),
-        watch: Arc::clone(&log) as Arc<dyn Watch>,
-        stop,
-    };
+    // What died with an earlier one is gone before anything begins.
+    recover::sweep(&context)?;
+    let configured = Arc::new(Configured::new(invocation.quietly(), opened.config));
+    let around = around(&context, &configured, &log);
     let settings = Settings {
         runs_max: usize::from(args.runs),
         grace: args.grace.into(),
+        look: LOOK,
     };
-    log.line(&format!("serving {} by schedule", told(jobs.len())));
-    let all_ended = resguardo_daemon::run::run(jobs, &around, settings)
+    let (handle, inbox) = channel();
+    let reload = Reload {
+        invocation: invocation.quietly(),
+        configured,
+        log: Arc::clone(&log),
+        handle,
+    };
+    let listening = reload.listen();
+    log.line(&format!("serving {} by schedule", scheduled(&jobs)));
+    let all_ended = resguardo_daemon::run::run(jobs, inbox, &around, settings)
         .map_err(|why| Failure::user(format!("what was done before cannot be read: {why}")))?;
+    drop(listening);
     if all_ended {
         return Ok(Exit::Done);
     }
@@ -113,166 +120,70 @@ pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
     .hint("they are said to have died at the next start, and tried again"))
 }
 
-fn told(jobs: usize) -> String {
-    crate::render::counted(jobs as u64, "job", "jobs")
+fn around(context: &Context, configured: &Arc<Configured>, log: &Arc<Log>) -> Around {
+    Around {
+        memory: Arc::new(CatalogMemory {
+            catalog: context.catalog.clone(),
+            clock: Arc::clone(&context.clock),
+        }),
+        clock: Arc::clone(&context.clock),
+        stopwatch: Arc::new(Monotonic::new()),
+        work: Arc::new(OpsWork {
+            context: context.clone(),
+            sources: Arc::clone(configured) as Arc<dyn Sources>,
+        }),
+        watch: Arc::clone(log) as Arc<dyn Watch>,
+        feed: Arc::new(Feed::new(Arc::clone(&context.clock))),
+        stop: context.cancel.clone(),
+    }
 }
 
-/// Drills that cannot read what they are to restore.
-fn without_identity(jobs: &[Job], context: &Context, unread: Option<&Failure>) -> Option<String> {
-    let drills = jobs.iter().any(|job| job.task == Task::Drill);
-    let can_read = context.vault.as_ref().is_some_and(|vault| vault.can_read());
-    if !drills || can_read {
+/// Everything that is done by schedule or may be asked for, and what the daemon does on its own.
+fn jobs(config: &Config) -> Vec<Job> {
+    let mut jobs = plan::jobs(config);
+    jobs.push(Job {
+        subject: Subject::Machine,
+        task: Task::Sweep,
+        plan: Some(Plan {
+            schedule: "hourly".parse().expect("it is a schedule"),
+            zone: TimeZone::UTC,
+            windows: Vec::new(),
+            jitter: None,
+        }),
+        limits: Limits::default(),
+    });
+    jobs
+}
+
+/// Whether nobody configured it to be done.
+fn is_own(job: &Job) -> bool {
+    job.plan.is_none() || job.subject == Subject::Machine
+}
+
+/// How many jobs are done by schedule, in words.
+fn scheduled(jobs: &[Job]) -> String {
+    let count = jobs.iter().filter(|job| !is_own(job)).count();
+    crate::render::counted(count as u64, "job", "jobs")
+}
+
+/// Drills that cannot read what they are to restore, and verifications that go as deep.
+fn without_identity(opened: &Opened) -> Option<String> {
+    let can_read = |vault: &Arc<Vault>| vault.can_read();
+    if opened.context.vault.as_ref().is_some_and(can_read) {
         return None;
     }
+    let plans = opened.config.environments.values();
+    let reads = |plans: &Plans| {
+        let is_deep = matches!(plans.depth, Depth::Structure | Depth::Bytes);
+        plans.drill.is_some() || plans.verify.is_some() && is_deep
+    };
+    if !plans.into_iter().any(|settings| reads(&settings.plans)) {
+        return None;
+    }
+    let unread = opened.unread_identity.as_ref();
     let why = unread.map(|failure| format!(": {}", failure.message));
     Some(format!(
-        "drills are scheduled and there is no identity here that opens backups{}; they will fail",
+        "drills, or verifications that read backups, are scheduled and there is no identity here that opens backups{}; they will fail",
         why.unwrap_or_default()
     ))
-}
-
-/// What is configured, with references read anew for each run.
-struct Configured {
-    invocation: Invocation,
-    config: Config,
-    log: Arc<Log>,
-}
-
-impl Configured {
-    fn with_references(&self, name: &SourceName) -> Config {
-        let names = std::slice::from_ref(name);
-        self.invocation.with_references(self.config.clone(), names)
-    }
-}
-
-impl Sources for Configured {
-    fn context(&self, before: &Context) -> Result<Context, String> {
-        let vault = self
-            .invocation
-            .vault_now(&self.config, Reading::IfAtHand)
-            .map_err(|failure| failure.in_a_line())?;
-        Ok(Context {
-            vault: Some(Arc::new(vault)),
-            ..before.clone()
-        })
-    }
-
-    fn ready(&self, name: &SourceName) -> Result<SourceSpec, String> {
-        let config = self.with_references(name);
-        match config.source(name) {
-            Ok(Some(source)) => Ok(source.clone()),
-            Ok(None) => Err(format!("the source {name} is not configured")),
-            Err(error) => Err(Failure::from(error).in_a_line()),
-        }
-    }
-
-    fn anywhere(&self, name: &SourceName) -> Option<SourceSpec> {
-        let all = self.with_references(name).sources_anywhere();
-        all.into_iter().find(|source| source.name == *name)
-    }
-
-    fn copy(&self, ctx: &Context, source: &SourceName) -> Result<(), String> {
-        let opened = Opened {
-            config: self.config.clone(),
-            sources: Vec::new(),
-            context: ctx.clone(),
-            keys: None,
-            unread_identity: None,
-        };
-        match copy::after_backup(&self.invocation, &opened, source) {
-            (_, None) => Ok(()),
-            (_, Some(failure)) => Err(failure.in_a_line()),
-        }
-    }
-
-    fn progress(&self, name: &SourceName, task: Task) -> Arc<dyn Progress> {
-        Arc::new(Notes {
-            log: Arc::clone(&self.log),
-            about: format!("{} of {name}", task.word()),
-        })
-    }
-}
-
-/// Notes of a run, and nothing of its progress.
-struct Notes {
-    log: Arc<Log>,
-    about: String,
-}
-
-impl Progress for Notes {
-    fn phase(&self, _name: &str) {}
-
-    fn bytes(&self, _done: u64, _total: Option<u64>) {}
-
-    fn note(&self, text: &str) {
-        self.log.line(&format!("{}: {text}", self.about));
-    }
-}
-
-/// A line for everything that happens, with its time; and a word to whoever manages the process.
-struct Log {
-    out: Output,
-    zone: TimeZone,
-    clock: Arc<dyn resguardo_model::Clock>,
-    manager: ServiceManager,
-    /// What was said last of what it waits for.
-    told: Mutex<Option<Timestamp>>,
-}
-
-impl Log {
-    fn line(&self, text: &str) {
-        let now = self.clock.now().to_zoned(self.zone.clone());
-        self.out
-            .error_line(&format!("{} {text}", now.strftime("%Y-%m-%dT%H:%M:%S%:z")));
-    }
-
-    fn moment(&self, at: Timestamp) -> String {
-        crate::render::time::moment(at, &self.zone)
-    }
-}
-
-impl Watch for Log {
-    fn waits(&self, until: Option<Timestamp>) {
-        self.manager.is_alive();
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(at) = until
-            && *told != until
-        {
-            *told = until;
-            self.manager.is_ready(&format!("next: {}", self.moment(at)));
-        }
-    }
-
-    fn begins(&self, job: &Job) {
-        self.line(&format!("{} of {} begins", job.task.word(), job.source));
-    }
-
-    fn ended(&self, standing: &Standing) {
-        let (Job { source, task, .. }, state) = (&standing.job, &standing.state);
-        let Some(last) = &state.last else { return };
-        let how = match last.outcome {
-            Outcome::Succeeded => {
-                let took = last.ended_at.duration_since(last.began_at);
-                let took = crate::render::time::length(took.as_secs_f64());
-                format!("done in {took}")
-            }
-            Outcome::Failed => format!("failed: {}", last.message),
-            Outcome::Interrupted | Outcome::Died => last.message.clone(),
-        };
-        let again = state
-            .retry_at
-            .map(|at| format!("; again at {}", self.moment(at)));
-        let again = again.unwrap_or_default();
-        self.line(&format!("{} of {source}: {how}{again}", task.word()));
-    }
-
-    fn note(&self, line: &str) {
-        self.line(line);
-    }
-
-    fn stops(&self, running: usize) {
-        self.manager.stops();
-        let of = crate::render::counted(running as u64, "run", "runs");
-        self.line(&format!("stopping; {of} to end"));
-    }
 }

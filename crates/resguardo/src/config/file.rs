@@ -251,8 +251,18 @@ pub struct EnvironmentFile {
     pub jitter: Option<Leaf<Length>>,
     /// Which backups `prune` keeps. Without it nothing is ever deleted.
     pub retention: Option<Leaf<RetentionFile>>,
+    /// Longest time that a run of `serve` may take; it is ended then, and failed. Default: none.
+    pub deadline: Option<Leaf<Length>>,
+    /// Longest time without any progress of a run of `serve`; it is ended then, and tried again. Default: none.
+    pub silence: Option<Leaf<Length>>,
     /// Drills.
     pub drill: Option<EnvironmentDrillFile>,
+    /// Comparing what is stored with what was promised.
+    pub verify: Option<EnvironmentVerifyFile>,
+    /// Deleting what the retention lets go of, in the vault and at its copies.
+    pub prune: Option<EnvironmentTaskFile>,
+    /// Sending to the copies what they lack; each backup is sent once it was taken anyway.
+    pub copy: Option<EnvironmentTaskFile>,
 }
 
 /// Drills of an environment.
@@ -260,6 +270,28 @@ pub struct EnvironmentFile {
 #[serde(deny_unknown_fields)]
 pub struct EnvironmentDrillFile {
     /// When drills are due, as `schedule` of the environment.
+    pub schedule: Option<Leaf<String>>,
+    /// Which backup is drilled by schedule: "latest", or "random", one of those within `within`. Default: latest.
+    pub choose: Option<Leaf<String>>,
+    /// choose = "random": how old the backup may be. Default: as old as any.
+    pub within: Option<Leaf<Length>>,
+}
+
+/// Verifying the sources of an environment.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EnvironmentVerifyFile {
+    /// When it is due, as `schedule` of the environment.
+    pub schedule: Option<Leaf<String>>,
+    /// How deep: heads, digests, structure or bytes; the last two need an identity. Default: digests.
+    pub depth: Option<Leaf<String>>,
+}
+
+/// Something that is done to the sources of an environment.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EnvironmentTaskFile {
+    /// When it is due, as `schedule` of the environment.
     pub schedule: Option<Leaf<String>>,
 }
 

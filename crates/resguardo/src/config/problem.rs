@@ -77,6 +77,21 @@ impl InvalidConfig {
         }
     }
 
+    /// Every problem in a line of its own, with the number of the file's line and what to do.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        let line = |problem: &Problem| {
+            let at = problem.span.as_ref();
+            let at = at.map(|span| format!(":{}", line_of(&self.text, span.start)));
+            let place = format!("{}{}", self.path.display(), at.unwrap_or_default());
+            let rest = [Some(problem.label.clone()), problem.hint.clone()];
+            let rest = rest.into_iter().flatten().filter(|text| !text.is_empty());
+            let words = std::iter::once(problem.message.clone()).chain(rest);
+            format!("{place}: {}", words.collect::<Vec<_>>().join("; "))
+        };
+        self.problems.iter().map(line).collect()
+    }
+
     /// Every problem with the lines it stands in, for people.
     #[must_use]
     pub fn render(&self, color: bool) -> String {

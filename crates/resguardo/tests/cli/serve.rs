@@ -31,13 +31,16 @@ fn scheduled() -> World {
     world
 }
 
+/// Backup, drill, and the sweep of this machine.
+const JOBS: i64 = 3;
+
 fn serve(world: &World) -> Child {
     let child = world.command(&["serve"]).spawn().unwrap();
     // It listens for signals before it takes its lock.
     let lock = world.home().join("serve.lock");
     let is_held = || lock.exists() && Exclusive::take(&lock).unwrap().is_none();
     wait_for("it serves", is_held);
-    wait_for("the jobs are known", || jobs(world) == Some(2));
+    wait_for("the jobs are known", || jobs(world) == Some(JOBS));
     child
 }
 

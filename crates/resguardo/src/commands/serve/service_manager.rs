@@ -30,6 +30,11 @@ impl ServiceManager {
         self.say("WATCHDOG=1");
     }
 
+    /// It reads its config again; [`ServiceManager::is_ready`] ends that.
+    pub fn reloads(&self) {
+        self.say("RELOADING=1");
+    }
+
     /// It ends.
     pub fn stops(&self) {
         self.say("STOPPING=1");

@@ -1,0 +1,280 @@
+//! What runs do at present, for whoever shows it: phases, bytes and the last lines of each, in memory alone.
+//!
+//! A run tells it through [`resguardo_model::Progress`]; readers take a snapshot, or wait for the next change.
+//! Bounded: so many lines of a run, each so long; and what ended is gone.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use resguardo_model::{Clock, Progress, RunId};
+use serde::Serialize;
+
+use crate::agenda::{Job, Subject, Task};
+
+/// Lines that are kept of a run; the oldest goes first.
+pub const LINES_MAX: usize = 500;
+/// Characters of a line.
+const LINE_CHARACTERS_MAX: usize = 2000;
+
+/// A line that a run said.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Line {
+    /// When.
+    pub at: Timestamp,
+    /// Which of the run's lines it is, from 0: those that were dropped count.
+    pub number: u64,
+    /// What.
+    pub text: String,
+}
+
+/// A run that has not ended.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Running {
+    /// Its number, for as long as the daemon lives.
+    pub key: u64,
+    /// Its run in the catalog, once there is one.
+    pub run: Option<RunId>,
+    /// To whom.
+    pub subject: Subject,
+    /// What is done.
+    pub task: Task,
+    /// Who asked for it; `None`: its schedule.
+    pub asked_by: Option<String>,
+    /// When it began.
+    pub began_at: Timestamp,
+    /// What it does now; empty before it said so.
+    pub phase: String,
+    /// When that began.
+    pub phase_began_at: Timestamp,
+    /// Bytes of the phase that are through.
+    pub bytes: u64,
+    /// Of so many, where that is known.
+    pub total: Option<u64>,
+    /// Why it was told to stop, if it was.
+    pub stopping: Option<String>,
+    /// Its last lines, the oldest first; at most [`LINES_MAX`].
+    pub lines: VecDeque<Line>,
+}
+
+/// All runs that have not ended.
+pub struct Feed {
+    state: Mutex<State>,
+    changed: Condvar,
+    clock: Arc<dyn Clock>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Counts every change.
+    version: u64,
+    last_key: u64,
+    running: Vec<Running>,
+}
+
+impl Feed {
+    /// One in which nothing runs.
+    #[must_use]
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self {
+            state: Mutex::default(),
+            changed: Condvar::new(),
+            clock,
+        }
+    }
+
+    /// Every run, in the order in which they began, and which version of that it is.
+    #[must_use]
+    pub fn running(&self) -> (u64, Vec<Running>) {
+        let state = self.lock();
+        (state.version, state.running.clone())
+    }
+
+    /// Waits until there is another version than `seen`, or so long; which one there is.
+    #[must_use]
+    pub fn wait(&self, seen: u64, longest: Duration) -> u64 {
+        let state = self.lock();
+        let waited = self
+            .changed
+            .wait_timeout_while(state, longest, |state| state.version == seen);
+        waited.unwrap_or_else(PoisonError::into_inner).0.version
+    }
+
+    pub(crate) fn begin(&self, job: &Job, asked_by: Option<&str>) -> u64 {
+        let now = self.clock.now();
+        self.change(|state| {
+            state.last_key += 1;
+            state.running.push(Running {
+                key: state.last_key,
+                run: None,
+                subject: job.subject.clone(),
+                task: job.task,
+                asked_by: asked_by.map(str::to_owned),
+                began_at: now,
+                phase: String::new(),
+                phase_began_at: now,
+                bytes: 0,
+                total: None,
+                stopping: None,
+                lines: VecDeque::new(),
+            });
+            state.last_key
+        })
+    }
+
+    pub(crate) fn end(&self, key: u64) {
+        self.change(|state| state.running.retain(|run| run.key != key));
+    }
+
+    pub(crate) fn stops(&self, key: u64, why: &str) {
+        self.of(key, |run| run.stopping = Some(why.to_owned()));
+    }
+
+    fn of(&self, key: u64, change: impl FnOnce(&mut Running)) {
+        self.change(|state| {
+            if let Some(run) = state.running.iter_mut().find(|run| run.key == key) {
+                change(run);
+            }
+        });
+    }
+
+    fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        let mut state = self.lock();
+        let answer = change(&mut state);
+        state.version += 1;
+        self.changed.notify_all();
+        answer
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What one run tells: into the feed, to whoever takes its notes, and that it moves at all.
+pub(crate) struct Reporter {
+    pub(crate) feed: Arc<Feed>,
+    pub(crate) key: u64,
+    /// Counts whatever moved.
+    pub(crate) moved: Arc<AtomicU64>,
+    /// Bytes that were told last: the same again is no movement.
+    pub(crate) bytes: AtomicU64,
+    pub(crate) note: Box<dyn Fn(&str) + Send + Sync>,
+}
+
+impl Reporter {
+    fn moves(&self) {
+        self.moved.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Progress for Reporter {
+    fn began(&self, run: RunId) {
+        self.feed.of(self.key, |running| running.run = Some(run));
+    }
+
+    fn phase(&self, name: &str) {
+        self.moves();
+        self.bytes.store(0, Ordering::Relaxed);
+        let now = self.feed.clock.now();
+        self.feed.of(self.key, |running| {
+            name.clone_into(&mut running.phase);
+            running.phase_began_at = now;
+            running.bytes = 0;
+            running.total = None;
+        });
+    }
+
+    fn bytes(&self, done: u64, total: Option<u64>) {
+        if self.bytes.swap(done, Ordering::Relaxed) == done {
+            return;
+        }
+        self.moves();
+        self.feed.of(self.key, |running| {
+            running.bytes = done;
+            running.total = total;
+        });
+    }
+
+    fn note(&self, line: &str) {
+        self.moves();
+        let at = self.feed.clock.now();
+        let text: String = line.chars().take(LINE_CHARACTERS_MAX).collect();
+        self.feed.of(self.key, |running| {
+            let number = running.lines.back().map_or(0, |last| last.number + 1);
+            if running.lines.len() >= LINES_MAX {
+                running.lines.pop_front();
+            }
+            running.lines.push_back(Line { at, number, text });
+        });
+        (self.note)(line);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "test")]
+
+    use resguardo_model::SystemClock;
+
+    use super::*;
+    use crate::agenda::Limits;
+
+    fn reporter() -> (Arc<Feed>, Reporter) {
+        let feed = Arc::new(Feed::new(Arc::new(SystemClock)));
+        let job = Job {
+            subject: Subject::Source("shop".parse().unwrap()),
+            task: Task::Drill,
+            plan: None,
+            limits: Limits::default(),
+        };
+        let key = feed.begin(&job, Some("ana"));
+        let reporter = Reporter {
+            feed: Arc::clone(&feed),
+            key,
+            moved: Arc::default(),
+            bytes: AtomicU64::new(0),
+            note: Box::new(|_| {}),
+        };
+        (feed, reporter)
+    }
+
+    #[test]
+    fn lines_are_bounded_and_keep_their_numbers() {
+        let (feed, reporter) = reporter();
+        for number in 0..LINES_MAX + 3 {
+            reporter.note(&format!("{number}{}", "x".repeat(2 * LINE_CHARACTERS_MAX)));
+        }
+        let (_, running) = feed.running();
+        let lines = &running[0].lines;
+        assert_eq!(lines.len(), LINES_MAX);
+        assert_eq!(lines[0].number, 3);
+        assert!(lines[0].text.starts_with("3x"));
+        assert_eq!(lines[0].text.chars().count(), LINE_CHARACTERS_MAX);
+    }
+
+    #[test]
+    fn only_what_is_new_is_movement() {
+        let (feed, reporter) = reporter();
+        reporter.phase("restore");
+        reporter.bytes(10, Some(100));
+        let moved = reporter.moved.load(Ordering::Relaxed);
+        for _ in 0..5 {
+            reporter.bytes(10, Some(100));
+        }
+        assert_eq!(reporter.moved.load(Ordering::Relaxed), moved);
+        reporter.bytes(11, Some(100));
+        assert_eq!(reporter.moved.load(Ordering::Relaxed), moved + 1);
+        let (version, running) = feed.running();
+        let run = &running[0];
+        assert_eq!(
+            (run.phase.as_str(), run.bytes, run.total),
+            ("restore", 11, Some(100))
+        );
+        assert_eq!(feed.wait(version - 1, Duration::from_secs(60)), version);
+        feed.end(run.key);
+        assert!(feed.running().1.is_empty());
+    }
+}

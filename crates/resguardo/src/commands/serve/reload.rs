@@ -1,0 +1,92 @@
+//! Signals of a daemon: on SIGHUP it reads its config again; on SIGINT and SIGTERM it looks at once that it is to
+//! stop, which [`crate::signal`] has told it.
+
+use std::sync::Arc;
+
+use resguardo_daemon::{Handle, Job};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use super::configured::Configured;
+use super::log::Log;
+use super::scheduled;
+use crate::config::Config;
+use crate::error::Failure;
+use crate::invocation::Invocation;
+
+/// Reads the config again for a daemon that runs.
+pub(super) struct Reload {
+    pub(super) invocation: Invocation,
+    pub(super) configured: Arc<Configured>,
+    pub(super) log: Arc<Log>,
+    pub(super) handle: Handle,
+}
+
+impl Reload {
+    /// Listens for signals from now on, until what it answers is dropped.
+    pub(super) fn listen(self) -> Listening {
+        let mut signals =
+            Signals::new([SIGHUP, SIGINT, SIGTERM]).expect("these signals can be handled");
+        let handle = signals.handle();
+        let thread = std::thread::spawn(move || {
+            for signal in signals.forever() {
+                match signal {
+                    SIGHUP => self.reload(),
+                    _ => self.handle.look(),
+                }
+            }
+        });
+        Listening {
+            handle,
+            thread: Some(thread),
+        }
+    }
+
+    fn reload(&self) {
+        self.log.manager.reloads();
+        match self.read() {
+            Ok((config, jobs)) => {
+                let count = scheduled(&jobs);
+                self.log.set_zone(config.zone.clone());
+                self.configured.set(config);
+                self.handle.replace(jobs);
+                let line = format!("the config was read again: {count} by schedule");
+                self.log.line(&line);
+            }
+            Err(failure) => {
+                self.log
+                    .line("the config was not read again, and the old one holds:");
+                for line in failure.in_lines() {
+                    self.log.line(&line);
+                }
+            }
+        }
+        self.log.is_reloaded();
+    }
+
+    fn read(&self) -> Result<(Config, Vec<Job>), Failure> {
+        let config = self.invocation.config()?;
+        if let (Some(file), None) = (&self.configured.now().file, &config.file) {
+            let file = file.display();
+            return Err(Failure::user(format!("the config file {file} is gone")));
+        }
+        let jobs = super::jobs(&config);
+        Ok((config, jobs))
+    }
+}
+
+/// Whoever listens.
+pub(super) struct Listening {
+    handle: signal_hook::iterator::Handle,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.handle.close();
+        if let Some(thread) = self.thread.take() {
+            // If it panicked, that was said by then.
+            let _ = thread.join();
+        }
+    }
+}
