@@ -31,7 +31,7 @@ mod state;
 mod tls;
 mod tries;
 
-pub use desk::{Desk, Planned, Seen, Taken, Wish};
+pub use desk::{Desk, Planned, Seen};
 pub use origin::{NotAnOrigin, Origin};
 pub use server::{HttpError, Server, Settings};
 pub use state::{Accounts, House};

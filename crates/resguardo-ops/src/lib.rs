@@ -80,6 +80,5 @@ pub use context::{Context, Engines};
 pub use error::{ErrorKind, OpsError};
 pub use origin::Origin;
 pub use refer::Reference;
-pub use resguardo_vault::CopyPlace;
 pub use run::described;
 pub use source::{CheckKind, CheckSpec, DrillSpec, Expectation, SourceSpec};

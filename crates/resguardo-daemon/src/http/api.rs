@@ -2,14 +2,14 @@
 
 use resguardo_model::Role;
 
-use super::answer::Answer;
+use super::answer::{Answer, json_of};
 use super::ask::Ask;
 use super::route::{
     Field, Handler, Needs, Pooled, Route, Surface, Way, in_body, in_path, in_query,
 };
 
-mod act;
-mod look;
+pub(super) mod act;
+pub(super) mod look;
 mod shape;
 
 const fn get(
@@ -154,14 +154,14 @@ pub(super) static ROUTES: &[Route] = &[
         "/api/v1/sources/{name}/backup",
         "take a backup now",
         &[NAME],
-        act::backup,
+        |ask| json_of(&act::backup(ask)?),
     ),
     post(
         Role::Operator,
         "/api/v1/sources/{name}/verify",
         "check what is stored now",
         &[NAME],
-        act::verify,
+        |ask| json_of(&act::verify(ask)?),
     ),
     post(
         Role::Operator,
@@ -175,7 +175,7 @@ pub(super) static ROUTES: &[Route] = &[
                 "true: what was restored stays, and its place is told in the receipt",
             ),
         ],
-        act::drill,
+        |ask| json_of(&act::drill(ask)?),
     ),
     post(
         Role::Operator,
@@ -189,7 +189,7 @@ pub(super) static ROUTES: &[Route] = &[
                 "true: what was restored stays, and its place is told in the receipt",
             ),
         ],
-        act::drill_of,
+        |ask| json_of(&act::drill_of(ask)?),
     ),
     post(
         Role::Operator,
@@ -200,13 +200,23 @@ pub(super) static ROUTES: &[Route] = &[
             in_body("reason", true, "why; one line"),
             in_body("until", false, "the last day on which it is kept"),
         ],
-        act::pin,
+        |ask| json_of(&act::pin(ask)?),
     ),
     post(
         Role::Admin,
         "/api/v1/backups/{id}/unpin",
         "take the pin of a backup away",
         &[ID, in_body("confirm", true, "the name of the source")],
-        act::unpin,
+        |ask| json_of(&act::unpin(ask)?),
+    ),
+    post(
+        Role::Operator,
+        "/api/v1/exceptions/{exception}/resolve",
+        "say of an exception what was found, or done",
+        &[
+            in_path("exception", "the exception"),
+            in_body("note", true, "what was found, or done"),
+        ],
+        |ask| json_of(&act::resolve(ask)?),
     ),
 ];

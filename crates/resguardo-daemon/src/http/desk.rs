@@ -2,14 +2,16 @@
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use resguardo_model::SourceName;
 use resguardo_model::retention::Policy;
-use resguardo_model::{BackupId, SourceName};
+use resguardo_ops::Context;
+use resguardo_ops::copy::CopyPlace;
 use resguardo_ops::status::Status;
-use resguardo_ops::{Context, CopyPlace};
 use serde::Serialize;
 
-use crate::agenda::Task;
 use crate::driver::JobState;
+use crate::feed::Running;
+use crate::poke::{Answer, Poke};
 
 /// What the board shows.
 #[derive(Clone, Debug)]
@@ -35,37 +37,6 @@ pub struct Planned {
     pub state: Option<JobState>,
 }
 
-/// Something that somebody wants done.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wish {
-    /// The source.
-    pub source: SourceName,
-    /// What is to be done.
-    pub task: Task,
-    /// A drill: of this backup.
-    pub backup: Option<BackupId>,
-    /// A drill: what was restored stays.
-    pub keep: bool,
-    /// Who wants it.
-    pub by: String,
-}
-
-/// What becomes of a wish. Wished again meanwhile, nothing is done twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Taken {
-    /// It begins.
-    Begun,
-    /// The same runs already.
-    Running,
-    /// It begins when its source is free, and there is room.
-    Waits,
-    /// There is no such source.
-    NotConfigured,
-    /// No run is begun any more.
-    Stopping,
-}
-
 /// Whoever runs the daemon.
 pub trait Desk: Send + Sync {
     /// What use cases are given, to read, as it was at the last look.
@@ -80,14 +51,17 @@ pub trait Desk: Send + Sync {
     /// The environment and the policy of a source; `None`: it is not configured.
     fn policy(&self, source: &SourceName) -> Option<(String, Option<Policy>)>;
 
-    /// Has something done.
-    fn wish(&self, wish: Wish) -> Taken;
+    /// Asks for a run now.
+    fn poke(&self, poke: Poke) -> Answer;
 
     /// The zone in which times are told.
     fn zone(&self) -> TimeZone;
 
     /// Says something to whoever reads the log.
     fn note(&self, line: &str);
+
+    /// What runs at this moment, in the order in which it began.
+    fn running(&self) -> Vec<Running>;
 
     /// Asks for a new look at everything.
     fn look(&self);

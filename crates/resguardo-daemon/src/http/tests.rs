@@ -17,17 +17,20 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use resguardo_model::retention::Policy;
 use resguardo_model::{Clock, Role, SourceName, UserName};
+use resguardo_ops::Context;
 use resguardo_ops::catalog::Catalog;
+use resguardo_ops::copy::CopyPlace;
 use resguardo_ops::status::Status;
 use resguardo_ops::users::{self, token};
-use resguardo_ops::{Context, CopyPlace};
 use secrecy::SecretString;
 use serde_json::Value;
 use tower::ServiceExt as _;
 
 use super::gate::Peer;
-use super::{Accounts, Desk, House, Seen, Settings, Taken, Wish};
+use super::{Accounts, Desk, House, Seen, Settings};
 use crate::board::Board;
+use crate::feed::Running;
+use crate::poke::{Answer, Poke};
 
 const PASSWORD: &str = "correct horse battery";
 
@@ -50,7 +53,7 @@ impl Clock for Hands {
 /// A daemon that only writes down what it is asked.
 #[derive(Default)]
 pub(super) struct Bench {
-    wishes: Mutex<Vec<Wish>>,
+    pokes: Mutex<Vec<Poke>>,
     notes: Mutex<Vec<String>>,
 }
 
@@ -67,16 +70,21 @@ impl Desk for Bench {
         (source.as_str() == "shop").then(|| ("production".to_owned(), None))
     }
 
-    fn wish(&self, wish: Wish) -> Taken {
-        if wish.source.as_str() != "shop" {
-            return Taken::NotConfigured;
+    fn poke(&self, poke: Poke) -> Answer {
+        let name = poke.subject.source().map(SourceName::as_str);
+        if name != Some("shop") {
+            return Answer::NotConfigured;
         }
-        let mut wishes = self.wishes.lock().unwrap();
-        if wishes.contains(&wish) {
-            return Taken::Running;
+        let mut pokes = self.pokes.lock().unwrap();
+        if pokes.contains(&poke) {
+            return Answer::Running;
         }
-        wishes.push(wish);
-        Taken::Begun
+        pokes.push(poke);
+        Answer::Begun
+    }
+
+    fn running(&self) -> Vec<Running> {
+        Vec::new()
     }
 
     fn zone(&self) -> TimeZone {

@@ -1,11 +1,13 @@
 //! `serve`: what is due by schedule is done, until it is told to stop.
 
 mod configured;
+mod front;
 mod log;
 mod reload;
 mod service_manager;
 
-use std::sync::Arc;
+use std::net::SocketAddr;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use jiff::tz::TimeZone;
 use resguardo_daemon::run::{LOOK, channel};
@@ -20,6 +22,7 @@ use resguardo_store::exclusive::Exclusive;
 use resguardo_vault::Vault;
 
 use self::configured::Configured;
+use self::front::{Front, Noticing, Parts};
 use self::log::{Log, Notes};
 use self::reload::Reload;
 use self::service_manager::ServiceManager;
@@ -53,6 +56,9 @@ pub struct Args {
     /// How long runs have to end themselves when it is told to stop
     #[arg(long, value_name = "TIME", default_value = "60s")]
     grace: Span,
+    /// Serve the pages and the API there, like 127.0.0.1:8372 [default: what [http] of the config says]
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
 }
 
 /// Runs `serve`.
@@ -62,7 +68,11 @@ pub struct Args {
 pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
     let config = invocation.config()?;
     let jobs = jobs(&config);
-    if jobs.iter().all(is_own) {
+    let pages = front::settings(args.listen, &config);
+    if let Some(settings) = &pages {
+        settings.check()?;
+    }
+    if jobs.iter().all(is_own) && pages.is_none() {
         return Err(Failure::user("there is nothing to do by schedule").hint(
             "add to the environment of a source: schedule = \"daily 02:00\", and see it with `resguardo plan`",
         ));
@@ -92,24 +102,48 @@ pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
     // What died with an earlier one is gone before anything begins.
     recover::sweep(&context)?;
     let configured = Arc::new(Configured::new(invocation.quietly(), opened.config));
-    let around = around(&context, &configured, &log);
+    let noticing = Arc::new(Noticing {
+        log: Arc::clone(&log),
+        looker: RwLock::new(None),
+    });
+    let around = around(&context, &configured, &noticing);
     let settings = Settings {
         runs_max: usize::from(args.runs),
         grace: args.grace.into(),
         look: LOOK,
     };
     let (handle, inbox) = channel();
-    let reload = Reload {
-        invocation: invocation.quietly(),
-        configured,
+    let parts = || Parts {
+        context: context.clone(),
+        configured: Arc::clone(&configured),
         log: Arc::clone(&log),
-        handle,
+        feed: Arc::clone(&around.feed),
+        handle: handle.clone(),
+    };
+    let front = pages
+        .map(|settings| Front::start(settings, parts()))
+        .transpose()?;
+    let front = front.map(Arc::new);
+    if let Some(front) = &front {
+        let mut looker = noticing
+            .looker
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        *looker = Some(front.looker());
+    }
+    let reload = Reload {
+        front: front.clone(),
+        invocation: invocation.quietly(),
+        configured: Arc::clone(&configured),
+        log: Arc::clone(&log),
+        handle: handle.clone(),
     };
     let listening = reload.listen();
     log.line(&format!("serving {} by schedule", scheduled(&jobs)));
     let all_ended = resguardo_daemon::run::run(jobs, inbox, &around, settings)
         .map_err(|why| Failure::user(format!("what was done before cannot be read: {why}")))?;
     drop(listening);
+    drop(front);
     if all_ended {
         return Ok(Exit::Done);
     }
@@ -120,7 +154,7 @@ pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
     .hint("they are said to have died at the next start, and tried again"))
 }
 
-fn around(context: &Context, configured: &Arc<Configured>, log: &Arc<Log>) -> Around {
+fn around(context: &Context, configured: &Arc<Configured>, watch: &Arc<Noticing>) -> Around {
     Around {
         memory: Arc::new(CatalogMemory {
             catalog: context.catalog.clone(),
@@ -132,7 +166,7 @@ fn around(context: &Context, configured: &Arc<Configured>, log: &Arc<Log>) -> Ar
             context: context.clone(),
             sources: Arc::clone(configured) as Arc<dyn Sources>,
         }),
-        watch: Arc::clone(log) as Arc<dyn Watch>,
+        watch: Arc::clone(watch) as Arc<dyn Watch>,
         feed: Arc::new(Feed::new(Arc::clone(&context.clock))),
         stop: context.cancel.clone(),
     }

@@ -15,10 +15,12 @@ use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 
 mod copy;
+mod http;
 mod retention;
 mod step;
 
 pub use copy::{CopyFile, CopyTable};
+pub use http::HttpFile;
 pub use retention::{RetentionFile, RetentionTable};
 pub use step::{JsonScalar, StepFile};
 
@@ -172,6 +174,8 @@ pub struct ConfigFile {
     /// What is promised for each kind of surroundings: `[environments.production]`.
     #[serde(default)]
     pub environments: BTreeMap<String, EnvironmentFile>,
+    /// The pages and the API of `serve`; without it and without --listen, there are none.
+    pub http: Option<HttpFile>,
     /// What is protected: `[sources.shop]`. A name is 1 to 63 of a-z, 0-9, _ and -.
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, SourceFile>")]

@@ -13,6 +13,7 @@ pub mod interpolate;
 mod key_place;
 pub mod load;
 pub mod location;
+mod pages;
 pub mod problem;
 pub mod resolve;
 mod resolver;
@@ -172,6 +173,8 @@ pub struct Config {
     pub copies: Vec<CopySettings>,
     /// What is promised in each environment that is configured.
     pub environments: BTreeMap<String, EnvironmentSettings>,
+    /// Where the pages of `serve` are; `None`: nowhere, unless the command line says it.
+    pub http: Option<resguardo_daemon::http::Settings>,
     /// Every source, by name.
     pub sources: Vec<SourceSettings>,
     /// The time zone of backup names: the only one that the environments name, else the machine's.

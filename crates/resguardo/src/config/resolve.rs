@@ -91,6 +91,7 @@ pub(super) fn with_file(
         [only] => (*only).clone(),
         _ => ambient.zone.clone(),
     };
+    let http = file.http.as_ref().map(|http| resolver.http(http));
     let copies = resolver.copies(&file.vault, vault.url.as_ref(), &zone);
     let sources = resolver.sources(
         &file.sources,
@@ -117,6 +118,7 @@ pub(super) fn with_file(
         folder: folder.to_path_buf(),
         vault,
         copies,
+        http,
         environments,
         sources,
         zone,
@@ -181,6 +183,7 @@ pub fn without_file(ambient: &Ambient, overrides: &Overrides) -> Result<Config, 
     }
     let environments = environments_without_file(&mut resolver)?;
     Ok(Config {
+        http: None,
         file: None,
         text: "".into(),
         folder: folder.clone(),

@@ -261,7 +261,8 @@ fn a_vault_that_somebody_changed() {
         .run(&["doctor"])
         .exits(3)
         .prints(&["PROBLEM", "vault.json differs"]);
-    let run = world.run(&["receipts", "list", "--json"]).exits(0).json()["receipts"][0]["run"].clone();
+    let run =
+        world.run(&["receipts", "list", "--json"]).exits(0).json()["receipts"][0]["run"].clone();
     let run = run.as_str().unwrap();
     for verb in [
         &["list"][..],

@@ -4,17 +4,20 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use resguardo_model::{BackupId, SourceName};
 use resguardo_ops::pin::{self, PinRequest};
-use resguardo_ops::{Reference, refer};
-use serde_json::json;
+use resguardo_ops::{Reference, exception, refer};
+use serde_json::{Value, json};
 
-use super::super::answer::{Answer, Problem, json_of};
+use super::super::answer::Problem;
 use super::super::ask::{Ask, Who};
-use super::super::desk::{Taken, Wish};
 use super::look::no_such_source;
-use crate::agenda::Task;
+use crate::agenda::{Subject, Task};
+use crate::poke::{Answer, Asked, Poke};
+
+/// What was done, as the API tells it.
+pub(in super::super) type Done = Result<Value, Problem>;
 
 /// What a shell takes as one word.
-pub(super) fn quoted(text: &str) -> String {
+fn quoted(text: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+,".contains(c);
     if !text.is_empty() && text.chars().all(is_plain) {
         text.to_owned()
@@ -23,48 +26,49 @@ pub(super) fn quoted(text: &str) -> String {
     }
 }
 
-fn wish(ask: &Ask, wish: Wish, command: &str) -> Answer {
-    let source = wish.source.clone();
-    let task = wish.task.word();
-    let who = ask.who()?.operator();
-    let taken = ask.state.house.desk.wish(wish);
-    match taken {
-        Taken::NotConfigured => return Err(no_such_source(&source)),
-        Taken::Stopping => {
+fn poke(ask: &Ask, source: SourceName, task: Task, asked: Asked, command: &str) -> Done {
+    let (by, desk) = (asked.by.clone(), &ask.state.house.desk);
+    let answer = desk.poke(Poke {
+        subject: Subject::Source(source.clone()),
+        task,
+        asked,
+    });
+    let word = match answer {
+        Answer::Begun => "begun",
+        Answer::Running => "running",
+        Answer::Waits => "waits",
+        Answer::NotConfigured => return Err(no_such_source(&source)),
+        Answer::Stopping => {
             let problem = Problem::unreachable("the daemon is stopping");
             return Err(problem.hint("try again when it runs again"));
         }
-        Taken::Begun | Taken::Running | Taken::Waits => {}
-    }
-    let line = format!("{who} asked for a {task} of {source}");
-    ask.state.house.desk.note(&line);
-    json_of(&json!({ "answer": taken, "source": source, "task": task, "command": command }))
+    };
+    desk.note(&format!("{by} asked for a {} of {source}", task.word()));
+    Ok(json!({ "answer": word, "source": source, "task": task, "command": command }))
 }
 
-fn plain(ask: &Ask, task: Task, keep: bool, command: &str) -> Answer {
+fn plain(ask: &Ask, task: Task, keep: bool, command: &str) -> Done {
     let source: SourceName = ask.param("name")?;
-    let wished = Wish {
-        source: source.clone(),
-        task,
-        backup: None,
+    let asked = Asked {
         keep,
-        by: ask.who()?.operator(),
+        ..Asked::by(ask.who()?.operator())
     };
-    wish(ask, wished, &command.replace("NAME", source.as_str()))
+    let command = command.replace("NAME", source.as_str());
+    poke(ask, source, task, asked, &command)
 }
 
 /// A backup.
-pub(super) fn backup(ask: &Ask) -> Answer {
+pub(in super::super) fn backup(ask: &Ask) -> Done {
     plain(ask, Task::Backup, false, "resguardo backup NAME")
 }
 
 /// A verification.
-pub(super) fn verify(ask: &Ask) -> Answer {
-    plain(ask, Task::Drill, false, "resguardo verify NAME")
+pub(in super::super) fn verify(ask: &Ask) -> Done {
+    plain(ask, Task::Verify, false, "resguardo verify NAME")
 }
 
 /// A drill of what the config chooses.
-pub(super) fn drill(ask: &Ask) -> Answer {
+pub(in super::super) fn drill(ask: &Ask) -> Done {
     let keep = ask.body.is_true("keep");
     let command = if keep {
         "resguardo drill NAME --keep"
@@ -75,18 +79,41 @@ pub(super) fn drill(ask: &Ask) -> Answer {
 }
 
 /// A drill of one backup.
-pub(super) fn drill_of(ask: &Ask) -> Answer {
-    let (id, source) = named(ask)?;
+pub(in super::super) fn drill_of(ask: &Ask) -> Done {
     let keep = ask.body.is_true("keep");
-    let command = format!("resguardo drill {id}{}", if keep { " --keep" } else { "" });
-    let wished = Wish {
-        source,
-        task: Task::Drill,
+    let (id, source) = named(ask)?;
+    drill_this(ask, id, source, keep)
+}
+
+/// A drill of one backup whose sandbox stays: it takes room until somebody removes it.
+pub(in super::super) fn sandbox(ask: &Ask) -> Done {
+    let (id, source) = named(ask)?;
+    confirmed(ask, source.as_str())?;
+    drill_this(ask, id, source, true)
+}
+
+fn drill_this(ask: &Ask, id: BackupId, source: SourceName, keep: bool) -> Done {
+    let asked = Asked {
         backup: Some(id),
         keep,
-        by: ask.who()?.operator(),
+        ..Asked::by(ask.who()?.operator())
     };
-    wish(ask, wished, &command)
+    let keep = if keep { " --keep" } else { "" };
+    poke(
+        ask,
+        source,
+        Task::Drill,
+        asked,
+        &format!("resguardo drill {id}{keep}"),
+    )
+}
+
+/// A verification of the source of a backup.
+pub(in super::super) fn verify_of(ask: &Ask) -> Done {
+    let (_, source) = named(ask)?;
+    let asked = Asked::by(ask.who()?.operator());
+    let command = format!("resguardo verify {source}");
+    poke(ask, source, Task::Verify, asked, &command)
 }
 
 /// The backup of the path, and its source.
@@ -102,7 +129,7 @@ fn reference(id: BackupId) -> Result<Reference, Problem> {
 }
 
 /// A pin.
-pub(super) fn pin(ask: &Ask) -> Answer {
+pub(in super::super) fn pin(ask: &Ask) -> Done {
     let id: BackupId = ask.param("id")?;
     let reason = ask
         .body
@@ -126,7 +153,7 @@ pub(super) fn pin(ask: &Ask) -> Answer {
     ask.state.house.desk.look();
     let until = day.map(|day| format!(" --until {day}")).unwrap_or_default();
     let command = format!("resguardo pin {id} --reason {}{until}", quoted(reason));
-    json_of(&pinned(&done, &command))
+    Ok(pinned(&done, &command))
 }
 
 /// The first instant after a day.
@@ -139,17 +166,32 @@ fn end_of(ask: &Ask, day: Date) -> Result<Timestamp, Problem> {
 }
 
 /// Takes a pin away.
-pub(super) fn unpin(ask: &Ask) -> Answer {
+pub(in super::super) fn unpin(ask: &Ask) -> Done {
     let (id, source) = named(ask)?;
     confirmed(ask, source.as_str())?;
     let copies = ask.state.house.desk.copies();
     let done = pin::unpin(&ask.context()?, &reference(id)?, &copies)?;
     ask.state.house.desk.look();
-    json_of(&pinned(&done, &format!("resguardo unpin {id}")))
+    Ok(pinned(&done, &format!("resguardo unpin {id}")))
+}
+
+/// Resolves an exception.
+pub(in super::super) fn resolve(ask: &Ask) -> Done {
+    let id = ask.params.get("exception").unwrap_or_default();
+    let note = ask
+        .body
+        .said("note")
+        .ok_or_else(|| Problem::bad("a note says what was found, or done"))?;
+    let done = exception::resolve(&ask.context()?, id, note)?;
+    ask.state.house.desk.look();
+    let command = format!("resguardo exceptions resolve {id} --note {}", quoted(note));
+    Ok(
+        json!({ "exception": done.exception, "was_resolved": done.was_resolved, "command": command }),
+    )
 }
 
 /// What is dangerous wants the name typed.
-pub(super) fn confirmed(ask: &Ask, name: &str) -> Result<(), Problem> {
+fn confirmed(ask: &Ask, name: &str) -> Result<(), Problem> {
     if ask.body.said("confirm") == Some(name) {
         return Ok(());
     }
@@ -160,7 +202,7 @@ pub(super) fn confirmed(ask: &Ask, name: &str) -> Result<(), Problem> {
     Err(problem.hint(format!("give confirm = {name}")))
 }
 
-fn pinned(done: &pin::PinDone, command: &str) -> serde_json::Value {
+fn pinned(done: &pin::PinDone, command: &str) -> Value {
     json!({
         "backup": done.id,
         "source": done.source,

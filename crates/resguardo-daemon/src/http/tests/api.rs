@@ -11,7 +11,7 @@ fn filled(path: &str) -> String {
     path.replace("{name}", "shop")
         .replace("{id}", "01jd8kq2v3000000000000000a")
         .replace("{run}", "01jd8kq2v3000000000000000a")
-        .replace("{key}", "1")
+        .replace("{exception}", "01jd8kq2v3000000000000000a")
 }
 
 async fn ask(site: &Site, route: &route::Route, token: Option<&str>) -> Told {
@@ -150,13 +150,13 @@ async fn what_is_wished_twice_is_done_once_in_the_name_of_whoever_wishes() {
         .await
         .json();
     assert_eq!(told["command"], "resguardo drill shop --keep");
-    let wishes = site.desk.wishes.lock().unwrap().clone();
-    assert_eq!(wishes.len(), 2);
+    let pokes = site.desk.pokes.lock().unwrap().clone();
+    assert_eq!(pokes.len(), 2);
     assert_eq!(
-        (wishes[0].task, wishes[0].by.as_str()),
+        (pokes[0].task, pokes[0].asked.by.as_str()),
         (Task::Backup, "token ci")
     );
-    assert_eq!((wishes[1].task, wishes[1].keep), (Task::Drill, true));
+    assert_eq!((pokes[1].task, pokes[1].asked.keep), (Task::Drill, true));
     let absent = site
         .post_by(&token, "/api/v1/sources/shpo/backup", "")
         .await;

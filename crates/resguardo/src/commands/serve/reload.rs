@@ -8,6 +8,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::configured::Configured;
+use super::front::Front;
 use super::log::Log;
 use super::scheduled;
 use crate::config::Config;
@@ -16,6 +17,7 @@ use crate::invocation::Invocation;
 
 /// Reads the config again for a daemon that runs.
 pub(super) struct Reload {
+    pub(super) front: Option<Arc<Front>>,
     pub(super) invocation: Invocation,
     pub(super) configured: Arc<Configured>,
     pub(super) log: Arc<Log>,
@@ -58,6 +60,16 @@ impl Reload {
                     .line("the config was not read again, and the old one holds:");
                 for line in failure.in_lines() {
                     self.log.line(&line);
+                }
+            }
+        }
+        if let Some(front) = &self.front {
+            match front.reload() {
+                Ok(()) => front.looker().poke(),
+                Err(error) => {
+                    let line = Failure::from(error).in_a_line();
+                    self.log
+                        .line(&format!("the certificate was not read again: {line}"));
                 }
             }
         }

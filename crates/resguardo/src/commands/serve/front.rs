@@ -1,0 +1,349 @@
+//! The pages and the API of a daemon: what its server is given, and when it looks anew.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use resguardo_daemon::board::{About, Board, Look, Looker};
+use resguardo_daemon::http::{Accounts, Desk, House, HttpError, Planned, Seen, Server, Settings};
+use resguardo_daemon::{
+    Answer, CatalogMemory, Feed, Handle, Job, Memory, Poke, Running, Sources, Standing, Watch,
+};
+use resguardo_model::retention::Policy;
+use resguardo_model::{CancelToken, SourceName};
+use resguardo_ops::catalog::Catalog;
+use resguardo_ops::copy::CopyPlace;
+use resguardo_ops::{Context, OpsError, status};
+
+use super::configured::Configured;
+use super::log::Log;
+use crate::commands::plan;
+use crate::commands::status::watched;
+use crate::error::Failure;
+use crate::exit::Exit;
+
+/// How long the feed of runs is waited for before it is looked whether all is to stop.
+const NAP: std::time::Duration = std::time::Duration::from_secs(1);
+/// How often readers are told of runs, at most.
+const TELL_EVERY: std::time::Duration = std::time::Duration::from_millis(250);
+
+/// What the server is made of.
+pub(super) struct Parts {
+    pub(super) context: Context,
+    pub(super) configured: Arc<Configured>,
+    pub(super) log: Arc<Log>,
+    pub(super) feed: Arc<Feed>,
+    pub(super) handle: Handle,
+}
+
+/// A server that runs, and whoever looks for it.
+pub(super) struct Front {
+    server: Server,
+    looker: Arc<Looker>,
+    stop: CancelToken,
+    teller: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Front {
+    /// Begins to look and to serve.
+    ///
+    /// # Errors
+    /// If the address cannot be had, or is not to be served.
+    pub(super) fn start(settings: Settings, parts: Parts) -> Result<Self, Failure> {
+        let Parts {
+            context,
+            configured,
+            log,
+            feed,
+            handle,
+        } = parts;
+        let stop = CancelToken::new();
+        let clock = Arc::clone(&context.clock);
+        // A handle of its own to read: a page does not wait for what a backup writes.
+        let read = Catalog::open(&context.state.join("catalog.db")).map_err(OpsError::from)?;
+        let accounts = Accounts {
+            read,
+            write: context.catalog.clone(),
+        };
+        let board = Board::new(clock.now());
+        let eyes = Arc::new(Eyes {
+            context: context.clone(),
+            configured: Arc::clone(&configured),
+            seen: RwLock::new(None),
+        });
+        let no_thread =
+            |error: std::io::Error| Failure::user("starting the server").because(&error);
+        let looker = Looker::start(
+            Arc::clone(&board),
+            Arc::clone(&eyes) as Arc<dyn Look<Seen>>,
+            Arc::clone(&clock),
+            stop.clone(),
+        );
+        let looker = Arc::new(looker.map_err(no_thread)?);
+        let desk = Arc::new(Counter {
+            eyes,
+            configured,
+            log: Arc::clone(&log),
+            handle,
+            feed: Arc::clone(&feed),
+            looker: Arc::clone(&looker),
+        });
+        let teller = tell(feed, Arc::clone(&board), stop.clone()).map_err(no_thread)?;
+        let house = House {
+            board,
+            desk,
+            accounts,
+            clock,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        };
+        let secure = settings.certificate.is_some();
+        let server = Server::start(settings, house)?;
+        let scheme = if secure { "https" } else { "http" };
+        log.line(&format!("pages at {scheme}://{}", server.address()));
+        Ok(Self {
+            server,
+            looker,
+            stop,
+            teller: Some(teller),
+        })
+    }
+
+    /// Something has changed: it looks anew.
+    pub(super) fn looker(&self) -> Arc<Looker> {
+        Arc::clone(&self.looker)
+    }
+
+    /// Reads the certificate again.
+    pub(super) fn reload(&self) -> Result<(), HttpError> {
+        self.server.reload()
+    }
+}
+
+impl Drop for Front {
+    fn drop(&mut self) {
+        self.stop.cancel();
+        self.server.stop();
+        self.looker.join();
+        if let Some(teller) = self.teller.take() {
+            // If it panicked, that was said by then.
+            let _ = teller.join();
+        }
+    }
+}
+
+/// Tells readers of runs that move, and that everything may be otherwise once one has ended.
+fn tell(
+    feed: Arc<Feed>,
+    board: Arc<Board<Seen>>,
+    stop: CancelToken,
+) -> std::io::Result<std::thread::JoinHandle<()>> {
+    let work = move || {
+        let mut seen = 0;
+        let mut known: Vec<u64> = Vec::new();
+        while !stop.is_cancelled() {
+            let version = feed.wait(seen, NAP);
+            if version == seen {
+                continue;
+            }
+            let (version, running) = feed.running();
+            seen = version;
+            let now: Vec<u64> = running.iter().map(|run| run.key).collect();
+            let ended = known.iter().filter(|key| !now.contains(key));
+            for key in ended.chain(&now) {
+                board.tell(About::Run(*key));
+            }
+            known = now;
+            std::thread::sleep(TELL_EVERY);
+        }
+    };
+    std::thread::Builder::new()
+        .name("teller".to_owned())
+        .spawn(work)
+}
+
+/// Looks how everything stands, and keeps what it looked with.
+struct Eyes {
+    context: Context,
+    configured: Arc<Configured>,
+    seen: RwLock<Option<Context>>,
+}
+
+impl Look<Seen> for Eyes {
+    fn look(&self) -> Result<Seen, String> {
+        let config = self.configured.now();
+        let context = self.configured.context(&self.context)?;
+        let jobs = plan::jobs(&config);
+        let watched = watched(&config, &jobs, &context);
+        let status =
+            status::look(&context, &watched).map_err(|error| resguardo_ops::described(&error))?;
+        let vault = context.vault().map(|vault| vault.store().describe());
+        let seen = Seen {
+            status,
+            plan: self.plan(&jobs),
+            vault: vault.unwrap_or_default(),
+        };
+        *self.seen.write().unwrap_or_else(PoisonError::into_inner) = Some(context);
+        Ok(seen)
+    }
+}
+
+impl Eyes {
+    fn plan(&self, jobs: &[Job]) -> Vec<Planned> {
+        let memory = CatalogMemory {
+            catalog: self.context.catalog.clone(),
+            clock: Arc::clone(&self.context.clock),
+        };
+        let now = self.context.clock.now();
+        let planned = jobs.iter().map(|job| {
+            let state = memory.state(&job.subject, job.task).ok().flatten();
+            let after: Timestamp = state.as_ref().map_or(now, |state| state.handled.max(now));
+            Planned {
+                source: job.subject.source().cloned(),
+                task: job.task.word().to_owned(),
+                next: job.next(after).map(|due| due.begins),
+                state,
+            }
+        });
+        planned.collect()
+    }
+}
+
+/// What the server asks of the daemon.
+struct Counter {
+    eyes: Arc<Eyes>,
+    configured: Arc<Configured>,
+    log: Arc<Log>,
+    handle: Handle,
+    feed: Arc<Feed>,
+    looker: Arc<Looker>,
+}
+
+impl Desk for Counter {
+    fn context(&self) -> Result<Context, String> {
+        let seen = self
+            .eyes
+            .seen
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        seen.clone()
+            .ok_or_else(|| "the vault was not looked at yet".to_owned())
+    }
+
+    fn copies(&self) -> Vec<CopyPlace> {
+        let names = self.configured.now();
+        // The place is the same for every source.
+        let Some(first) = names.sources.first() else {
+            return Vec::new();
+        };
+        let copies = self.configured.copies(&first.name, &CancelToken::new());
+        copies
+            .into_iter()
+            .filter_map(|copy| copy.place.ok())
+            .collect()
+    }
+
+    fn policy(&self, source: &SourceName) -> Option<(String, Option<Policy>)> {
+        let rules = self.configured.rules(source)?;
+        Some((rules.environment, rules.retention))
+    }
+
+    fn poke(&self, poke: Poke) -> Answer {
+        self.handle.poke(poke)
+    }
+
+    fn zone(&self) -> TimeZone {
+        self.configured.now().zone.clone()
+    }
+
+    fn note(&self, line: &str) {
+        self.log.line(line);
+    }
+
+    fn running(&self) -> Vec<Running> {
+        self.feed.running().1
+    }
+
+    fn look(&self) {
+        self.looker.poke();
+    }
+}
+
+/// Watches for the log, and has everything looked at anew once a run has ended.
+pub(super) struct Noticing {
+    pub(super) log: Arc<Log>,
+    pub(super) looker: RwLock<Option<Arc<Looker>>>,
+}
+
+impl Watch for Noticing {
+    fn waits(&self, until: Option<Timestamp>) {
+        self.log.waits(until);
+    }
+
+    fn begins(&self, job: &Job) {
+        self.log.begins(job);
+    }
+
+    fn ended(&self, standing: &Standing) {
+        self.log.ended(standing);
+        let looker = self.looker.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(looker) = &*looker {
+            looker.poke();
+        }
+    }
+
+    fn note(&self, line: &str) {
+        self.log.note(line);
+    }
+
+    fn stops(&self, running: usize) {
+        self.log.stops(running);
+    }
+}
+
+/// Where to serve, by the command line and the config; `None`: nowhere.
+pub(super) fn settings(
+    listen: Option<SocketAddr>,
+    config: &crate::config::Config,
+) -> Option<Settings> {
+    let configured = config.http.clone();
+    match (listen, configured) {
+        (None, None) => None,
+        (Some(listen), None) => Some(Settings::on(listen)),
+        (None, Some(settings)) => Some(settings),
+        (Some(listen), Some(settings)) => Some(Settings { listen, ..settings }),
+    }
+}
+
+impl From<HttpError> for Failure {
+    fn from(error: HttpError) -> Self {
+        let hint = match &error {
+            HttpError::Public { .. } => {
+                "listen on 127.0.0.1, or set in [http] of the config tls = { cert = \"...\", key = \"...\" }, or behind_proxy = true where a proxy speaks TLS"
+            }
+            HttpError::NoOrigin => {
+                "set in [http] of the config url = \"https://resguardo.example.com\""
+            }
+            HttpError::Listen { .. } => {
+                "is another one listening there? choose another port with --listen"
+            }
+            HttpError::Pem { .. } | HttpError::Certificate { .. } => {
+                "cert and key of [http] are files in PEM: the certificate with those above it, and its key"
+            }
+            HttpError::Start(_) | HttpError::Tls(_) => {
+                "this is the machine's: see its limits of threads and files"
+            }
+        };
+        let exit = if matches!(error, HttpError::Public { .. }) {
+            Exit::Usage
+        } else {
+            Exit::User
+        };
+        let failure = Self::new(exit, error.to_string());
+        let failure = match std::error::Error::source(&error) {
+            Some(cause) => failure.because(cause),
+            None => failure,
+        };
+        failure.hint(hint)
+    }
+}
