@@ -8,6 +8,7 @@ pub mod board;
 pub mod driver;
 pub mod feed;
 pub mod http;
+pub mod metrics;
 pub mod notify;
 pub mod poke;
 pub mod run;

@@ -13,6 +13,7 @@ pub mod duration;
 pub mod exception;
 pub mod facts;
 pub mod finding;
+pub mod forecast;
 pub mod head;
 pub mod id;
 pub mod manifest;

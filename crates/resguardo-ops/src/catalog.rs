@@ -26,7 +26,7 @@ mod runs;
 mod schema;
 mod users;
 
-pub(crate) use cache::CachedReceipt;
+pub(crate) use cache::{CachedHead, CachedReceipt};
 pub use rebuild::{Rebuilt, rebuild};
 pub use runs::{RunFilter, RunsPage};
 pub(crate) use users::{SessionRow, TokenRow, UserRow};
@@ -282,6 +282,29 @@ impl Catalog {
             runs.extend(found);
         }
         Ok(runs)
+    }
+
+    /// When backups of a source began that failed or died, since then.
+    pub(crate) fn failed_backups(
+        &self,
+        source: &SourceName,
+        since: Timestamp,
+    ) -> Result<Vec<Timestamp>, CatalogError> {
+        let failed = CatalogError::sqlite("reading the runs of");
+        let connection = self.lock();
+        let mut statement = connection
+            .prepare_cached(
+                "select started_at from runs where source = ?1 and verb = ?2 and started_at >= ?3
+                 and state in ('failed', 'died') order by started_at",
+            )
+            .map_err(&failed)?;
+        let since = since.to_string();
+        let rows = statement
+            .query_map([source.as_str(), &to_json(&Verb::Backup), &since], |row| {
+                parsed(row, 0)
+            })
+            .map_err(&failed)?;
+        rows.collect::<Result<_, _>>().map_err(&failed)
     }
 
     fn select_runs(&self, clause: &str, limit: u32) -> Result<Vec<RunRow>, CatalogError> {

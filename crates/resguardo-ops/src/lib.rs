@@ -27,6 +27,9 @@
 //! copy::behind(&Context, place)                   -> Result<Vec<Behind>, OpsError>   (by receipts alone)
 //! access::look(&Context), access::review(...)      -> Result<Access, OpsError>, Result<Reviewed, OpsError>
 //! status::look(&Context, &[Watched])             -> Result<Status, OpsError>
+//! series::series(&Context, &SourceName), year(...) -> Result<Series, OpsError>, Result<Year, OpsError>
+//! exception::assess(&Context, &Status)           -> Result<Vec<Change>, OpsError>
+//! exception::resolve(&Context, id, note)         -> Result<ResolveDone, OpsError>
 //! exception::open(&Context), all(&Context)       -> Result<Vec<Exception>, OpsError>
 //! users::{add, set_password, set_role, remove, list, knows}, users::session, users::token
 //! doctor::doctor(&Context, &DoctorRequest)        -> Vec<Diagnosis>
@@ -68,6 +71,7 @@ pub mod report;
 pub mod restore;
 mod run;
 pub mod sandbox;
+pub mod series;
 pub mod show;
 mod sink;
 pub mod source;

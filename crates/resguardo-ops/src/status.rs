@@ -26,11 +26,12 @@ use crate::run::described;
 
 mod alarm;
 mod facts;
+mod forecast;
 mod judge;
 #[cfg(test)]
 pub(crate) mod made;
 
-pub(crate) use facts::{BackupFact, DrillFact, Facts, Stated};
+pub(crate) use facts::{BackupFact, DrillFact, Facts, Stated, known_of};
 
 /// What the config says of a source.
 #[derive(Clone, Debug, PartialEq)]

@@ -6,7 +6,8 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
     backup, catalog, completions, config, copy, demo, doctor, drill, exceptions, init, keys, list,
-    man, pin, plan, prune, receipts, restore, serve, show, status, tokens, users, vault, verify,
+    man, metrics, pin, plan, prune, receipts, restore, serve, show, status, tokens, users, vault,
+    verify,
 };
 
 const ABOUT: &str = "\
@@ -120,6 +121,7 @@ pub enum Command {
     Plan(plan::Args),
     Status(status::Args),
     Exceptions(exceptions::Args),
+    Metrics(metrics::Args),
     Serve(serve::Args),
     Users(users::Args),
     Tokens(tokens::Args),

@@ -3,7 +3,7 @@
 use super::{Need, Origin, User, cargo, debian, node, python, wheel};
 
 /// In the order of their installation: Python's packages need Debian's `python3-venv`.
-pub(super) const NEEDS: [Need; 26] = [
+pub(super) const NEEDS: [Need; 27] = [
     Need {
         users: &[User::Tests, User::Benchmarks],
         purpose: "opening sealed objects without Resguardo",
@@ -37,6 +37,15 @@ pub(super) const NEEDS: [Need; 26] = [
         from: Origin::Debian(debian::Package {
             name: "python3-venv",
             proof: &["python3", "-c", "import venv, ensurepip, sqlite3"],
+        }),
+        stand_in: None,
+    },
+    Need {
+        users: &[User::Tests],
+        purpose: "checking metrics and firing the alert rules, by promtool",
+        from: Origin::Debian(debian::Package {
+            name: "prometheus",
+            proof: &["promtool", "--version"],
         }),
         stand_in: None,
     },

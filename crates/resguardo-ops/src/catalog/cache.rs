@@ -3,8 +3,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use resguardo_model::{Head, Sha256Digest, VaultId, WriterId};
-use rusqlite::params;
+use resguardo_model::{Head, Sha256Digest, SourceName, VaultId, WriterId};
+use rusqlite::{Row, params};
 use serde::de::DeserializeOwned;
 
 use super::{Catalog, CatalogError, from_json, parsed, to_json};
@@ -48,14 +48,29 @@ impl Catalog {
             .prepare_cached("select key, sha256, head from heads where vault = ?1")
             .map_err(&failed)?;
         let rows = statement
-            .query_map([vault.to_string()], |row| {
-                let key: String = row.get(0)?;
-                let sha256: Sha256Digest = parsed(row, 1)?;
-                let head: Head = from_json(row, 2)?;
-                Ok((key, CachedHead { sha256, head }))
-            })
+            .query_map([vault.to_string()], cached_head)
             .map_err(&failed)?;
         // A row of another version is no more than a head that is fetched again.
+        Ok(rows.filter_map(Result::ok).collect())
+    }
+
+    /// The heads of one source that were seen before, by their keys.
+    pub(crate) fn heads_of(
+        &self,
+        vault: VaultId,
+        source: &SourceName,
+    ) -> Result<HashMap<String, CachedHead>, CatalogError> {
+        let (from, to) = below(source);
+        let failed = CatalogError::sqlite("reading the heads of");
+        let connection = self.lock();
+        let mut statement = connection
+            .prepare_cached(
+                "select key, sha256, head from heads where vault = ?1 and key > ?2 and key < ?3",
+            )
+            .map_err(&failed)?;
+        let rows = statement
+            .query_map([vault.to_string(), from, to], cached_head)
+            .map_err(&failed)?;
         Ok(rows.filter_map(Result::ok).collect())
     }
 
@@ -167,11 +182,24 @@ impl Catalog {
     }
 
     /// What receipts state that standings are made of, with their keys, writers and digests.
-    pub(crate) fn stated(&self, vault: VaultId) -> Result<Vec<Said<Stated>>, CatalogError> {
-        self.said(
-            "select key, writer, sha256, stated from receipts where vault = ?1 and stated is not null",
-            vault,
-        )
+    pub(crate) fn stated(
+        &self,
+        vault: VaultId,
+        only: Option<&SourceName>,
+    ) -> Result<Vec<Said<Stated>>, CatalogError> {
+        let select = "select key, writer, sha256, stated from receipts where vault = ?1 and stated is not null";
+        let Some(source) = only else {
+            return self.said(select, vault);
+        };
+        let (from, to) = below(source);
+        let failed = CatalogError::sqlite("reading the receipts of");
+        let connection = self.lock();
+        let sql = format!("{select} and key > ?2 and key < ?3");
+        let mut statement = connection.prepare_cached(&sql).map_err(&failed)?;
+        let rows = statement
+            .query_map([vault.to_string(), from, to], said_row)
+            .map_err(&failed)?;
+        rows.collect::<Result<_, _>>().map_err(&failed)
     }
 
     fn said<T: DeserializeOwned>(
@@ -183,14 +211,7 @@ impl Catalog {
         let connection = self.lock();
         let mut statement = connection.prepare_cached(sql).map_err(&failed)?;
         let rows = statement
-            .query_map([vault.to_string()], |row| {
-                Ok((
-                    row.get(0)?,
-                    parsed(row, 1)?,
-                    parsed(row, 2)?,
-                    from_json(row, 3)?,
-                ))
-            })
+            .query_map([vault.to_string()], said_row)
             .map_err(&failed)?;
         rows.collect::<Result<_, _>>().map_err(&failed)
     }
@@ -253,4 +274,24 @@ impl Catalog {
             Ok(())
         })
     }
+}
+
+/// Between these lie the keys of a source; `0` is the character behind the slash.
+fn below(source: &SourceName) -> (String, String) {
+    (format!("{source}/"), format!("{source}0"))
+}
+
+fn cached_head(row: &Row<'_>) -> rusqlite::Result<(String, CachedHead)> {
+    let sha256 = parsed(row, 1)?;
+    let head = from_json(row, 2)?;
+    Ok((row.get(0)?, CachedHead { sha256, head }))
+}
+
+fn said_row<T: DeserializeOwned>(row: &Row<'_>) -> rusqlite::Result<Said<T>> {
+    Ok((
+        row.get(0)?,
+        parsed(row, 1)?,
+        parsed(row, 2)?,
+        from_json(row, 3)?,
+    ))
 }

@@ -153,7 +153,10 @@ impl KnownCopies {
 
     /// What is known of the copy of that name, or else of that place: a name outlives a move.
     pub(crate) fn named(&self, source: &SourceName, name: &str, place: &str) -> Option<&Copied> {
-        let of_source = self.holding.values().filter(|copied| copied.source == *source);
+        let of_source = self
+            .holding
+            .values()
+            .filter(|copied| copied.source == *source);
         let named = of_source.filter(|copied| copied.name == name);
         named
             .max_by_key(|copied| (copied.at, copied.sequence))

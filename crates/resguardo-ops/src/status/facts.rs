@@ -1,15 +1,16 @@
 //! What is known of sources, without a judgement: their backups, drills and copies.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use jiff::Timestamp;
 use resguardo_model::receipt::{Statement, Verb};
 use resguardo_model::{BackupId, Finding, FindingKind, RunId, SourceName, Verdict};
-use resguardo_vault::{Space, StoredHead};
+use resguardo_vault::{Space, StoredHead, Vault};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Watched, WatchedCopy};
+use crate::catalog::CachedHead;
 use crate::context::Context;
 use crate::copy::{Behind, KnownCopies, behind_with};
 use crate::error::OpsError;
@@ -231,7 +232,7 @@ pub(super) fn gather(
             facts.findings.push(finding.message.clone());
         }
     }
-    add_stated(ctx, Some(&there), &mut all)?;
+    add_stated(ctx, Some(&there), None, &mut all)?;
     Ok((all, heads.findings))
 }
 
@@ -241,20 +242,32 @@ pub(super) fn known(
     watched: &[Watched],
 ) -> Result<BTreeMap<SourceName, Facts>, OpsError> {
     let vault = ctx.vault()?;
-    let heads = ctx.catalog.heads(vault.id())?;
-    let heads = heads
-        .into_iter()
+    let heads = trusted_by(vault, ctx.catalog.heads(vault.id())?);
+    let copies = KnownCopies::read(ctx, &ctx.catalog.receipt_keys(vault.id())?)?;
+    let mut all = put_together(heads, &copies, watched);
+    add_stated(ctx, None, None, &mut all)?;
+    Ok(all)
+}
+
+/// What the catalog alone tells of one source. Copies are not looked at.
+pub(crate) fn known_of(ctx: &Context, source: &SourceName) -> Result<Facts, OpsError> {
+    let vault = ctx.vault()?;
+    let heads = ctx.catalog.heads_of(vault.id(), source)?;
+    let mut all = put_together(trusted_by(vault, heads), &KnownCopies::default(), &[]);
+    add_stated(ctx, None, Some(source), &mut all)?;
+    Ok(all.remove(source).unwrap_or_default())
+}
+
+fn trusted_by(vault: &Vault, heads: HashMap<String, CachedHead>) -> Vec<StoredHead> {
+    let heads = heads.into_iter();
+    heads
         .map(|(key, cached)| StoredHead {
             trusted: vault.trusts(cached.head.writer, &cached.sha256),
             head: cached.head,
             sha256: cached.sha256,
             key,
         })
-        .collect();
-    let copies = KnownCopies::read(ctx, &ctx.catalog.receipt_keys(vault.id())?)?;
-    let mut all = put_together(heads, &copies, watched);
-    add_stated(ctx, None, &mut all)?;
-    Ok(all)
+        .collect()
 }
 
 fn put_together(
@@ -307,11 +320,12 @@ fn put_together(
 fn add_stated(
     ctx: &Context,
     there: Option<&HashSet<String>>,
+    only: Option<&SourceName>,
     all: &mut BTreeMap<SourceName, Facts>,
 ) -> Result<(), OpsError> {
     let vault = ctx.vault()?;
     let mut verified: BTreeMap<SourceName, Vec<VerifyFact>> = BTreeMap::new();
-    for (key, writer, sha256, stated) in ctx.catalog.stated(vault.id())? {
+    for (key, writer, sha256, stated) in ctx.catalog.stated(vault.id(), only)? {
         if there.is_some_and(|there| !there.contains(&key)) || !vault.trusts(writer, &sha256) {
             continue;
         }

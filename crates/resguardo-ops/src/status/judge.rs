@@ -8,7 +8,7 @@ use resguardo_model::{BackupId, Concern, Measure, Standing, Verdict};
 
 use super::{
     BackupFact, CopyStanding, DrillFact, Facts, LastBackup, LastDrill, Proven, SourceStatus,
-    Timing, Watched, alarm,
+    Timing, Watched, alarm, forecast,
 };
 use crate::catalog::{RunRow, RunState};
 
@@ -46,6 +46,14 @@ pub(crate) fn judge(
     });
     concerns.extend(backup_failed.then_some(Concern::BackupFailed));
     let rto = rto(watched, facts, &mut concerns);
+    let forecast = rto
+        .target_seconds
+        .and_then(|target| forecast::of(&facts.drills, target, now));
+    let is_soon =
+        forecast.is_some_and(|forecast| forecast.crosses_at.duration_since(now) <= forecast::SOON);
+    if is_soon && rto.standing == Standing::Ok {
+        concerns.push(Concern::RtoForecast);
+    }
     let proven = facts
         .drills
         .iter()
@@ -84,7 +92,7 @@ pub(crate) fn judge(
         next_drill: watched.drill.and_then(|timing| timing.next),
         overdue: overdue(&concerns),
         exceptions: open,
-        forecast: None,
+        forecast,
         alarms: Vec::new(),
         concerns,
     };

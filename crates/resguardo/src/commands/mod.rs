@@ -13,6 +13,7 @@ pub mod init;
 pub mod keys;
 pub mod list;
 pub mod man;
+pub mod metrics;
 pub mod pin;
 pub mod plan;
 pub mod prune;
@@ -63,6 +64,7 @@ pub fn run(invocation: &Invocation, command: Command) -> Result<Exit, Failure> {
         Command::Catalog(args) => catalog::run(invocation, &args),
         Command::Plan(args) => plan::run(invocation, &args),
         Command::Status(args) => status::run(invocation, &args),
+        Command::Metrics(args) => metrics::run(invocation, &args),
         Command::Exceptions(args) => exceptions::run(invocation, &args),
         Command::Serve(args) => serve::run(invocation, &args),
         Command::Users(args) => users::run(invocation, &args),

@@ -2,7 +2,7 @@
 
 use crate::world::World;
 
-const VERBS: [&str; 18] = [
+const VERBS: [&str; 21] = [
     "init",
     "doctor",
     "config",
@@ -18,6 +18,9 @@ const VERBS: [&str; 18] = [
     "keys",
     "receipts",
     "catalog",
+    "status",
+    "exceptions",
+    "metrics",
     "demo",
     "completions",
     "man",

@@ -40,6 +40,7 @@ mod s3;
 mod serve;
 mod signals;
 mod sourceless;
+mod status;
 mod steps;
 mod terminal;
 mod unmounted;
