@@ -20,4 +20,4 @@ pub mod tools;
 pub use clock::FakeClock;
 pub use postgres::{PgBouncer, PgServer, PgServerOptions, PgVersion, PoolMode};
 pub use proxy::{Proxy, ProxyFault};
-pub use servers::{AzureServer, GcsServer, S3Server};
+pub use servers::{AzureServer, GcsServer, MailServer, MailTls, S3Server};

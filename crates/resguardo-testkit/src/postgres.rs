@@ -9,7 +9,7 @@
 
 pub(crate) mod account;
 mod bouncer;
-mod certificates;
+pub(crate) mod certificates;
 mod client;
 mod ground;
 mod identity;

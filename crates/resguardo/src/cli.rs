@@ -6,8 +6,8 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
     backup, catalog, completions, config, copy, demo, doctor, drill, exceptions, init, keys, list,
-    man, metrics, pin, plan, prune, receipts, restore, serve, show, status, tokens, users, vault,
-    verify,
+    man, metrics, notify, pin, plan, prune, receipts, restore, serve, show, status, tokens, users,
+    vault, verify,
 };
 
 const ABOUT: &str = "\
@@ -122,6 +122,7 @@ pub enum Command {
     Status(status::Args),
     Exceptions(exceptions::Args),
     Metrics(metrics::Args),
+    Notify(notify::Args),
     Serve(serve::Args),
     Users(users::Args),
     Tokens(tokens::Args),

@@ -21,6 +21,7 @@ mod render;
 mod secret;
 mod setup;
 mod signal;
+mod telling;
 mod template;
 mod wire;
 

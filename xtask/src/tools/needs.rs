@@ -108,6 +108,18 @@ pub(super) const NEEDS: [Need; 27] = [
     },
     Need {
         users: &[User::Tests],
+        purpose: "a mail server",
+        from: Origin::Python(python::Distribution {
+            name: "aiosmtpd",
+            requirement: "aiosmtpd==1.4.6",
+            version: "1.4.6",
+            requires: python::Requires::Installed,
+            data: &[],
+        }),
+        stand_in: None,
+    },
+    Need {
+        users: &[User::Tests],
         purpose: "a SQLite database that nobody here made (data/proj.db)",
         from: Origin::Python(python::Distribution {
             name: "pyproj",

@@ -23,6 +23,8 @@ pub(super) struct Postman {
     pub(super) bell: Arc<Bell>,
     /// Tries in a row that failed.
     failures: u32,
+    /// It was said that the outbox cannot be read.
+    blind: bool,
     /// Held by each try that has not ended.
     token: Arc<()>,
 }
@@ -34,6 +36,7 @@ impl Postman {
             endpoint,
             bell,
             failures: 0,
+            blind: false,
             token: Arc::new(()),
         }
     }
@@ -45,14 +48,22 @@ impl Postman {
             // Longer than a try takes: nobody else takes it meanwhile.
             let lease = later(now, self.office.pace.try_max * 2);
             match self.office.outbox.take(&self.endpoint, now, lease) {
-                Ok(Some(parcel)) => self.carry(&parcel),
-                Ok(None) => self.rest(now),
+                Ok(taken) => {
+                    self.blind = false;
+                    match taken {
+                        Some(parcel) => self.carry(&parcel),
+                        None => self.rest(now),
+                    }
+                }
                 Err(why) => {
-                    self.note(&format!(
-                        "the messages for {} cannot be read: {why}",
-                        self.endpoint
-                    ));
-                    self.bell.pause(self.office.pace.pause_max);
+                    if !self.blind {
+                        self.note(&format!(
+                            "the messages for {} cannot be read: {why}",
+                            self.endpoint
+                        ));
+                    }
+                    self.blind = true;
+                    self.bell.wait(self.office.pace.pause_max);
                 }
             }
         }

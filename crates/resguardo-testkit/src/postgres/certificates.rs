@@ -6,13 +6,13 @@ use std::process::Command;
 use super::account;
 
 #[derive(Debug)]
-pub(super) struct Certificates {
+pub(crate) struct Certificates {
     folder: PathBuf,
 }
 
 impl Certificates {
     /// Makes them in the folder `tls` of `folder`.
-    pub(super) fn make(folder: &Path) -> Self {
+    pub(crate) fn make(folder: &Path) -> Self {
         let made = Self {
             folder: folder.join("tls"),
         };
@@ -24,21 +24,21 @@ impl Certificates {
         made
     }
 
-    pub(super) fn ca(&self) -> PathBuf {
+    pub(crate) fn ca(&self) -> PathBuf {
         self.folder.join("ca.crt")
     }
 
-    pub(super) fn wrong_ca(&self) -> PathBuf {
+    pub(crate) fn wrong_ca(&self) -> PathBuf {
         self.folder.join("wrong.crt")
     }
 
     /// The server's certificate.
-    pub(super) fn chain(&self) -> PathBuf {
+    pub(crate) fn chain(&self) -> PathBuf {
         self.folder.join("server.crt")
     }
 
     /// The server's key.
-    pub(super) fn key(&self) -> PathBuf {
+    pub(crate) fn key(&self) -> PathBuf {
         self.folder.join("server.key")
     }
 

@@ -3,6 +3,7 @@
 mod answers;
 mod azure;
 mod gcs;
+mod mail;
 mod s3;
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -19,6 +20,7 @@ use crate::postgres::account::{Account, become_words};
 pub use answers::{Answer, Answering, Asked};
 pub use azure::AzureServer;
 pub use gcs::GcsServer;
+pub use mail::{MailServer, MailTls};
 pub use s3::S3Server;
 
 /// How long a server may take until it listens.

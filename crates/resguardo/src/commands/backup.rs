@@ -13,6 +13,7 @@ use crate::error::Failure;
 use crate::exit::Exit;
 use crate::invocation::{Invocation, Opened, Reading};
 use crate::render::{counted, time};
+use crate::telling::Pings;
 
 const AFTER_HELP: &str = "\
 Takes a backup of each source: the changed pages or rows only, encrypted,
@@ -74,7 +75,10 @@ pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
     let mut answers = Vec::new();
     let mut first_failure: Option<Failure> = None;
     for source in sources {
-        match one(&opened, args, source) {
+        let pings = Pings::begin(invocation, &opened.config, &source.name, "backup");
+        let outcome = one(&opened, args, source);
+        pings.end(outcome.as_ref().map(|_| ()));
+        match outcome {
             Ok(done) => {
                 invocation.out.say(&line(&done));
                 for note in &done.notes {

@@ -17,6 +17,7 @@ use crate::exit::Exit;
 use crate::invocation::{FromCopy, Invocation, Opened, Reading};
 use crate::render::table::table;
 use crate::render::{Output, time};
+use crate::telling::Pings;
 
 const AFTER_HELP: &str = "\
 Restores a backup into a private sandbox, compares it with what was there
@@ -77,10 +78,9 @@ pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
             sources: &opened.sources,
             keep: args.keep,
         };
-        let done = match drill::drill(&opened.context, &request) {
+        let done = match one(invocation, &opened, &request) {
             Ok(done) => done,
-            Err(error) => {
-                let failure = of_reference(error, &opened);
+            Err(failure) => {
                 let interrupted = failure.exit == Exit::Interrupted;
                 if let Some(earlier) = first_failure.replace(failure) {
                     earlier.print(&invocation.out);
@@ -112,6 +112,31 @@ pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
         Some(failure) => Err(failure),
         None => Ok(exit),
     }
+}
+
+/// One drill, and a ping to the switches of its source before and after it.
+fn one(
+    invocation: &Invocation,
+    opened: &Opened,
+    request: &DrillRequest<'_>,
+) -> Result<DrillDone, Failure> {
+    let pings = match &request.origin {
+        Origin::Backup(Reference::LatestOf(name)) => {
+            Some(Pings::begin(invocation, &opened.config, name, "drill"))
+        }
+        _ => None,
+    };
+    let outcome =
+        drill::drill(&opened.context, request).map_err(|error| of_reference(error, opened));
+    if let Some(pings) = pings {
+        let not_passed = Failure::new(Exit::Findings, "the drill did not pass");
+        pings.end(match &outcome {
+            Ok(done) if done.verdict == Verdict::Passed => Ok(()),
+            Ok(_) => Err(&not_passed),
+            Err(failure) => Err(failure),
+        });
+    }
+    outcome
 }
 
 fn opened(invocation: &Invocation, args: &Args) -> Result<(Opened, Vec<Origin>), Failure> {

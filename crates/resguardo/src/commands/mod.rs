@@ -14,6 +14,7 @@ pub mod keys;
 pub mod list;
 pub mod man;
 pub mod metrics;
+pub mod notify;
 pub mod pin;
 pub mod plan;
 pub mod prune;
@@ -62,6 +63,7 @@ pub fn run(invocation: &Invocation, command: Command) -> Result<Exit, Failure> {
         Command::Keys(args) => keys::run(invocation, args),
         Command::Receipts(args) => receipts::run(invocation, &args),
         Command::Catalog(args) => catalog::run(invocation, &args),
+        Command::Notify(args) => notify::run(invocation, &args),
         Command::Plan(args) => plan::run(invocation, &args),
         Command::Status(args) => status::run(invocation, &args),
         Command::Metrics(args) => metrics::run(invocation, &args),

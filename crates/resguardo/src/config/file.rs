@@ -16,11 +16,13 @@ use toml::Spanned;
 
 mod copy;
 mod http;
+mod notify;
 mod retention;
 mod step;
 
 pub use copy::{CopyFile, CopyTable};
 pub use http::HttpFile;
+pub use notify::{NotifyFile, SourcePingFile};
 pub use retention::{RetentionFile, RetentionTable};
 pub use step::{JsonScalar, StepFile};
 
@@ -180,6 +182,10 @@ pub struct ConfigFile {
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, SourceFile>")]
     pub sources: BTreeMap<Spanned<String>, SourceFile>,
+    /// Who is told what happens: `[notify.team]`. A name is 1 to 63 of a-z, 0-9, _ and -.
+    #[serde(default)]
+    #[schemars(with = "BTreeMap<String, NotifyFile>")]
+    pub notify: BTreeMap<Spanned<String>, NotifyFile>,
 }
 
 /// Where backups are stored.
@@ -267,6 +273,12 @@ pub struct EnvironmentFile {
     pub prune: Option<EnvironmentTaskFile>,
     /// Sending to the copies what they lack; each backup is sent once it was taken anyway.
     pub copy: Option<EnvironmentTaskFile>,
+    /// Who is told what happens to its sources: names of `[notify.X]`.
+    pub notify: Option<Leaf<Vec<String>>>,
+    /// After how long people are reminded of what is still open, again and again. Without it they are not.
+    pub remind: Option<Leaf<Length>>,
+    /// The language in which people are told: en or es. Default: en.
+    pub language: Option<Leaf<String>>,
 }
 
 /// Drills of an environment.
@@ -323,6 +335,8 @@ pub struct SourceFile {
     pub drill: Option<SourceDrillFile>,
     /// What is done around a restore into it.
     pub restore: Option<SourceRestoreFile>,
+    /// Dead man's switches that are pinged around its runs.
+    pub ping: Option<SourcePingFile>,
     /// What a drill checks beyond what is built in.
     #[serde(default)]
     pub checks: Vec<Leaf<CheckFile>>,

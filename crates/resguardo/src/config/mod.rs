@@ -14,6 +14,7 @@ mod key_place;
 pub mod load;
 pub mod location;
 mod pages;
+pub mod notify;
 pub mod problem;
 pub mod resolve;
 mod resolver;
@@ -43,6 +44,7 @@ use copies::CopySettings;
 use interpolate::SecretRef;
 pub use key_place::KeyPlace;
 use location::{POSTGRES_HINT, engine_of};
+use notify::{EnvironmentNotify, NotifySettings};
 use problem::{InvalidConfig, Problem};
 use schedule::Plans;
 use store::StoreSettings;
@@ -134,6 +136,8 @@ pub struct EnvironmentSettings {
     pub plans: Plans,
     /// What is kept of each of its sources; `None`: everything.
     pub retention: Option<Policy>,
+    /// Who is told.
+    pub notify: EnvironmentNotify,
 }
 
 /// One source as it is configured.
@@ -177,6 +181,8 @@ pub struct Config {
     pub http: Option<resguardo_daemon::http::Settings>,
     /// Every source, by name.
     pub sources: Vec<SourceSettings>,
+    /// Who is told what happens.
+    pub notify: NotifySettings,
     /// The time zone of backup names: the only one that the environments name, else the machine's.
     pub zone: TimeZone,
     /// Every value with its origin, in the order of the file's documentation.

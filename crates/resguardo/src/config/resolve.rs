@@ -18,13 +18,19 @@ use super::load::{ConfigError, Overrides};
 use super::location::{
     POSTGRES_HINT, engine_of, is_url, locate, name_for, names_database, vault_url,
 };
+use super::notify::{EndpointSettings, NotifySettings};
 use super::problem::{InvalidConfig, Problem, shown_path};
 use super::resolver::Resolver;
 use super::{Config, EnvironmentSettings, Origin, Pending, Setting, SourceSettings};
 use crate::ambient::Ambient;
 
 impl Resolver<'_> {
-    fn environment(&mut self, name: &str, file: &EnvironmentFile) -> EnvironmentSettings {
+    fn environment(
+        &mut self,
+        name: &str,
+        file: &EnvironmentFile,
+        endpoints: &BTreeMap<String, EndpointSettings>,
+    ) -> EnvironmentSettings {
         let key = |field: &str| format!("environments.{name}.{field}");
         let objectives = Objectives {
             rpo: self
@@ -56,6 +62,7 @@ impl Resolver<'_> {
             zone,
             plans,
             retention,
+            notify: self.environment_notify(name, file, endpoints),
         }
     }
 }
@@ -77,10 +84,14 @@ pub(super) fn with_file(
         problems: Vec::new(),
     };
     let vault = resolver.vault(&file.vault, overrides);
+    let endpoints = resolver.endpoints(&file.notify);
     let environments: BTreeMap<&str, EnvironmentSettings> = file
         .environments
         .iter()
-        .map(|(name, environment)| (name.as_str(), resolver.environment(name, environment)))
+        .map(|(name, environment)| {
+            let environment = resolver.environment(name, environment, &endpoints);
+            (name.as_str(), environment)
+        })
         .collect();
     let mut zones: Vec<&TimeZone> = environments
         .values()
@@ -98,6 +109,10 @@ pub(super) fn with_file(
         &environments,
         Sha256Digest::of(text.as_bytes()),
     );
+    let notify = NotifySettings {
+        endpoints,
+        pings: resolver.pings(&file.sources),
+    };
     let Resolver {
         entries, problems, ..
     } = resolver;
@@ -121,6 +136,7 @@ pub(super) fn with_file(
         http,
         environments,
         sources,
+        notify,
         zone,
         entries,
     })
@@ -191,6 +207,7 @@ pub fn without_file(ambient: &Ambient, overrides: &Overrides) -> Result<Config, 
         copies: Vec::new(),
         environments,
         sources,
+        notify: NotifySettings::default(),
         zone: ambient.zone.clone(),
         entries: resolver.entries,
     })
