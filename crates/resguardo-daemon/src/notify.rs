@@ -1,7 +1,7 @@
 //! Telling people: what happened, to the endpoints that want to hear it, once each.
 //!
 //! ```text
-//! Notifier::start(Office) -> Notifier     Notifier::tell(Event)  (never waits)     Notifier::stop(limit)
+//! Notifier::start(Office) -> Notifier     Notifier::tell(Event), exceptions(..)  (never wait)     Notifier::stop(limit)
 //! Endpoint::deliver(&Letter) -> Result<(), Refused>                          (one try, at once)
 //! ```
 //!
@@ -19,6 +19,7 @@ mod clerk;
 mod email;
 mod endpoint;
 mod event;
+mod herald;
 mod http;
 mod letter;
 mod outbox;
@@ -32,11 +33,12 @@ mod watching;
 mod webhook;
 mod words;
 
-pub use change::reminders;
+pub use change::news;
 pub use clerk::{Notifier, Office};
 pub use email::{Mail, Security, check_address};
 pub use endpoint::{Again, Endpoint, HttpPlace, Kind, Refused};
 pub use event::{Event, ExceptionFacts, Fact, FactName, What};
+pub use herald::Herald;
 pub use letter::Letter;
 pub use outbox::Outbox;
 pub use pace::Pace;

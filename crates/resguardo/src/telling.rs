@@ -3,14 +3,14 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use resguardo_daemon::Watch;
 use resguardo_daemon::notify::{
-    Directory, Endpoint, Event, FactName, Letter, Notifier, Office, Outbox, Pace, Redactor, Route,
-    Rules, Telling, Topic, What,
+    Directory, Endpoint, Event, FactName, Herald, Letter, Notifier, Office, Outbox, Pace, Redactor,
+    Route, Rules, Telling, Topic, What,
 };
 use resguardo_model::SourceName;
 use resguardo_ops::Context;
@@ -29,38 +29,30 @@ const PING_TIMEOUT: Duration = Duration::from_secs(5);
 /// What is configured, read anew for each message.
 pub struct Addresses {
     invocation: Invocation,
-    config: RwLock<Arc<Config>>,
+    config: Box<dyn Fn() -> Arc<Config> + Send + Sync>,
 }
 
 impl Addresses {
-    /// Those of a configuration.
+    /// Those of the configuration that `config` gives at the time.
     #[must_use]
-    pub fn new(invocation: &Invocation, config: &Config) -> Self {
+    pub fn new(
+        invocation: &Invocation,
+        config: impl Fn() -> Arc<Config> + Send + Sync + 'static,
+    ) -> Self {
         Self {
             invocation: invocation.quietly(),
-            config: RwLock::new(Arc::new(config.clone())),
+            config: Box::new(config),
         }
-    }
-
-    /// Goes on with another configuration.
-    pub fn reload(&self, config: &Config) {
-        let new = Arc::new(config.clone());
-        *self.config.write().unwrap_or_else(PoisonError::into_inner) = new;
-    }
-
-    fn config(&self) -> Arc<Config> {
-        let config = self.config.read().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(&config)
     }
 }
 
 impl Directory for Addresses {
     fn rules(&self, source: &SourceName) -> Option<Rules> {
-        rules(&self.config(), source)
+        rules(&(self.config)(), source)
     }
 
     fn endpoint(&self, name: &str) -> Result<Option<Endpoint>, String> {
-        let config = self.config();
+        let config = (self.config)();
         let settings = settings(&config, name);
         settings
             .map(|settings| ready(&self.invocation, &config, &settings))
@@ -68,7 +60,7 @@ impl Directory for Addresses {
     }
 
     fn secrets(&self) -> Vec<SecretString> {
-        secrets(&self.config())
+        secrets(&(self.config)())
     }
 }
 
@@ -239,11 +231,13 @@ pub fn start(
 pub fn watching(
     watch: Arc<dyn Watch>,
     notifier: &Arc<Notifier>,
+    herald: Option<Arc<Herald>>,
     context: &Context,
 ) -> Arc<dyn Watch> {
     Arc::new(Telling {
         watch,
         notifier: Arc::clone(notifier),
+        herald,
         clock: Arc::clone(&context.clock),
     })
 }

@@ -1,33 +1,40 @@
-//! What became of an exception, as people are told it.
+//! What there is to tell of exceptions, from how they stand.
+//!
+//! It is told from how they stand and not from what one look found changed: whoever looked first, on the command
+//! line or on another machine, may have told nobody. The outbox sees to it that nobody hears the same twice.
 
 use jiff::{SignedDuration, Timestamp};
 use resguardo_model::What as Facts;
-use resguardo_ops::exception::{Change, Changed, Exception};
+use resguardo_ops::exception::Exception;
 
 use super::event::{Event, ExceptionFacts, FactName, What};
 
-impl From<&Change> for Event {
-    fn from(change: &Change) -> Self {
-        let exception = &change.exception;
-        match change.what {
-            Changed::Opened => about(exception, What::Opened, exception.opened_at),
-            Changed::Worse => about(exception, What::Worse, exception.seen_at),
-            Changed::Good => {
-                let at = exception.good_at.unwrap_or(exception.seen_at);
-                about(exception, What::Good, at)
-            }
+/// What lies back longer is no news; who comes new is not told all of history.
+const NEWS_WITHIN: SignedDuration = SignedDuration::from_hours(24);
+
+/// What there is to tell of `exceptions` now, in the order in which it happened: the same for as long as
+/// they stand as they do.
+#[must_use]
+pub fn news(exceptions: &[Exception], now: Timestamp) -> Vec<Event> {
+    let is_new = |at: Timestamp| now.duration_since(at) <= NEWS_WITHIN;
+    let mut events = Vec::new();
+    for exception in exceptions {
+        if is_new(exception.opened_at) {
+            events.push(about(exception, What::Opened, exception.opened_at));
+        }
+        if exception.times > 1 && is_new(exception.seen_at) {
+            let mut event = about(exception, What::Worse, exception.seen_at);
+            event.turn = i64::from(exception.times);
+            events.push(event);
+        }
+        match exception.good_at {
+            Some(at) if is_new(at) => events.push(about(exception, What::Good, at)),
+            Some(_) => {}
+            None if exception.resolved.is_some() => {}
+            None => events.push(about(exception, What::Reminder, now)),
         }
     }
-}
-
-/// Reminders, now, of the exceptions that are open and still hold: [`super::Notifier::remind`] decides
-/// whether it is time for them.
-#[must_use]
-pub fn reminders(open: &[Exception], now: Timestamp) -> Vec<Event> {
-    open.iter()
-        .filter(|exception| exception.good_at.is_none() && exception.resolved.is_none())
-        .map(|exception| about(exception, What::Reminder, now))
-        .collect()
+    events
 }
 
 fn about(exception: &Exception, what: What, at: Timestamp) -> Event {
@@ -145,31 +152,47 @@ mod tests {
         }
     }
 
+    fn words(exception: &Exception, now: &str) -> Vec<What> {
+        let now = format!("2026-11-{now}:00Z").parse().unwrap();
+        let events = news(std::slice::from_ref(exception), now);
+        events.iter().map(|event| event.what).collect()
+    }
+
     #[test]
-    fn a_change_becomes_an_event_with_its_facts() {
-        let change = Change {
-            exception: exception(),
-            what: Changed::Worse,
+    fn news_are_what_happened_within_a_day() {
+        let again = exception();
+        assert_eq!(
+            words(&again, "22T10:01"),
+            [What::Opened, What::Worse, What::Reminder]
+        );
+        assert_eq!(words(&again, "23T09:30"), [What::Worse, What::Reminder]);
+        assert_eq!(words(&again, "25T09:30"), [What::Reminder]);
+        let good = Exception {
+            times: 1,
+            good_at: Some("2026-11-22T11:00:00Z".parse().unwrap()),
+            ..exception()
         };
-        let event = Event::from(&change);
+        assert_eq!(words(&good, "22T11:01"), [What::Opened, What::Good]);
+        assert_eq!(words(&good, "23T10:30"), [What::Good]);
+        assert_eq!(words(&good, "25T10:30"), []);
+    }
+
+    #[test]
+    fn an_event_has_the_facts_and_a_key_that_stays() {
+        let now = "2026-11-22T10:00:00Z".parse().unwrap();
+        let event = &news(&[exception()], now)[1];
         assert_eq!(event.what, What::Worse);
         assert_eq!(event.at, exception().seen_at);
         assert_eq!(event.exception.as_ref().unwrap().kind, "rto_breached");
         assert_eq!(event.fact(FactName::Measured), Some("1h 10m"));
         assert_eq!(event.fact(FactName::Target), Some("1h"));
         assert_eq!(event.fact(FactName::Times), Some("2"));
-    }
-
-    #[test]
-    fn nobody_is_reminded_of_what_is_good_again() {
-        let now = "2026-11-23T10:00:00Z".parse().unwrap();
-        let good = Exception {
-            good_at: Some(now),
+        let later = Exception {
+            seen_at: "2026-11-22T10:05:00Z".parse().unwrap(),
             ..exception()
         };
-        let reminders = reminders(&[exception(), good], now);
-        assert_eq!(reminders.len(), 1);
-        assert_eq!(reminders[0].what, What::Reminder);
+        let seen_later = &news(&[later], now)[1];
+        assert_eq!(event.change(0), seen_later.change(0));
     }
 
     #[test]

@@ -1,15 +1,18 @@
 //! The notifier: takes events from whoever tells them, at once, and writes a parcel for everybody who is to hear it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use resguardo_model::Clock;
 use resguardo_ops::catalog::outbox::NewParcel;
+use resguardo_ops::exception::Exception;
 
 use super::bell::Bell;
+use super::change::news;
 use super::event::{Event, What};
 use super::letter::Letter;
 use super::outbox::Outbox;
@@ -20,6 +23,8 @@ use super::rules::{Directory, Route, Rules};
 
 /// Events that wait for the clerk, at most.
 const EVENTS_MAX: usize = 1024;
+/// Changes that are remembered, at most.
+const TOLD_MAX: usize = 10_000;
 /// How long a message is tried.
 const WORTH: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long a ping is: a switch that was to hear it an hour ago has raised its alarm.
@@ -52,7 +57,7 @@ pub struct Notifier {
 
 enum Order {
     Tell(Box<Event>),
-    Remind(Vec<Event>),
+    News(Vec<Event>),
 }
 
 /// The bell of each endpoint's thread.
@@ -72,8 +77,10 @@ impl Notifier {
         let clerk = Clerk {
             office: Arc::clone(&office),
             bells: Arc::clone(&bells),
+            told: BTreeSet::new(),
         };
         let work = move || {
+            let mut clerk = clerk;
             clerk.resume();
             for order in taken {
                 clerk.take(order);
@@ -97,10 +104,12 @@ impl Notifier {
         self.order(Order::Tell(Box::new(event)));
     }
 
-    /// Reminds of what is still open, if it is time: an event of [`What::Reminder`] for each exception.
-    pub fn remind(&self, open: Vec<Event>) {
-        if !open.is_empty() {
-            self.order(Order::Remind(open));
+    /// Tells how exceptions stand: what everybody who wants to hear it was not told yet, and reminders
+    /// where it is time for them. It may be called again and again. Never waits.
+    pub fn exceptions(&self, exceptions: &[Exception], now: Timestamp) {
+        let news = news(exceptions, now);
+        if !news.is_empty() {
+            self.order(Order::News(news));
         }
     }
 
@@ -138,6 +147,8 @@ impl Notifier {
 struct Clerk {
     office: Arc<Office>,
     bells: Arc<Bells>,
+    /// Endpoint, subject and change of what was put down: exceptions are told again every minute.
+    told: BTreeSet<(String, String, String)>,
 }
 
 impl Clerk {
@@ -149,13 +160,15 @@ impl Clerk {
         }
     }
 
-    fn take(&self, order: Order) {
+    fn take(&mut self, order: Order) {
         match order {
             Order::Tell(event) => self.tell(&event, 0),
-            Order::Remind(open) => {
-                for event in open {
-                    if let Some(turn) = self.turn(&event) {
-                        self.tell(&event, turn);
+            Order::News(events) => {
+                for event in &events {
+                    match (event.what, self.turn(event)) {
+                        (What::Reminder, None) => {}
+                        (What::Reminder, Some(turn)) => self.tell(event, turn),
+                        _ => self.tell(event, 0),
                     }
                 }
             }
@@ -171,22 +184,31 @@ impl Clerk {
         (turn > 0).then_some(turn)
     }
 
-    fn tell(&self, event: &Event, turn: i64) {
+    fn tell(&mut self, event: &Event, turn: i64) {
         let Some(source) = &event.source else { return };
         let Some(rules) = self.office.directory.rules(source) else {
             return;
         };
+        let subject = event.subject();
+        let change = event.change(turn);
+        let told = |route: &&Route| (route.endpoint.clone(), subject.clone(), change.clone());
         let routes: Vec<&Route> = rules
             .routes
             .iter()
-            .filter(|route| route.wants(event))
+            .filter(|route| route.wants(event) && !self.told.contains(&told(route)))
             .collect();
         if routes.is_empty() {
             return;
         }
         let redactor = Redactor::new(self.office.directory.secrets());
         for route in routes {
-            self.put(&self.parcel(event, turn, &rules, route, &redactor));
+            let parcel = self.parcel(event, turn, &rules, route, &redactor);
+            self.put(&parcel);
+            if self.told.len() >= TOLD_MAX {
+                // The outbox knows them, too; it only takes longer.
+                self.told.clear();
+            }
+            self.told.insert(told(&route));
         }
     }
 

@@ -89,7 +89,7 @@ pub(super) fn deliver(mail: &Mail, letter: &Letter, timeout: Duration) -> Result
     let transport = transport(mail, timeout)?;
     let refused = match transport.send(&message) {
         Ok(_) => return Ok(()),
-        Err(error) => refusal(mail, &error),
+        Err(error) => refusal(mail, &error, timeout),
     };
     if refused.again != Again::Never || mail.to.len() < 2 {
         return Err(refused);
@@ -154,7 +154,11 @@ fn tls(mail: &Mail) -> Result<TlsParameters, Refused> {
         .map_err(|error| Refused::later(format!("{}: {error}", mail.server())))
 }
 
-fn refusal(mail: &Mail, error: &lettre::transport::smtp::Error) -> Refused {
+fn refusal(mail: &Mail, error: &lettre::transport::smtp::Error, timeout: Duration) -> Refused {
+    if is_timeout(error) {
+        let seconds = timeout.as_secs();
+        return Refused::later(format!("{}: no answer after {seconds} s", mail.server()));
+    }
     let why = format!("{}: {error}", mail.server());
     // A password that is wrong (RFC 4954: 530 to 538) is put right by somebody.
     let is_of_login = error
@@ -165,6 +169,13 @@ fn refusal(mail: &Mail, error: &lettre::transport::smtp::Error) -> Refused {
     } else {
         Refused::later(why)
     }
+}
+
+/// A socket whose time is up says that it would block.
+fn is_timeout(error: &lettre::transport::smtp::Error) -> bool {
+    let source = std::error::Error::source(error);
+    let cause = source.and_then(|source| source.downcast_ref::<std::io::Error>());
+    error.is_timeout() || cause.is_some_and(|cause| cause.kind() == std::io::ErrorKind::WouldBlock)
 }
 
 fn message(mail: &Mail, letter: &Letter) -> Result<Message, String> {

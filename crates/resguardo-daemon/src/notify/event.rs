@@ -121,6 +121,9 @@ pub struct Event {
     pub task: Option<String>,
     /// When the run began.
     pub began_at: Option<Timestamp>,
+    /// Which time it is that an exception got worse.
+    #[serde(default)]
+    pub turn: i64,
     /// What else is known.
     pub facts: Vec<Fact>,
 }
@@ -136,6 +139,7 @@ impl Event {
             exception: None,
             task: None,
             began_at: None,
+            turn: 0,
             facts: Vec::new(),
         }
     }
@@ -176,7 +180,8 @@ impl Event {
             What::RunBegan | What::RunFailed | What::RunSucceeded => {
                 format!("{word} {}", self.began_at.unwrap_or(self.at))
             }
-            What::Worse | What::Good | What::Test => format!("{word} {}", self.at),
+            What::Worse => format!("{word} {}", self.turn),
+            What::Good | What::Test => format!("{word} {}", self.at),
         }
     }
 }

@@ -214,7 +214,7 @@ fn task(task: &str, what: What, language: Language) -> String {
         "backup" => ("the backup", "el respaldo"),
         "drill" => ("the drill", "el simulacro"),
         "verify" => ("the verification", "la verificación"),
-        "prune" => ("the prune", "la poda"),
+        "prune" => ("the prune", "la depuración"),
         "copy" => ("the copying", "la copia"),
         other => (other, other),
     };

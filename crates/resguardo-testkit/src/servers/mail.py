@@ -40,7 +40,7 @@ class Handler:
             "from": envelope.mail_from,
             "to": envelope.rcpt_tos,
             "content": envelope.content.decode("utf-8", "replace"),
-            "encrypted": session.ssl is not None,
+            "encrypted": security == "tls" or session.ssl is not None,
             "user": session.auth_data.login.decode() if session.auth_data else None,
         }
         part = folder / f"{self.number:04}.part"
@@ -51,7 +51,7 @@ class Handler:
 
 def authenticate(server, session, envelope, mechanism, data):
     known = (data.login, data.password) == login
-    return AuthResult(success=known, auth_data=data if known else None)
+    return AuthResult(success=known, handled=False, auth_data=data if known else None)
 
 
 class Server(UnthreadedController):

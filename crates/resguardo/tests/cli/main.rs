@@ -30,6 +30,7 @@ mod killed;
 mod kit;
 mod list;
 mod mistyped;
+mod notify;
 mod orphans;
 mod plan;
 mod postgres;

@@ -1,12 +1,15 @@
 //! Everybody who wants to hear it is told, once, whatever the others do.
 
-#![allow(clippy::unwrap_used, reason = "test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "test: runs the guide's lines"
+)]
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Instant;
 
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use resguardo_model::{SourceName, SystemClock};
 use resguardo_ops::catalog::Catalog;
@@ -294,6 +297,42 @@ fn a_change_is_told_once_and_has_no_secret_in_it() {
     assert_eq!(world.notes(), Vec::<String>::new());
 }
 
+/// The guide's own lines say of what was sent whether it is genuine.
+#[test]
+fn the_guides_lines_of_python_know_what_is_genuine() {
+    let server = Server::start(fine);
+    let world = World::of(vec![webhook("team", &server)]);
+    world.tell("e1", What::Opened);
+    let asked = server.wait_for(1).remove(0);
+    let signature = &asked.headers["resguardo-signature"];
+    for guide in [
+        include_str!("../../../../../docs/guide/telling.md"),
+        include_str!("../../../../../docs/es/avisar.md"),
+    ] {
+        let (_, rest) = guide.split_once("```python\n").unwrap();
+        let (lines, _) = rest.split_once("```").unwrap();
+        let genuine = |secret: &str, header: &str, body: &str| {
+            let last = "import sys\nsys.exit(0 if is_genuine(sys.argv[1], sys.argv[2], sys.argv[3].encode()) else 9)";
+            let status = std::process::Command::new("python3")
+                .args(["-c", &format!("{lines}\n{last}"), secret, header, body])
+                .status()
+                .expect("python3 is there: the package python3-venv brings it");
+            assert!(matches!(status.code(), Some(0 | 9)), "{status}");
+            status.success()
+        };
+        assert!(genuine("s3cret-webhook", signature, &asked.body));
+        assert!(!genuine("another", signature, &asked.body));
+        assert!(!genuine(
+            "s3cret-webhook",
+            signature,
+            &format!("{} ", asked.body)
+        ));
+        let (_, digest) = signature.split_once(",v1=").unwrap();
+        let old = format!("t=1,v1={digest}");
+        assert!(!genuine("s3cret-webhook", &old, &asked.body));
+    }
+}
+
 #[test]
 fn what_is_refused_for_now_is_tried_again_with_the_same_delivery() {
     let server = Server::start(|number, client| match number {
@@ -448,7 +487,7 @@ fn people_are_reminded_once_a_turn() {
     let remind = |at: &str| {
         let mut event = exception("e1", What::Reminder);
         event.at = format!("2026-11-22T{at}Z").parse().unwrap();
-        world.notifier.remind(vec![event]);
+        world.notifier.order(Order::News(vec![event]));
     };
     ["08:59:59", "09:00:00", "09:00:30"].map(remind);
     server.wait_for(1);

@@ -99,7 +99,7 @@ fn a_server_without_tls_is_not_told_in_the_clear() {
         let limit = Duration::from_secs(2);
         let refused =
             deliver(&mail(&server, security), &failed_drill(Language::En), limit).unwrap_err();
-        assert_ne!(refused.why, "", "{security:?}");
+        assert_eq!(refused.again, Again::Later, "{security:?}: {}", refused.why);
         assert_eq!(taken(&server), Vec::<Value>::new());
     }
 }
@@ -157,7 +157,7 @@ fn what_comes_from_outside_adds_no_header_and_no_markup() {
     let exception = letter.event.exception.as_mut().unwrap();
     exception.kind = "x\r\nBcc: eve@example.org\r\n\r\n<script>alert(1)</script>".to_owned();
     let message = String::from_utf8(message(&mail, &letter).unwrap().formatted()).unwrap();
-    let (headers, body) = message.split_once("\r\n\r\n").unwrap();
+    let (headers, _) = message.split_once("\r\n\r\n").unwrap();
     let names: Vec<&str> = headers
         .split("\r\n")
         .filter(|line| !line.starts_with([' ', '\t']))
@@ -178,7 +178,11 @@ fn what_comes_from_outside_adds_no_header_and_no_markup() {
         ],
         "{headers}"
     );
-    assert!(!body.contains("<script>"), "{body}");
+    let html = html(&Text::of(&letter), "en");
+    assert!(
+        html.contains("&lt;script&gt;") && !html.contains("<script>"),
+        "{html}"
+    );
     for text in [
         "ops@example.org\r\nBcc: eve@example.org",
         "ops",
