@@ -14,9 +14,11 @@ use resguardo_daemon::notify::{
 };
 use resguardo_model::SourceName;
 use resguardo_ops::Context;
+use resguardo_ops::exception::{self, Exception};
 use resguardo_ops::report::Language;
 use secrecy::SecretString;
 
+use crate::commands::{plan, status};
 use crate::config::Config;
 use crate::config::notify::{EndpointSettings, at_hand};
 use crate::error::Failure;
@@ -25,6 +27,9 @@ use crate::secret;
 
 /// Longest time that a run of the command line is held up by a switch that does not answer.
 const PING_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Exceptions that are looked through for news, the newest first.
+const EXCEPTIONS_MAX: u32 = 1000;
 
 /// What is configured, read anew for each message.
 pub struct Addresses {
@@ -227,17 +232,30 @@ pub fn start(
     })
 }
 
+/// The newest exceptions, as they stand now: new ones are opened by looking.
+///
+/// # Errors
+/// Why nobody knows, in a line.
+pub fn exceptions(context: &Context, config: &Config) -> Result<Vec<Exception>, String> {
+    let watched = status::watched(config, &plan::jobs(config), context);
+    let found = resguardo_ops::status::look(context, &watched).and_then(|status| {
+        exception::assess(context, &status)?;
+        exception::all(context, EXCEPTIONS_MAX)
+    });
+    found.map_err(|error| resguardo_ops::described(&error))
+}
+
 /// `watch`, which tells people too.
 pub fn watching(
     watch: Arc<dyn Watch>,
     notifier: &Arc<Notifier>,
-    herald: Option<Arc<Herald>>,
+    herald: Arc<Herald>,
     context: &Context,
 ) -> Arc<dyn Watch> {
     Arc::new(Telling {
         watch,
         notifier: Arc::clone(notifier),
-        herald,
+        herald: Some(herald),
         clock: Arc::clone(&context.clock),
     })
 }

@@ -78,6 +78,7 @@ impl Notifier {
             office: Arc::clone(&office),
             bells: Arc::clone(&bells),
             told: BTreeSet::new(),
+            day: 0,
         };
         let work = move || {
             let mut clerk = clerk;
@@ -149,6 +150,8 @@ struct Clerk {
     bells: Arc<Bells>,
     /// Endpoint, subject and change of what was put down: exceptions are told again every minute.
     told: BTreeSet<(String, String, String)>,
+    /// The day of `told`: once a day the outbox is asked again, so that it forgets nothing that goes on.
+    day: i64,
 }
 
 impl Clerk {
@@ -189,6 +192,11 @@ impl Clerk {
         let Some(rules) = self.office.directory.rules(source) else {
             return;
         };
+        let day = self.office.clock.now().as_second() / (24 * 60 * 60);
+        if day != self.day {
+            self.told.clear();
+            self.day = day;
+        }
         let subject = event.subject();
         let change = event.change(turn);
         let told = |route: &&Route| (route.endpoint.clone(), subject.clone(), change.clone());

@@ -236,6 +236,13 @@ fn put(connection: &Connection, parcel: &NewParcel, now: Timestamp) -> rusqlite:
             parcel.expires_at.as_millisecond(),
         ])?;
     if new == 0 {
+        // It is told still, and so it is still to be known.
+        connection
+            .prepare_cached(
+                "update outbox set created_at = ?4 where endpoint = ?1 and subject = ?2 and change = ?3
+                 and state <> 'waiting'",
+            )?
+            .execute(params![parcel.endpoint, parcel.subject, parcel.change, now_ms])?;
         return Ok(false);
     }
     let number = connection.last_insert_rowid();
@@ -399,5 +406,18 @@ mod tests {
             .outbox_put(&message("other", "e1", "opened"), later)
             .unwrap();
         assert_eq!(catalog.outbox_waiting().unwrap()[1].given_up, 0);
+    }
+
+    #[test]
+    fn what_is_told_again_and_again_is_never_forgotten() {
+        let catalog = Catalog::in_memory().unwrap();
+        put(&catalog, "e1", "worse 2", "10:00:00");
+        let taken = take(&catalog, "10:00:00", "10:05:00").unwrap();
+        catalog.outbox_sent(taken.number, at("10:00:01")).unwrap();
+        let days = |days: i64| at("10:00:00") + SignedDuration::from_hours(24 * days);
+        for day in [20, 40, 60] {
+            let told = message("team", "e1", "worse 2");
+            assert!(!catalog.outbox_put(&told, days(day)).unwrap(), "{day}");
+        }
     }
 }
