@@ -5,6 +5,7 @@ mod front;
 mod log;
 mod reload;
 mod service_manager;
+mod tells;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -26,6 +27,7 @@ use self::front::{Front, Noticing, Parts};
 use self::log::{Log, Notes};
 use self::reload::Reload;
 use self::service_manager::ServiceManager;
+use self::tells::Tells;
 use super::{copy, plan};
 use crate::config::Config;
 use crate::config::schedule::Plans;
@@ -106,7 +108,9 @@ pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
         log: Arc::clone(&log),
         looker: RwLock::new(None),
     });
-    let around = around(&context, &configured, &noticing);
+    let tells = Tells::start(invocation, &context, &configured, &log)?;
+    let watch = tells.watch(Arc::clone(&noticing) as Arc<dyn Watch>, &context);
+    let around = around(&context, &configured, watch);
     let settings = Settings {
         runs_max: usize::from(args.runs),
         grace: args.grace.into(),
@@ -144,6 +148,7 @@ pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
         .map_err(|why| Failure::user(format!("what was done before cannot be read: {why}")))?;
     drop(listening);
     drop(front);
+    tells.stop();
     if all_ended {
         return Ok(Exit::Done);
     }
@@ -154,7 +159,7 @@ pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
     .hint("they are said to have died at the next start, and tried again"))
 }
 
-fn around(context: &Context, configured: &Arc<Configured>, watch: &Arc<Noticing>) -> Around {
+fn around(context: &Context, configured: &Arc<Configured>, watch: Arc<dyn Watch>) -> Around {
     Around {
         memory: Arc::new(CatalogMemory {
             catalog: context.catalog.clone(),
@@ -166,7 +171,7 @@ fn around(context: &Context, configured: &Arc<Configured>, watch: &Arc<Noticing>
             context: context.clone(),
             sources: Arc::clone(configured) as Arc<dyn Sources>,
         }),
-        watch: Arc::clone(watch) as Arc<dyn Watch>,
+        watch,
         feed: Arc::new(Feed::new(Arc::clone(&context.clock))),
         stop: context.cancel.clone(),
     }
