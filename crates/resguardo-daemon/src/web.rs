@@ -16,17 +16,30 @@
 //! - Forms post to the page that they belong to with the field `csrf`, say the command that does the
 //!   same, and are only shown to those whose role allows them; the server decides again.
 
+pub mod access;
+pub mod action;
 pub mod assets;
+pub mod backup;
+pub mod drill;
+pub mod exceptions;
 pub mod figures;
 pub mod frame;
 pub mod language;
+pub mod login;
 pub mod overview;
+pub mod pictures;
 pub mod plain;
+pub mod policy;
+pub mod refusal;
+pub mod runs;
 pub mod signs;
+pub mod source;
 pub mod view;
+pub mod why;
 pub mod words;
 
 pub use figures::Say;
-pub use frame::{Frame, Section};
+pub use frame::{Frame, Notice, Section};
 pub use language::{Language, Theme};
 pub use maud::Markup as Page;
+pub use refusal::Refusal;

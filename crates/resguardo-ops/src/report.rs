@@ -39,6 +39,19 @@ pub fn render(done: &DrillDone, format: Format, language: Language) -> String {
     }
 }
 
+/// The name of a check in Spanish; a name that is not built in stays.
+#[must_use]
+pub fn check_in_spanish(name: &str) -> String {
+    spanish::check_name(name).unwrap_or_else(|| name.to_owned())
+}
+
+/// What the check of that name expected, found or said, in Spanish where it is a phrase of ours; values, and
+/// what others said, stay.
+#[must_use]
+pub fn in_spanish(check: &str, text: &str) -> String {
+    spanish::phrase(check, text).unwrap_or_else(|| text.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;

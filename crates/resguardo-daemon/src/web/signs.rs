@@ -100,11 +100,86 @@ pub fn check(outcome: CheckOutcome, words: &Words) -> Markup {
 /// How a run stands.
 #[must_use]
 pub fn run(state: RunState, words: &Words) -> Markup {
+    let name = match state {
+        RunState::Running => "run",
+        RunState::Succeeded => "ok",
+        RunState::Failed | RunState::Died => "bad",
+        RunState::Interrupted => "skip",
+    };
+    said(name, run_word(state, words))
+}
+
+/// Whether a drill passed.
+#[must_use]
+pub fn passed(passed: bool, words: &Words) -> Markup {
+    if passed {
+        said("ok", words.passed)
+    } else {
+        said("bad", words.failed)
+    }
+}
+
+/// A restore of it passed.
+#[must_use]
+pub fn proven(words: &Words) -> Markup {
+    said("ok", words.proven)
+}
+
+/// Whether something is there.
+#[must_use]
+pub fn present(here: bool, words: &Words) -> Markup {
+    if here {
+        said("ok", words.is_there)
+    } else {
+        said("bad", words.is_not_there)
+    }
+}
+
+/// Something worth a look.
+#[must_use]
+pub fn concern(word: &str) -> Markup {
+    said("risk", word)
+}
+
+/// Something that is as it should be.
+#[must_use]
+pub fn good(word: &str) -> Markup {
+    said("ok", word)
+}
+
+/// The word of a run's state.
+#[must_use]
+pub fn run_word(state: RunState, words: &Words) -> &'static str {
     match state {
-        RunState::Running => said("run", words.state_running),
-        RunState::Succeeded => said("ok", words.state_succeeded),
-        RunState::Failed => said("bad", words.state_failed),
-        RunState::Interrupted => said("skip", words.state_interrupted),
-        RunState::Died => said("bad", words.state_died),
+        RunState::Running => words.state_running,
+        RunState::Succeeded => words.state_succeeded,
+        RunState::Failed => words.state_failed,
+        RunState::Interrupted => words.state_interrupted,
+        RunState::Died => words.state_died,
+    }
+}
+
+/// The class of a run's state.
+#[must_use]
+pub fn run_class(state: RunState) -> &'static str {
+    match state {
+        RunState::Running => "run",
+        RunState::Succeeded => "ok",
+        RunState::Failed | RunState::Died => "bad",
+        RunState::Interrupted => "never",
+    }
+}
+
+/// How something ended, by the word of a receipt.
+#[must_use]
+pub fn outcome(word: &str, words: &Words) -> Markup {
+    match word {
+        "passed" => said("ok", words.passed),
+        "succeeded" | "done" | "allowed" => said("ok", words.state_succeeded),
+        "failed" => said("bad", words.state_failed),
+        "refused" => said("bad", words.refused),
+        "error" => said("risk", words.error),
+        "interrupted" => said("skip", words.state_interrupted),
+        other => html! { (other) },
     }
 }

@@ -24,16 +24,7 @@ pub use policy::{PolicyBackup, PolicyPage, SourcePolicy};
 pub use runs::{LogLine, Run, RunPage, RunState, Running, RunsPage};
 pub use source::{BackupLine, Day, DrillPoint, Forecast, Pages, SizePoint, SourcePage};
 
-/// What somebody who is logged in may do. Whoever may more may also do what others may.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Role {
-    /// Looks.
-    Viewer,
-    /// Backs up, drills, verifies, pins, resolves.
-    Operator,
-    /// Restores into new databases, and manages whoever may log in.
-    Admin,
-}
+pub use resguardo_model::Role;
 
 /// Whoever looks at a page.
 #[derive(Clone, Debug, PartialEq, Eq)]

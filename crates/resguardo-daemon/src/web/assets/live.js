@@ -111,7 +111,7 @@
     const run = body.dataset.run;
     if (!run) events.addEventListener("status", refresh);
     events.addEventListener("run", (event) => {
-      if (!run || event.data.includes(run)) refresh();
+      if (!run || event.data.includes(`:${run}}`)) refresh();
     });
   }
 

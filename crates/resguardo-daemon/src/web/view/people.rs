@@ -2,8 +2,7 @@
 
 use jiff::Timestamp;
 use jiff::civil::Date;
-
-use super::Role;
+use resguardo_model::Role;
 
 /// Who may do what.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,0 +1,212 @@
+//! What ran and what runs, and one run while it runs or after it.
+
+use maud::{Markup, html};
+
+use super::figures::Say;
+use super::frame::{self, Frame, Live, part};
+use super::source::{pages, short};
+use super::view::{Run, RunPage, RunState, Running, RunsPage};
+use super::words::in_table;
+use super::{overview, pictures, plain, signs};
+
+/// The list.
+#[must_use]
+pub fn page(frame: &Frame<'_>, view: &RunsPage) -> Markup {
+    let say = frame.say;
+    let words = say.words();
+    let mut path = String::from("/runs");
+    for (name, value) in [
+        ("source", view.source.as_deref()),
+        ("state", view.state.map(RunState::word)),
+    ] {
+        if let Some(value) = value {
+            let sign = if path.contains('?') { '&' } else { '?' };
+            path.push_str(&format!("{sign}{name}={}", part(value)));
+        }
+    }
+    let main = html! {
+        h1 { (words.runs) }
+        div #running data-live {
+            @if view.running.is_empty() { p.dim { (words.nothing_runs) } } @else { (overview::running(say, &view.running)) }
+        }
+        (filter(say, view))
+        div #runs data-live { (list(say, &view.runs)) }
+        (pages(say, view.pages, &path, "runs"))
+    };
+    frame::page(frame, words.runs, Live::Everything, &main)
+}
+
+fn filter(say: &Say, view: &RunsPage) -> Markup {
+    let words = say.words();
+    html! {
+        form.filter method="get" action="/runs" {
+            label { (words.source) br;
+                select name="source" {
+                    option value="" { (words.all) }
+                    @for source in &view.sources {
+                        option value=(source) selected[view.source.as_ref() == Some(source)] { (source) }
+                    }
+                }
+            }
+            label { (words.standing) br;
+                select name="state" {
+                    option value="" { (words.all) }
+                    @for state in RunState::ALL {
+                        option value=(state.word()) selected[view.state == Some(state)] { (signs::run_word(state, words)) }
+                    }
+                }
+            }
+            button.plain { (words.show) }
+        }
+    }
+}
+
+fn list(say: &Say, runs: &[Run]) -> Markup {
+    let words = say.words();
+    if runs.is_empty() {
+        return html! { p.empty { (words.no_runs) } };
+    }
+    html! {
+        table.cards {
+            caption { (words.runs_caption) }
+            thead { tr {
+                th scope="col" { (words.began) } th scope="col" { (words.what) } th scope="col" { (words.source) }
+                th scope="col" { (words.outcome) } th.num scope="col" { (words.time) } th scope="col" { (words.message) }
+            } }
+            tbody { @for run in runs { tr {
+                th scope="row" { a href={ "/runs/" (part(&run.id)) } { (say.when(run.started_at)) } }
+                td data-head=(words.what) { (in_table(words.verbs, &run.verb)) }
+                td data-head=(words.source) { @if run.source.is_empty() { i { (words.all) } } @else { a href={ "/sources/" (part(&run.source)) } { (run.source) } } }
+                td data-head=(words.outcome) { (signs::run(run.state, words)) }
+                td.num data-head=(words.time) { (took(say, run)) }
+                td.wrap data-head=(words.message) { (said(&run.message)) }
+            } } }
+        }
+    }
+}
+
+/// The first line of a message, in a list.
+fn said(message: &str) -> String {
+    let text = plain::text(message);
+    let line = text.lines().next().unwrap_or_default();
+    let short: String = line.chars().take(200).collect();
+    if short.len() < line.len() {
+        format!("{short}…")
+    } else {
+        short
+    }
+}
+
+fn took(say: &Say, run: &Run) -> Markup {
+    html! {
+        @match run.finished_at {
+            Some(end) => (say.duration(end.duration_since(run.started_at).as_secs_f64())),
+            None => i { (say.words().state_running) },
+        }
+    }
+}
+
+/// One run.
+#[must_use]
+pub fn run(frame: &Frame<'_>, view: &RunPage) -> Markup {
+    let say = frame.say;
+    let (words, run) = (say.words(), &view.run);
+    let runs_now = run.state == RunState::Running;
+    let name = in_table(words.verbs, &run.verb);
+    let title = if run.source.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{name}: {}", run.source)
+    };
+    let main = html! {
+        p.crumbs { a href="/runs" { (words.runs) } " / " (short(&run.id)) }
+        h1 { (title) }
+        div #state data-live aria-live="polite" {
+            p.summary.(signs::run_class(run.state)) { (signs::run(run.state, words)) }
+            @if !run.message.is_empty() && !runs_now { pre tabindex="0" { (plain::text(&run.message)) } }
+        }
+        div #progress data-live { @if let Some(log) = view.log.as_ref().filter(|_| runs_now) { (progress(say, log)) } }
+        div #log data-live { @if let Some(log) = &view.log { h2 { (words.log) } (self::log(say, log)) } }
+        h2 { (words.facts) }
+        div #facts data-live { (facts(say, view)) }
+    };
+    let live = match view.log.as_ref().filter(|_| runs_now) {
+        Some(log) => Live::Run(&log.id),
+        None if runs_now => Live::Everything,
+        None => Live::No,
+    };
+    frame::page(frame, &title, live, &main)
+}
+
+/// The phases that are through, the one that runs, and how far it is.
+fn progress(say: &Say, running: &Running) -> Markup {
+    let words = say.words();
+    let ends = running.phases.iter().skip(1).map(|(_, began)| *began);
+    let ends = ends.chain(std::iter::once(say.now));
+    let last = running.phases.len().saturating_sub(1);
+    html! {
+        h2 { (words.phases_title) }
+        ol.steps {
+            @for (number, ((phase, began), end)) in running.phases.iter().zip(ends).enumerate() {
+                li.now[number == last] aria-current=[(number == last).then_some("step")] {
+                    @if number == last { (signs::run(RunState::Running, words)) } @else { (signs::good(words.through)) }
+                    " " b { (in_table(words.phases, phase)) } " "
+                    span.dim { (say.duration(end.duration_since(*began).as_secs_f64())) }
+                }
+            }
+        }
+        @if let Some(share) = overview::share(running) {
+            (pictures::bar(share, "bar"))
+            p { (say.percent(share)) ": "
+                (words.bytes_of.replacen("{}", &say.bytes(running.bytes), 1).replacen("{}", &say.bytes(running.total.unwrap_or(0)), 1)) }
+        } @else if running.bytes > 0 {
+            p { (say.bytes(running.bytes)) }
+        }
+    }
+}
+
+/// What a run said, the newest at the end.
+#[must_use]
+pub fn log(say: &Say, running: &Running) -> Markup {
+    let words = say.words();
+    let clock = |at: jiff::Timestamp| {
+        at.to_zoned(say.zone.clone())
+            .strftime("%H:%M:%S")
+            .to_string()
+    };
+    html! {
+        @if running.lines_dropped > 0 {
+            p.dim { (words.lines_dropped.replacen("{}", &say.number(running.lines_dropped), 1)) }
+        }
+        @if running.lines.is_empty() {
+            p.dim { (words.no_lines) }
+        } @else {
+            pre.log tabindex="0" role="log" aria-label=(words.log) {
+                @for line in &running.lines { span.at { (clock(line.at)) } " " (plain::text(&line.text)) "\n" }
+            }
+        }
+    }
+}
+
+fn facts(say: &Say, view: &RunPage) -> Markup {
+    let (words, run) = (say.words(), &view.run);
+    let by = view.log.as_ref().map_or("", |log| log.by.as_str());
+    html! {
+        dl.facts {
+            dt { (words.began) } dd { (say.moment_exact(run.started_at)) }
+            @if let Some(end) = run.finished_at { dt { (words.finished) } dd { (say.moment_exact(end)) } }
+            dt { (words.time) } dd { (took(say, run)) }
+            @if !by.is_empty() { dt { (words.asked_by) } dd { (plain::text(by)) } }
+            @if !run.source.is_empty() { dt { (words.source) } dd { a href={ "/sources/" (part(&run.source)) } { (run.source) } } }
+            @if !run.backup.is_empty() { dt { (words.backup) } dd { a href={ "/backups/" (part(&run.backup)) } { (short(&run.backup)) } } }
+            dt { (words.host) } dd { (plain::text(&run.host)) }
+            dt { (words.operator) } dd { (plain::text(&run.operator)) }
+            dt { (words.receipt) } dd {
+                @if run.receipt && run.verb == "drill" { a href={ "/drills/" (part(&run.id)) } { (words.drill_word) } }
+                @else if run.receipt { code { "resguardo receipts show " (short(&run.id)) } }
+                @else { (words.no_receipt) }
+            }
+            dt { "id" } dd { code { (run.id) } }
+        }
+    }
+}
