@@ -245,7 +245,8 @@ fn spans(events: &[RecipientEvent], recipient: &str) -> Vec<RecipientSpan> {
 /// Whether a backup that began at `began` was sealed to every recipient that this host pins. A backup that
 /// is built upon another shares its packs: where the answer is no, the next one has to be a whole one.
 ///
-/// The pins alone answer. Further headers are not signed, and only whoever holds an identity can tell whether
+/// Times are the host's own, and its clock may have been wrong: that is why pieces get other ids as well, so that a
+/// wrong answer costs space and closes nothing ([`WriteKey::pin_recipients`]). The pins alone answer. Further headers are not signed, and only whoever holds an identity can tell whether
 /// one opens: a bundle that was made up would close all later backups to the new recipient.
 pub(crate) fn sealed_to_all(key: &WriteKey, began: Timestamp) -> bool {
     key.recipients()

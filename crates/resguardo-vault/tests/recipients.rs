@@ -71,10 +71,14 @@ impl World {
     }
 
     fn next_backup(&mut self) -> resguardo_vault::Committed {
+        self.next_backup_at(LATER)
+    }
+
+    fn next_backup_at(&mut self, began: Timestamp) -> resguardo_vault::Committed {
         let number = self.content.len() as u64 + 1;
         let mut files = self.content.last().unwrap().clone();
         change_page(files.get_mut("db.pages").unwrap(), 9, number);
-        let done = back_up_at(&self.rig.vault(), number, &files, LATER).unwrap();
+        let done = back_up_at(&self.rig.vault(), number, &files, began).unwrap();
         self.content.push(files);
         done
     }
@@ -137,6 +141,22 @@ fn a_new_recipient_opens_the_next_backup_with_all_that_it_shares() {
         .map(|stored| vault.should_open(&world.to_bea, &stored.head).unwrap())
         .collect();
     assert_eq!(should, [false, false, true, true]);
+}
+
+#[test]
+fn a_clock_that_was_ahead_does_not_close_later_backups_to_a_new_recipient() {
+    let mut world = World::new();
+    // Taken while the clock of the host was a day ahead; it was put right before she was added.
+    let tomorrow = Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_hours(24);
+    world.next_backup_at(tomorrow);
+    world.add_bea();
+    let moment = jiff::SignedDuration::from_secs(1);
+    let whole = world.next_backup_at(tomorrow + moment);
+    let shared = world.next_backup_at(tomorrow + moment + moment);
+    assert!(shared.head.head.stored_bytes < whole.head.head.stored_bytes / 4);
+    let opened = world.opened(&world.as_bea());
+    assert_eq!(opened, [false, false, false, true, true]);
+    assert_eq!(world.opened(&world.rig.vault()), [true; 5]);
 }
 
 #[test]

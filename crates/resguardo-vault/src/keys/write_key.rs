@@ -183,16 +183,20 @@ impl WriteKey {
         self.added.get(recipient).copied()
     }
 
-    /// Pins other recipients. Those that are new are known to be so since `now`.
+    /// Pins other recipients. Those that are new are known to be so since `now`, and pieces get other ids from then
+    /// on: nothing that was stored before is built upon, whatever the clock said then or says later.
     ///
     /// # Errors
-    /// [`KeyError::NoRecipients`], [`KeyError::NotARecipient`].
+    /// [`KeyError::NoRecipients`], [`KeyError::NotARecipient`], [`KeyError::Random`].
     pub fn pin_recipients(
         &mut self,
         recipients: Vec<String>,
         now: Timestamp,
     ) -> Result<(), KeyError> {
         check_all(&recipients)?;
+        if recipients.iter().any(|one| !self.recipients.contains(one)) {
+            self.chunk = ChunkKey::new(*random()?);
+        }
         self.added.retain(|one, _| recipients.contains(one));
         for recipient in &recipients {
             if !self.recipients.contains(recipient) {
@@ -420,12 +424,16 @@ mod tests {
         let now = Timestamp::UNIX_EPOCH;
         let mut key = WriteKey::generate(vault(), recipients[..1].to_vec(), now).unwrap();
         let later = now + jiff::SignedDuration::from_secs(9);
+        let chunk = *key.chunk_key().bytes();
         key.pin_recipients(recipients[..2].to_vec(), later).unwrap();
+        assert_ne!(*key.chunk_key().bytes(), chunk, "nothing old is built upon");
+        let chunk = *key.chunk_key().bytes();
         let mut key = WriteKey::from_json(&key.to_json()).unwrap();
         assert_eq!(key.recipient_added_at(&recipients[0]), None);
         assert_eq!(key.recipient_added_at(&recipients[1]), Some(later));
         key.pin_recipients(recipients[..1].to_vec(), later).unwrap();
         assert_eq!(key.recipient_added_at(&recipients[1]), None);
+        assert_eq!(*key.chunk_key().bytes(), chunk);
         assert!(key.pin_recipients(vec![], later).is_err());
     }
 }
