@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use resguardo_model::{
     BackupId, Finding, FindingKind, Sha256Digest, SourceName, VaultId, WriterId,
 };
-use resguardo_store::{Condition, Key, StoreError};
+use resguardo_store::{Condition, Key, ObjectInfo, StoreError};
 use serde::{Deserialize, Serialize};
 
 use crate::error::VaultError;
@@ -155,6 +155,40 @@ impl Vault {
         })
     }
 
+    /// The pin of a backup, asked for by its name.
+    pub(crate) fn pin_of(
+        &self,
+        source: &SourceName,
+        backup: BackupId,
+    ) -> Result<Option<StoredPin>, VaultError> {
+        let key = layout::pin(source, backup);
+        let info = match self.store().stat(&key) {
+            Ok(info) => info,
+            Err(StoreError::NotFound { .. } | StoreError::NoSuchPlace { .. }) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let pin = self.pin_at(&info, source, backup)?;
+        Ok(pin.map(|(pin, _)| pin))
+    }
+
+    fn pin_at(
+        &self,
+        info: &ObjectInfo,
+        source: &SourceName,
+        backup: BackupId,
+    ) -> Result<Option<(StoredPin, Option<Finding>)>, VaultError> {
+        if info.bytes > PIN_BYTES_MAX {
+            let what = "it is too large for a pin".to_owned();
+            return Ok(Some(unbelievable(&info.key, source, backup, what)));
+        }
+        match self.store().get(&info.key) {
+            // Removed since it was listed.
+            Err(StoreError::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+            Ok(bytes) => Ok(Some(self.read_pin(&info.key, source, backup, &bytes))),
+        }
+    }
+
     /// The pins of one source or of all. No key is needed.
     ///
     /// # Errors
@@ -168,16 +202,7 @@ impl Vault {
             .filter_map(|info| layout::pin_place(&info.key).map(|place| (info, place)))
             .collect();
         let read = self.in_parallel(&places, |(info, (source, backup))| {
-            if info.bytes > PIN_BYTES_MAX {
-                let what = "it is too large for a pin".to_owned();
-                return Ok(Some(unbelievable(&info.key, source, *backup, what)));
-            }
-            match self.store().get(&info.key) {
-                // Removed since it was listed.
-                Err(StoreError::NotFound { .. }) => Ok(None),
-                Err(error) => Err(error.into()),
-                Ok(bytes) => Ok(Some(self.read_pin(&info.key, source, *backup, &bytes))),
-            }
+            self.pin_at(info, source, *backup)
         })?;
         let mut pins = Pins::default();
         for (pin, finding) in read.into_iter().flatten() {

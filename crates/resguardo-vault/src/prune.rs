@@ -244,6 +244,7 @@ impl Run<'_> {
                 .pins
                 .iter()
                 .any(|pin| pin.keeps(self.source, backup, now))
+                || self.is_pinned_unlisted(backup, now)?
             {
                 self.outcome.kept.push((backup, KeptBecause::Pinned));
             } else {
@@ -251,6 +252,12 @@ impl Run<'_> {
             }
         }
         Ok(chosen)
+    }
+
+    /// Whether there is a pin that the listing lacks: one that lags behind must not take a pinned backup away.
+    fn is_pinned_unlisted(&self, backup: BackupId, now: Timestamp) -> Result<bool, VaultError> {
+        let pin = self.vault.pin_of(self.source, backup)?;
+        Ok(pin.is_some_and(|pin| pin.keeps(self.source, backup, now)))
     }
 
     /// Holes that nobody explains and that are accepted.
