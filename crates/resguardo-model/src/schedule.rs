@@ -96,6 +96,14 @@ impl FromStr for Schedule {
 
 impl Pattern {
     fn of(cron: &str, text: &str) -> Result<Self, NotASchedule> {
+        // A list of nothing is taken for a field that no time fits, which is searched for to the end of time.
+        let mut fields = cron.split_whitespace();
+        if fields.any(|field| field.contains(',') && field.split(',').any(str::is_empty)) {
+            return Err(NotASchedule::Wrong {
+                text: text.to_owned(),
+                why: "there is nothing beside a comma".to_owned(),
+            });
+        }
         let parsed = cron.parse::<Cron>().map_err(|error| NotASchedule::Wrong {
             text: text.to_owned(),
             why: error.to_string(),

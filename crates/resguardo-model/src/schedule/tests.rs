@@ -99,6 +99,16 @@ fn what_is_no_schedule_says_why() {
 }
 
 #[test]
+fn a_list_with_nothing_in_it_is_refused() {
+    // Found by fuzzing: such a field fits no time, which was searched for to the end of all years.
+    for text in ["* , * * *", "0 2, * * *", ",0 2 * * *", "0 2 1,,3 * *"] {
+        let error = text.parse::<Schedule>().unwrap_err().to_string();
+        assert!(error.contains("nothing beside a comma"), "{error}");
+    }
+    "0 2,14 1,15 * *".parse::<Schedule>().unwrap();
+}
+
+#[test]
 fn a_time_that_is_skipped_comes_once_when_the_gap_ends() {
     // Madrid, 29 March 2026: from 02:00 to 03:00.
     for text in ["30 2 * * *", "0,15,30 2 * * *", "0 2,3 * * *"] {
