@@ -38,6 +38,8 @@ pub(crate) enum Failure {
     Answer { command: String, answer: String },
     #[error("{} is not what was stored", path.display())]
     Differs { path: PathBuf },
+    #[error("broken by inputs that are kept with each: {targets}")]
+    Broken { targets: String },
     #[error("failed: {steps}")]
     Steps { steps: String },
 }

@@ -12,6 +12,7 @@ mod bench;
 mod check;
 mod failure;
 mod flags;
+mod fuzz;
 mod generate;
 mod step;
 mod test;

@@ -1,17 +1,18 @@
 //! The verbs: which word calls which file.
 
 use crate::failure::Failure;
-use crate::{bench, check, generate, test, tidy, torture};
+use crate::{bench, check, fuzz, generate, test, tidy, torture};
 
 type Run = fn(&[String]) -> Result<(), Failure>;
 
-const VERBS: [(&str, &str, Run); 6] = [
+const VERBS: [(&str, &str, Run); 7] = [
     ("test", test::USAGE, test::run),
     ("check", check::USAGE, check::run),
     ("tidy", tidy::USAGE, tidy::run),
     ("generate", generate::USAGE, generate::run),
     ("bench", bench::USAGE, bench::run),
     ("torture", torture::USAGE, torture::run),
+    ("fuzz", fuzz::USAGE, fuzz::run),
 ];
 
 /// Runs the verb that the first word names with the words after it.

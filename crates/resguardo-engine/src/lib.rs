@@ -8,6 +8,8 @@ mod durable;
 mod exported;
 mod folder;
 mod meta;
+#[doc(hidden)]
+pub mod parsers;
 pub mod port;
 pub mod postgres;
 pub mod process;

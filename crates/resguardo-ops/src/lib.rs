@@ -86,3 +86,9 @@ pub use origin::Origin;
 pub use refer::Reference;
 pub use run::described;
 pub use source::{CheckKind, CheckSpec, DrillSpec, Expectation, SourceSpec};
+
+/// The parsers of words from outside, for the fuzz target.
+#[doc(hidden)]
+pub mod parsers {
+    pub use crate::json_path::JsonPath;
+}

@@ -12,6 +12,7 @@
 
 pub mod clock;
 pub mod fixture;
+pub mod fuzz;
 pub mod postgres;
 pub mod proxy;
 pub mod servers;

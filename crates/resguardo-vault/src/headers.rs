@@ -119,6 +119,13 @@ pub(crate) fn is_bundle(bytes: &[u8], vault: VaultId, source: &SourceName) -> bo
     Bundle::parse(bytes, vault, source).is_some()
 }
 
+/// How many further headers a bundle of `source` holds, if it is one, for the fuzz targets.
+#[doc(hidden)]
+#[must_use]
+pub fn bundle_objects(bytes: &[u8], vault: VaultId, source: &SourceName) -> Option<usize> {
+    Bundle::parse(bytes, vault, source).map(|bundle| bundle.headers.len())
+}
+
 /// Opens a sealed object by its own header, and else by a further one.
 pub(crate) fn open<R: Read + Seek>(
     vault: &Vault,

@@ -75,9 +75,10 @@ pub use writer::{Committed, Description, FileWriter, SnapshotWriter};
 #[doc(hidden)]
 pub mod parsers {
     pub use crate::head::parse as head;
+    pub use crate::headers::bundle_objects;
     pub use crate::index::parse as index;
     pub use crate::manifest::parse as manifest;
     pub use crate::pack::PackTable;
     pub use crate::pin::is_pin;
-    pub use crate::prune::{buried, is_record};
+    pub use crate::prune::{buried, holes_of, is_record};
 }

@@ -345,6 +345,19 @@ pub fn is_record(bytes: &[u8]) -> bool {
     record::KIND.open::<PruneRecord>(bytes).is_ok()
 }
 
+/// Numbers of the first and last head of each hole that the body of a prune record names, merged as readers do it,
+/// for the fuzz targets: behind a signature, which no fuzzer finds. `None` if it is none.
+#[doc(hidden)]
+#[must_use]
+pub fn holes_of(body: &[u8]) -> Option<Vec<(u64, u64)>> {
+    let body: PruneRecord = serde_json::from_slice(body).ok()?;
+    if !body.holes.iter().all(hole::Hole::fits) {
+        return None;
+    }
+    let merged = Holes::merged(body.holes).into_vec();
+    Some(merged.iter().map(|hole| (hole.first, hole.last)).collect())
+}
+
 /// The objects that a tombstone of `source` names, for the fuzz targets.
 #[doc(hidden)]
 #[must_use]

@@ -1,72 +1,25 @@
 //! Fuzz targets for every parser of bytes from a vault: whatever comes in, an answer comes out, and
 //! what is accepted holds to the format's limits.
 //!
-//! `cargo test` runs each for a moment on stable; `cargo bolero test -p resguardo-vault --test fuzz TARGET`
-//! runs one for as long as is wanted, guided by coverage.
+//! `cargo test` runs each for a moment; `cargo xtask fuzz` for as long as is wanted, guided by coverage.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::disallowed_methods,
-    reason = "test: writes files and starts tools directly"
-)]
+#![allow(clippy::unwrap_used, reason = "test")]
 
 use std::io::Cursor;
-use std::path::Path;
 
-use resguardo_vault::parsers;
+use jiff::Timestamp;
+use resguardo_model::{SourceName, VaultId};
+use resguardo_store::{Condition, MemoryStore, Store as _};
+use resguardo_testkit::fuzz::mutants;
+use resguardo_vault::{
+    Identities, Vault, WriteKey, check_recipient, parsers, spans_of, verify_envelope,
+};
 
-/// Runs a check on what bolero draws and keeps, and on the kept inputs with bytes changed, cut, doubled and
-/// taken from one another: far more of those get past the first byte.
-fn fuzz(target: &str, check: fn(&[u8])) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/__fuzz__");
-    let mut kept: Vec<Vec<u8>> = std::fs::read_dir(folder.join(target).join("corpus"))
-        .unwrap()
-        .map(|entry| std::fs::read(entry.unwrap().path()).unwrap())
-        .collect();
-    kept.sort();
-    assert!(!kept.is_empty(), "{target} has a corpus");
-    for bytes in &kept {
-        check(bytes);
-    }
-    let mut seed = 0x5EED_u64;
-    let mut below = |end: usize| {
-        seed = seed
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        usize::try_from(seed >> 33).unwrap() % end.max(1)
-    };
-    for _ in 0..MUTANTS {
-        let mut bytes = kept[below(kept.len())].clone();
-        for _ in 0..=below(4) {
-            let at = below(bytes.len());
-            match below(6) {
-                0 => bytes.truncate(at),
-                1 => bytes.insert(at, u8::try_from(below(256)).unwrap()),
-                2 => {
-                    let other = &kept[below(kept.len())];
-                    let from = below(other.len());
-                    bytes.splice(at..at, other[from..].iter().copied().take(64));
-                }
-                3 => {
-                    let end = (at + 8).min(bytes.len());
-                    bytes[at..end].fill(0xFF);
-                }
-                _ => {
-                    if let Some(byte) = bytes.get_mut(at) {
-                        *byte ^= 1 << below(8);
-                    }
-                }
-            }
-        }
-        check(&bytes);
-    }
-}
-
-const MUTANTS: usize = 3000;
+const DIR: &str = env!("CARGO_MANIFEST_DIR");
 
 #[test]
 fn head() {
-    fuzz("head", check_head);
+    mutants(DIR, "head", check_head);
     bolero::check!().for_each(check_head);
 }
 
@@ -83,7 +36,7 @@ fn check_head(bytes: &[u8]) {
 
 #[test]
 fn manifest() {
-    fuzz("manifest", check_manifest);
+    mutants(DIR, "manifest", check_manifest);
     bolero::check!().for_each(check_manifest);
 }
 
@@ -101,7 +54,7 @@ fn check_manifest(bytes: &[u8]) {
 
 #[test]
 fn pack_table() {
-    fuzz("pack_table", check_pack_table);
+    mutants(DIR, "pack_table", check_pack_table);
     bolero::check!().for_each(check_pack_table);
 }
 
@@ -124,7 +77,7 @@ fn check_pack_table(bytes: &[u8]) {
 
 #[test]
 fn index() {
-    fuzz("index", check_index);
+    mutants(DIR, "index", check_index);
     bolero::check!().for_each(check_index);
 }
 
@@ -137,7 +90,7 @@ fn check_index(bytes: &[u8]) {
 
 #[test]
 fn prune_record_and_pin() {
-    fuzz("prune_record_and_pin", check_prune_record_and_pin);
+    mutants(DIR, "prune_record_and_pin", check_prune_record_and_pin);
     bolero::check!().for_each(check_prune_record_and_pin);
 }
 
@@ -156,7 +109,7 @@ fn check_prune_record_and_pin(bytes: &[u8]) {
 
 #[test]
 fn tombstone() {
-    fuzz("tombstone", check_tombstone);
+    mutants(DIR, "tombstone", check_tombstone);
     bolero::check!().for_each(check_tombstone);
 }
 
@@ -172,5 +125,99 @@ fn check_tombstone(bytes: &[u8]) {
             assert!(["packs", "index", "snapshots"].contains(&parts[1]), "{key}");
             assert!(!key.as_str().ends_with(".head.json"), "{key}");
         }
+    }
+}
+
+/// The vault whose id the kept inputs have.
+fn vault() -> VaultId {
+    "01jd8kq2v3m4n5p6q7r8s9t0vw".parse().unwrap()
+}
+
+#[test]
+fn header_bundle() {
+    mutants(DIR, "header_bundle", check_header_bundle);
+    bolero::check!().for_each(check_header_bundle);
+}
+
+fn check_header_bundle(bytes: &[u8]) {
+    let source: SourceName = "shop".parse().unwrap();
+    if let Some(objects) = parsers::bundle_objects(bytes, vault(), &source) {
+        assert!(objects * 64 < bytes.len(), "each stands on a line");
+        let other: SourceName = "other".parse().unwrap();
+        assert_eq!(parsers::bundle_objects(bytes, vault(), &other), None);
+    }
+}
+
+#[test]
+fn prune_body() {
+    mutants(DIR, "prune_body", check_prune_body);
+    bolero::check!().for_each(check_prune_body);
+}
+
+fn check_prune_body(bytes: &[u8]) {
+    for (first, last) in parsers::holes_of(bytes).unwrap_or_default() {
+        assert!(0 < first && first <= last);
+    }
+}
+
+#[test]
+fn receipt() {
+    mutants(DIR, "receipt", check_receipt);
+    bolero::check!().for_each(check_receipt);
+}
+
+fn check_receipt(bytes: &[u8]) {
+    // Those that are kept are signed; a changed one must not be taken for what its writer said.
+    if let Ok((statement, writer)) = verify_envelope(bytes) {
+        assert_eq!(statement.predicate.writer, writer);
+    }
+}
+
+#[test]
+fn vault_json() {
+    mutants(DIR, "vault_json", check_vault_json);
+    bolero::check!().for_each(check_vault_json);
+}
+
+fn check_vault_json(bytes: &[u8]) {
+    let store = MemoryStore::new();
+    let key = "vault.json".parse().unwrap();
+    store
+        .put(&key, bytes.to_vec().into(), Condition::Always)
+        .unwrap();
+    let Ok(config) = Vault::read_config(&store) else {
+        return;
+    };
+    let changed = config.recipients_changed.iter();
+    for recipient in config
+        .recipients
+        .iter()
+        .chain(changed.map(|one| &one.recipient))
+    {
+        assert!(!spans_of(&config, recipient).is_empty());
+        let _ = check_recipient(recipient);
+    }
+}
+
+#[test]
+fn key_files() {
+    mutants(DIR, "key_files", check_key_files);
+    bolero::check!().for_each(check_key_files);
+}
+
+fn check_key_files(bytes: &[u8]) {
+    let _ = Identities::parse(bytes, None);
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return;
+    };
+    text.lines().take(8).for_each(|line| {
+        let _ = check_recipient(line);
+    });
+    if let Ok(mut key) = WriteKey::from_json(text) {
+        let again = WriteKey::from_json(&key.to_json()).unwrap();
+        assert_eq!(again.writer(), key.writer());
+        assert_eq!(again.retired_writers(), key.retired_writers());
+        let recipients = key.recipients().to_vec();
+        let _ = key.pin_recipients(recipients, Timestamp::UNIX_EPOCH);
     }
 }

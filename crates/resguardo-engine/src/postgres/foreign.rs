@@ -507,6 +507,20 @@ impl BackupReader for ForeignBackup {
     }
 }
 
+/// What is wrong with the bytes of a tar archive, for the fuzz targets.
+pub(crate) fn fault_of_tar(bytes: &[u8]) -> Option<String> {
+    tar::fault(&mut io::Cursor::new(bytes)).unwrap_or_else(|error| Some(error.to_string()))
+}
+
+/// What is left out of a plain dump that comes in these blocks, for the fuzz targets.
+pub(crate) fn cuts_of_dump<'a>(
+    blocks: impl IntoIterator<Item = &'a [u8]>,
+) -> Vec<std::ops::Range<u64>> {
+    let mut scanner = Scanner::default();
+    blocks.into_iter().for_each(|block| scanner.push(block));
+    scanner.finish().cuts(true, true)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

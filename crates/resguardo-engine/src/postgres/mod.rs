@@ -43,8 +43,10 @@ use crate::port::{
     SandboxSite, Target,
 };
 use crate::process::User;
+pub(crate) use foreign::{cuts_of_dump, fault_of_tar};
 pub use settings::LibpqEnvironment;
 use settings::Settings;
+pub(crate) use settings::is_url;
 use target::DatabaseTarget;
 
 /// What the engine finds around it; the binary hands it down.

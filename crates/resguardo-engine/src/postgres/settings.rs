@@ -356,6 +356,11 @@ fn keyword(name: &str) -> Option<&'static str> {
         .find(|keyword| *keyword == name)
 }
 
+/// Whether the text is a URL of a PostgreSQL database, for the fuzz targets.
+pub(crate) fn is_url(text: &str) -> bool {
+    url::parse(text).is_ok()
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::disallowed_methods, reason = "test: files of its own")]

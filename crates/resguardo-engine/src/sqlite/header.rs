@@ -150,6 +150,11 @@ pub(super) fn describe_start(bytes: &[u8]) -> String {
     }
 }
 
+/// The page size that a header names, if it is one, for the fuzz targets.
+pub(crate) fn page_bytes(bytes: &[u8]) -> Option<u32> {
+    Header::parse(bytes).ok().map(|header| header.page_bytes)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

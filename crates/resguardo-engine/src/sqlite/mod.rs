@@ -34,6 +34,7 @@ use crate::port::{
     BackupReader, CaptureRequest, CaptureSink, Captured, Engine, EngineError, Location,
     RestoreOptions, Restored, Run, SandboxSite, Target,
 };
+pub(crate) use header::page_bytes;
 pub use swap::Step;
 use target::FileTarget;
 

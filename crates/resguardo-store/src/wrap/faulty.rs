@@ -130,6 +130,7 @@ pub struct Faulty<S> {
     inner: S,
     rules: Vec<Rule>,
     calls: AtomicU64,
+    struck: Arc<AtomicU64>,
     sleeper: Sleeper,
 }
 
@@ -141,6 +142,7 @@ impl<S: Store> Faulty<S> {
             inner,
             rules: Vec::new(),
             calls: AtomicU64::new(0),
+            struck: Arc::default(),
             sleeper: Arc::new(std::thread::sleep),
         }
     }
@@ -149,6 +151,13 @@ impl<S: Store> Faulty<S> {
     #[must_use]
     pub fn with(mut self, rule: Rule) -> Self {
         self.rules.push(rule);
+        self
+    }
+
+    /// Calls for which a rule was in force are counted in `struck` as well.
+    #[must_use]
+    pub fn with_counter(mut self, struck: Arc<AtomicU64>) -> Self {
+        self.struck = struck;
         self
     }
 
@@ -185,6 +194,9 @@ impl<S: Store> Faulty<S> {
             .filter(|rule| rule.applies(operation, key))
             .collect();
         let fault = in_force.first().map(|rule| &rule.fault);
+        if fault.is_some() {
+            self.struck.fetch_add(1, Ordering::SeqCst);
+        }
         let (operation, key) = (operation.name(), key.to_owned());
         match fault {
             Some(Fault::Fail) => Err(StoreError::Interrupted {
@@ -373,6 +385,7 @@ mod tests {
         assert_eq!(ends, [true, true, false, false]);
         assert!(dead.stat(&key()).unwrap_err().is_permanent());
         assert_eq!(dead.calls(), 5);
+        assert_eq!(dead.struck.load(Ordering::SeqCst), 3);
     }
 
     #[test]

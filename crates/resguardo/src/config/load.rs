@@ -82,11 +82,23 @@ pub fn load(ambient: &Ambient, overrides: &Overrides) -> Result<Config, ConfigEr
             source,
         },
     })?;
-    let text: Arc<str> = text.into();
+    Ok(parse(ambient, overrides, &path, text.into())?)
+}
+
+/// The configuration of a file with this text. Nothing is read, and no reference is followed.
+///
+/// # Errors
+/// Everything in it that makes no sense.
+pub fn parse(
+    ambient: &Ambient,
+    overrides: &Overrides,
+    path: &Path,
+    text: Arc<str>,
+) -> Result<Config, InvalidConfig> {
     let file: ConfigFile = toml::from_str(&text).map_err(|error| InvalidConfig {
-        path: shown_path(&path, &ambient.folder),
+        path: shown_path(path, &ambient.folder),
         text: Arc::clone(&text),
         problems: vec![from_toml(&error, &text)],
     })?;
-    Ok(resolve::with_file(ambient, overrides, &path, &text, &file)?)
+    resolve::with_file(ambient, overrides, path, &text, &file)
 }

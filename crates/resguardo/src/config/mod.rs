@@ -8,6 +8,8 @@ mod check;
 pub mod copies;
 mod drill;
 pub mod file;
+#[cfg(test)]
+mod fuzz;
 mod http;
 pub mod interpolate;
 mod key_place;

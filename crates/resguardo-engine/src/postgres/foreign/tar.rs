@@ -2,15 +2,14 @@
 //! first: every member fits into the file, and the blocks of zeros that end an archive are there.
 //! <https://www.gnu.org/software/tar/manual/html_node/Standard.html>
 
-use std::fs::File;
-use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom};
 
 const BLOCK_BYTES: u64 = 512;
 /// Where a header tells the size of its member: octal digits, or a number of 12 bytes whose first bit is set.
 const SIZE_AT: std::ops::Range<usize> = 124..136;
 
 /// What is wrong with it; none if it is whole.
-pub(super) fn fault(file: &mut File) -> io::Result<Option<String>> {
+pub(super) fn fault(file: &mut (impl Read + Seek)) -> io::Result<Option<String>> {
     let length = file.seek(SeekFrom::End(0))?;
     let mut at = 0;
     loop {
