@@ -8,14 +8,15 @@ use std::process::Command;
 use crate::failure::Failure;
 use crate::{step, workspace};
 
-pub(crate) const USAGE: &str = "torture [--seed N] [--steps N] [--minutes M]   \
-    simulated lives of a vault from seed N on, for M minutes (default: one life, 1000 steps)";
+pub(crate) const USAGE: &str = "torture [--seeds N] [--seed N] [--days D] [--hours H | --minutes M]   \
+    simulated years of a vault from a seed on, none begun after H hours (default: 10 years from seed 1)";
 
 /// What is to be run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Plan {
     seed: u64,
-    steps: u64,
+    seeds: u64,
+    days: u64,
     minutes: u64,
 }
 
@@ -23,7 +24,8 @@ impl Plan {
     fn parse(words: &[String]) -> Result<Self, Failure> {
         let mut plan = Self {
             seed: 1,
-            steps: 1000,
+            seeds: 10,
+            days: 365,
             minutes: 0,
         };
         for pair in words.chunks(2) {
@@ -34,11 +36,13 @@ impl Plan {
             let [flag, number] = pair else {
                 return Err(unknown());
             };
-            let number = number.parse().map_err(|_| unknown())?;
+            let number: u64 = number.parse().map_err(|_| unknown())?;
             match flag.as_str() {
                 "--seed" => plan.seed = number,
-                "--steps" => plan.steps = number,
+                "--seeds" => plan.seeds = number,
+                "--days" => plan.days = number,
                 "--minutes" => plan.minutes = number,
+                "--hours" => plan.minutes = number.saturating_mul(60),
                 _ => return Err(unknown()),
             }
         }
@@ -51,10 +55,11 @@ pub(crate) fn run(words: &[String]) -> Result<(), Failure> {
     let mut cargo = Command::new("cargo");
     cargo
         .current_dir(workspace::root())
-        .args(["run", "--quiet", "--package", "xtask"])
-        .args(["--example", "torture_worker", "--"])
+        .args(["run", "--quiet", "--profile", "torture"])
+        .args(["--package", "xtask", "--example", "torture_worker", "--"])
         .args(["--seed", &plan.seed.to_string()])
-        .args(["--steps", &plan.steps.to_string()])
+        .args(["--seeds", &plan.seeds.to_string()])
+        .args(["--days", &plan.days.to_string()])
         .args(["--minutes", &plan.minutes.to_string()]);
     step::run(&mut cargo)
 }
@@ -70,14 +75,15 @@ mod tests {
 
     #[test]
     fn flags_have_numbers() {
-        let plan = parse("--minutes 5 --seed 77").expect("known flags");
+        let plan = parse("--hours 2 --seed 77 --seeds 3").expect("known flags");
         let expected = Plan {
             seed: 77,
-            steps: 1000,
-            minutes: 5,
+            seeds: 3,
+            days: 365,
+            minutes: 120,
         };
         assert_eq!(plan, expected);
-        for text in ["--seed", "--seed x", "--years 1", "7", "--steps -1"] {
+        for text in ["--seed", "--seed x", "--years 1", "7", "--days -1"] {
             assert!(parse(text).is_err(), "{text}");
         }
     }

@@ -16,6 +16,11 @@ use crate::world::{Fate, World};
 #[error("{0}")]
 pub(crate) struct Wrong(pub(crate) String);
 
+/// A backup that does not restore.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Damaged(String);
+
 fn wrong<T>(what: String) -> Result<T, Anything> {
     Err(Wrong(what).into())
 }
@@ -27,16 +32,38 @@ pub(crate) fn after_step(world: &mut World, host: usize, source: usize) -> Resul
     let listed = vault.heads(Some(&name))?;
     only_what_a_liar_left(world, &listed.findings)?;
     all_that_stand(world, source, &listed.heads)?;
-    for _ in 0..2 {
-        if !listed.heads.is_empty() {
-            let stored = world.chance.pick(&listed.heads).clone();
-            restores(world, &vault, &stored)?;
-        }
+    let heads: Vec<StoredHead> = listed.heads.into_iter().filter(|one| one.trusted).collect();
+    if !heads.is_empty() {
+        let stored = world.chance.pick(&heads).clone();
+        restores(world, &vault, &stored)?;
+        // The newest one by whoever is to open it, with that identity alone.
+        let newest = &heads[heads.len() - 1];
+        let stored = if world.chance.one_in(2) {
+            newest.clone()
+        } else {
+            stored
+        };
+        opens_to_its_readers(world, &stored)?;
     }
-    for copy in 0..world.copies.len() {
-        at_copy(world, host, source, copy)?;
-    }
-    Ok(())
+    let copy = world.chance.index(world.copies.len());
+    at_copy(world, host, source, copy)
+}
+
+/// Whoever was a recipient when the backup was begun, or was given it, opens it without anybody else's identity.
+fn opens_to_its_readers(world: &mut World, stored: &StoredHead) -> Result<(), Anything> {
+    let Some(attempt) = world.attempts.get(&stored.head.backup) else {
+        return wrong(format!("nobody took {}", stored.head.backup));
+    };
+    let readers: Vec<usize> = attempt.readers.union(&attempt.given).copied().collect();
+    let reader = *world.chance.pick(&readers);
+    let access = resguardo_vault::Access {
+        identities: Some(world.identities([reader])?),
+        ..world.access(0, false)?
+    };
+    let store = Arc::new(world.primary.clone());
+    let vault = Vault::open_to_read(store, access, world.auditing())?;
+    let whose = world.readers[reader].recipient.clone();
+    restores(world, &vault, stored).map_err(|error| Wrong(format!("{whose}: {error}")).into())
 }
 
 /// Every backup that was said to stand is there, and nothing is there that nobody took.
@@ -48,13 +75,14 @@ fn all_that_stand(world: &World, source: usize, heads: &[StoredHead]) -> Result<
             return wrong(format!("{backup} was said to stand, and is gone"));
         }
     }
-    for backup in there {
-        if world
-            .attempts
-            .get(&backup)
-            .is_none_or(|one| one.source != source)
-        {
+    for stored in heads {
+        let backup = stored.head.backup;
+        let taken = world.attempts.get(&backup);
+        let Some(attempt) = taken.filter(|one| one.source == source) else {
             return wrong(format!("nobody took {backup}"));
+        };
+        if stored.trusted == (attempt.fate == Fate::Stolen) {
+            return wrong(format!("{backup} is believed: {}", stored.trusted));
         }
     }
     Ok(())
@@ -63,7 +91,8 @@ fn all_that_stand(world: &World, source: usize, heads: &[StoredHead]) -> Result<
 /// The backup gives back what it was given.
 fn restores(world: &mut World, vault: &Vault, stored: &StoredHead) -> Result<(), Anything> {
     let backup = stored.head.backup;
-    let told = |error: &dyn std::fmt::Display| Wrong(format!("{backup} does not restore: {error}"));
+    let told =
+        |error: &dyn std::fmt::Display| Damaged(format!("{backup} does not restore: {error}"));
     let Some(attempt) = world.attempts.get(&backup) else {
         return wrong(format!("nobody took {backup}"));
     };
@@ -107,12 +136,30 @@ fn at_copy(world: &mut World, host: usize, source: usize, copy: usize) -> Result
     }
     if !heads.is_empty() {
         let stored = world.chance.pick(&heads).clone();
-        restores(world, &vault, &stored)?;
+        restores_at_copy(world, &vault, &stored, copy)?;
     }
     Ok(())
 }
 
-fn open_copy(world: &World, host: usize, copy: usize) -> Result<Option<Vault>, Anything> {
+/// A backup at a copy that lacks something restores, or is an error: never anything else than it was.
+fn restores_at_copy(
+    world: &mut World,
+    vault: &Vault,
+    stored: &StoredHead,
+    copy: usize,
+) -> Result<(), Anything> {
+    let is_harmed = world.harmed[copy].contains_key(&stored.head.backup);
+    match restores(world, vault, stored) {
+        Err(error) if is_harmed && error.is::<Damaged>() => Ok(()),
+        other => other,
+    }
+}
+
+pub(crate) fn open_copy(
+    world: &World,
+    host: usize,
+    copy: usize,
+) -> Result<Option<Vault>, Anything> {
     let store = Arc::new(world.copies[copy].clone());
     match Vault::open_copy(store, world.access(host, true)?, world.auditing()) {
         Ok(vault) => Ok(Some(vault)),
@@ -124,6 +171,11 @@ fn open_copy(world: &World, host: usize, copy: usize) -> Result<Option<Vault>, A
 /// Findings are of sources whose backups a lying store was in the way of, and are of order alone.
 pub(crate) fn only_what_a_liar_left(world: &World, findings: &[Finding]) -> Result<(), Anything> {
     for finding in findings {
+        let of_thief = finding.kind == FindingKind::WriterRetired && world.tally.thefts > 0;
+        let forked = finding.kind == FindingKind::HeadForked && world.was_rebuilt;
+        if of_thief || forked {
+            continue;
+        }
         let lied_to = world
             .sources
             .iter()
@@ -142,15 +194,16 @@ pub(crate) fn only_what_a_liar_left(world: &World, findings: &[Finding]) -> Resu
 
 /// All of it, everywhere: bytes verified, everything restored, as somebody from outside does it.
 pub(crate) fn everything(world: &mut World) -> Result<(), Anything> {
-    let mut vaults = vec![Vault::open(
+    let primary = Vault::open_to_read(
         Arc::new(world.primary.clone()),
         world.access(0, true)?,
         world.auditing(),
-    )?];
+    )?;
+    let mut vaults = vec![(None, primary)];
     for copy in 0..world.copies.len() {
-        vaults.extend(open_copy(world, 0, copy)?);
+        vaults.extend(open_copy(world, 0, copy)?.map(|vault| (Some(copy), vault)));
     }
-    for (number, vault) in vaults.iter().enumerate() {
+    for (copy, vault) in &vaults {
         let found = vault.verify(
             &Selection::All,
             Depth::Bytes,
@@ -158,20 +211,27 @@ pub(crate) fn everything(world: &mut World) -> Result<(), Anything> {
             &NoProgress,
         )?;
         // A copy lacks what came and went between two synchronisations, which nobody there explains.
-        if number == 0 {
+        if copy.is_none() {
             only_what_a_liar_left(world, &found.findings)?;
         }
-        let heads = vault.heads(None)?.heads;
-        let bytes = found
-            .findings
-            .iter()
-            .find(|finding| !finding.backups_hit.is_empty());
-        let hit = bytes.filter(|finding| finding.kind != FindingKind::HeadChanged);
-        if let Some(finding) = hit {
+        let is_known = |finding: &&Finding| {
+            let harmed = copy.map(|copy| &world.harmed[copy]);
+            let of_harm = |backup| harmed.is_some_and(|harmed| harmed.contains_key(backup));
+            let of_order = [FindingKind::HeadChanged, FindingKind::WriterRetired];
+            of_order.contains(&finding.kind) || finding.backups_hit.iter().all(of_harm)
+        };
+        if let Some(finding) = found.findings.iter().find(|one| !is_known(one)) {
             return wrong(format!("{:?}: {}", finding.kind, finding.message));
         }
-        for stored in &heads {
-            restores(world, vault, stored)?;
+        let heads = vault.heads(None)?.heads;
+        for stored in heads.iter().filter(|stored| stored.trusted) {
+            match copy {
+                Some(copy) => restores_at_copy(world, vault, stored, *copy)?,
+                None => {
+                    restores(world, vault, stored)?;
+                    opens_to_its_readers(world, stored)?;
+                }
+            }
         }
     }
     Ok(())
@@ -180,6 +240,7 @@ pub(crate) fn everything(world: &mut World) -> Result<(), Anything> {
 /// In the end: after two prunes and a grace between them, each store holds what heads name, and no more.
 pub(crate) fn nothing_dead_stays(world: &mut World) -> Result<(), Anything> {
     drop(world.suspended.take());
+    world.settle()?;
     for _ in 0..3 {
         world.clocks.pass(25 * 3600);
         for source in 0..world.sources.len() {
@@ -187,8 +248,10 @@ pub(crate) fn nothing_dead_stays(world: &mut World) -> Result<(), Anything> {
             let vault = world.open(0, Arc::new(world.primary.clone()), false)?;
             sweep(world, &vault, &name)?;
             for copy in world.copies.clone() {
-                match vault.copy_at(&CopyPlace::new("copy", Arc::new(copy))) {
-                    Ok(at_copy) => sweep(world, &at_copy, &name)?,
+                let place = CopyPlace::new("copy", Arc::new(copy));
+                // Whoever changed recipients told the copies, or does so now.
+                match vault.refresh_copy(&place) {
+                    Ok(_) => sweep(world, &vault.copy_at(&place)?, &name)?,
                     Err(VaultError::NotAVault { .. }) => {}
                     Err(error) => return Err(error.into()),
                 }

@@ -23,6 +23,8 @@ pub(crate) struct Trouble {
     pub(crate) freezes: bool,
     /// The store breaks its contract: a read that differs from what is stored, or a listing of yesterday.
     pub(crate) lies: bool,
+    /// Calls that something went wrong with.
+    struck: Arc<AtomicU64>,
 }
 
 /// What a step may meet.
@@ -43,7 +45,27 @@ impl Trouble {
             kills: false,
             freezes: false,
             lies: false,
+            struck: Arc::default(),
         }
+    }
+
+    /// How many calls something went wrong with, once all is over.
+    pub(crate) fn struck(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.struck)
+    }
+
+    /// A process that dies at one of its first calls, or a sound store.
+    pub(crate) fn draw_death(chance: &mut Chance) -> Self {
+        let mut trouble = Self::none();
+        if chance.one_in(3) {
+            let call = 1 + chance.below(60);
+            trouble.kills = true;
+            trouble.add(
+                format!("dies at call {call}"),
+                Rule::from(call, Fault::Dead),
+            );
+        }
+        trouble
     }
 
     pub(crate) fn draw(chance: &mut Chance, reach: Reach) -> Self {
@@ -164,6 +186,7 @@ impl Trouble {
             .rules
             .into_iter()
             .fold(Faulty::new(store.clone()), Faulty::with)
+            .with_counter(self.struck)
             .with_sleeper(move |pause| {
                 clocks.pass(pause.as_secs() / 2);
                 meanwhile();

@@ -1,13 +1,16 @@
 //! The simulated world: stores, hosts, sources, and what must be restorable.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
+use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use resguardo_model::{BackupId, FileKind, RunId, SourceName};
-use resguardo_store::{MemoryStore, Store};
+use resguardo_store::{Key, MemoryStore, Store};
 use resguardo_vault::{
-    Access, Identities, Settings, SnapshotWriter, Vault, WriteKey, generate_identity,
+    Access, Identities, RecipientChange, Settings, SnapshotWriter, Vault, WriteKey,
+    generate_identity,
 };
 use ulid::Ulid;
 
@@ -31,6 +34,18 @@ pub(crate) struct Host {
     pub(crate) cache: tempfile::TempDir,
 }
 
+impl Host {
+    pub(crate) fn key(&self) -> Result<WriteKey, Anything> {
+        Ok(WriteKey::from_json(&self.write_key)?)
+    }
+}
+
+/// Somebody who may read, or could once.
+pub(crate) struct Reader {
+    pub(crate) identity: String,
+    pub(crate) recipient: String,
+}
+
 /// A database.
 pub(crate) struct Source {
     pub(crate) name: SourceName,
@@ -44,6 +59,10 @@ pub(crate) struct Attempt {
     pub(crate) source: usize,
     pub(crate) files: Arc<Files>,
     pub(crate) fate: Fate,
+    /// Who has to be able to open it: the recipients when it was begun.
+    pub(crate) readers: BTreeSet<usize>,
+    /// Who was given further headers of it, in the vault.
+    pub(crate) given: BTreeSet<usize>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +73,19 @@ pub(crate) enum Fate {
     Perhaps,
     /// A prune was to take it away, and may have.
     Doomed,
+    /// The vault was lost, and no copy that it was made again from had it.
+    Lost,
+    /// Somebody took it with the key of a writer that was retired: it counts for nothing.
+    Stolen,
+}
+
+/// What happened to the objects that a backup needs at a copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Harm {
+    /// One is gone, or has another size.
+    Lost,
+    /// One has other bytes of the same size.
+    Changed,
 }
 
 /// A backup whose process was stopped before its commit, and may go on at any time.
@@ -61,15 +93,61 @@ pub(crate) struct Suspended {
     pub(crate) writer: SnapshotWriter,
     pub(crate) backup: BackupId,
     pub(crate) taken_at: Timestamp,
+    /// Backups that a prune was told to take away while it was frozen.
+    pub(crate) gone: Arc<Mutex<Vec<BackupId>>>,
+    /// No key was rotated since it began.
+    pub(crate) is_known: Arc<AtomicBool>,
 }
 
-/// What happened, so that it can be seen that something did.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Tally {
-    pub(crate) backups_removed: usize,
-    pub(crate) objects_deleted: u64,
-    pub(crate) backups_copied: usize,
-    pub(crate) restored: u64,
+/// Declares [`Tally`]: each number with its words.
+macro_rules! tally {
+    ($($field:ident: $kind:ty, $words:literal;)*) => {
+        #[derive(Clone, Copy, Debug, Default)]
+        pub(crate) struct Tally {
+            $(pub(crate) $field: $kind,)*
+        }
+
+        impl std::ops::Add for Tally {
+            type Output = Self;
+
+            fn add(self, other: Self) -> Self {
+                Self {
+                    $($field: self.$field + other.$field,)*
+                }
+            }
+        }
+
+        impl std::fmt::Display for Tally {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                let all = [$(format!(concat!("{} ", $words), self.$field),)*];
+                f.write_str(&all.join(", "))
+            }
+        }
+    };
+}
+
+// What happened, so that it can be seen that something did. A fault is a call of a store that something went wrong
+// with; a crash is a process that died in the midst, with all its further calls.
+tally! {
+    lives: u64, "lives";
+    days: i64, "days";
+    steps: u64, "steps";
+    backups_begun: usize, "backups begun";
+    backups_stood: usize, "stood";
+    backups_removed: usize, "pruned";
+    objects_deleted: u64, "objects deleted";
+    backups_copied: usize, "copied";
+    left_out: usize, "left out at copies";
+    restored: u64, "restored and compared";
+    faults: u64, "faults";
+    crashes: u64, "crashes";
+    recipients_changed: u64, "changes of recipients";
+    old_backups_given: u64, "times old backups given";
+    keys_rotated: u64, "keys rotated";
+    writers_retired: u64, "writers retired";
+    thefts: u64, "backups by thieves";
+    objects_harmed: u64, "objects harmed at copies";
+    vaults_rebuilt: u64, "vaults rebuilt";
 }
 
 /// Everything.
@@ -83,13 +161,27 @@ pub(crate) struct World {
     pub(crate) attempts: BTreeMap<BackupId, Attempt>,
     /// Which copies hold which backups, for sure.
     pub(crate) copied: Vec<BTreeSet<BackupId>>,
+    /// Backups at copies that lack something.
+    pub(crate) harmed: Vec<BTreeMap<BackupId, Harm>>,
+    /// Objects at copies that were changed, with what they are now. A copy does not read again what lies there
+    /// with the right size, unless it mends.
+    pub(crate) spoilt: Vec<BTreeMap<Key, Bytes>>,
+    /// Backups that are pinned in the vault, for sure, and those that somebody began to pin or to unpin.
+    pub(crate) pinned: BTreeMap<BackupId, bool>,
+    /// Everybody who was ever a recipient.
+    pub(crate) readers: Vec<Reader>,
+    /// A change of recipients that was begun and is not known on every host.
+    pub(crate) pending: Option<RecipientChange>,
+    /// Write keys of writers that were retired, in the wrong hands.
+    pub(crate) stolen: Vec<Host>,
+    /// The vault was made again from one of several copies: two backups may have one number.
+    pub(crate) was_rebuilt: bool,
     pub(crate) suspended: Option<Suspended>,
     pub(crate) journal: Vec<String>,
     pub(crate) tally: Tally,
     /// What stores do in this life. In every other one they keep their contract, so that nothing excuses
     /// a finding or an object that stays for ever.
     pub(crate) reach: Reach,
-    identity: String,
     auditor: tempfile::TempDir,
 }
 
@@ -136,6 +228,16 @@ impl World {
                 .map(|_| MemoryStore::with_clock(Arc::new(clocks.stores.clone())))
                 .collect(),
             copied: vec![BTreeSet::new(); copies],
+            harmed: vec![BTreeMap::new(); copies],
+            spoilt: vec![BTreeMap::new(); copies],
+            pinned: BTreeMap::new(),
+            readers: vec![Reader {
+                identity: identity.to_string(),
+                recipient,
+            }],
+            pending: None,
+            stolen: Vec::new(),
+            was_rebuilt: false,
             chance,
             clocks,
             primary,
@@ -150,7 +252,6 @@ impl World {
             } else {
                 Reach::Honest
             },
-            identity: identity.to_string(),
             auditor: tempfile::tempdir()?,
         })
     }
@@ -173,19 +274,50 @@ impl World {
         reads: bool,
     ) -> Result<Vault, Anything> {
         let access = self.access(host, reads)?;
-        Ok(Vault::open(store, access, self.settings(host))?)
+        Ok(Vault::open_to_read(store, access, self.settings(host))?)
     }
 
     pub(crate) fn access(&self, host: usize, reads: bool) -> Result<Access, Anything> {
+        let everybody = 0..self.readers.len();
         let identities = match reads {
-            true => Some(Identities::parse(self.identity.as_bytes(), None)?),
+            true => Some(self.identities(everybody)?),
             false => None,
         };
         Ok(Access {
-            write_key: Some(WriteKey::from_json(&self.hosts[host].write_key)?),
+            write_key: Some(self.hosts[host].key()?),
             identities,
             ..Access::default()
         })
+    }
+
+    /// The identities of some readers.
+    pub(crate) fn identities(
+        &self,
+        readers: impl IntoIterator<Item = usize>,
+    ) -> Result<Identities, Anything> {
+        let file: String = readers
+            .into_iter()
+            .map(|reader| format!("{}\n", self.readers[reader].identity))
+            .collect();
+        Ok(Identities::parse(file.as_bytes(), None)?)
+    }
+
+    /// The readers that a host seals to.
+    pub(crate) fn readers_of(&self, host: usize) -> Result<BTreeSet<usize>, Anything> {
+        let key = self.hosts[host].key()?;
+        let all = self.readers.iter().enumerate();
+        Ok(all
+            .filter(|(_, reader)| key.recipients().contains(&reader.recipient))
+            .map(|(number, _)| number)
+            .collect())
+    }
+
+    /// Counts what went wrong in a step that is over.
+    pub(crate) fn count(&mut self, kills: bool, struck: &AtomicU64) {
+        let struck = struck.load(Ordering::SeqCst);
+        // A dead process's further calls are one fault.
+        self.tally.faults += if kills { struck.min(1) } else { struck };
+        self.tally.crashes += u64::from(kills && struck > 0);
     }
 
     pub(crate) fn settings(&self, host: usize) -> Settings {
