@@ -8,8 +8,11 @@
 
 mod rig;
 
+use std::sync::Arc;
+
 use jiff::SignedDuration;
 use resguardo_model::FindingKind;
+use resguardo_store::wrap::{Fault, Faulty, Rule};
 use resguardo_store::{Condition, Key, Store};
 use resguardo_vault::{Access, KeptBecause, PinDraft, PruneOptions, Vault, WriteKey};
 use rig::pruning::{Pruning, prune_with};
@@ -264,4 +267,25 @@ fn a_head_that_is_gone_below_a_pruned_end_is_an_alarm() {
     };
     prune_with(&all.rig.vault(), &[], accept).unwrap();
     all.assert_holds(&[1, 2]);
+}
+
+#[test]
+fn a_pin_that_the_listing_lacks_keeps_its_backup() {
+    let all = Pruning::with(4);
+    let draft = PinDraft {
+        source: source(),
+        backup: backup_id(2),
+        reason: "contract".to_owned(),
+        until: None,
+        operator: "ana".to_owned(),
+        host: "host".to_owned(),
+    };
+    all.rig.vault().put_pin(&draft).unwrap();
+    let stale = Rule::from(1, Fault::StaleList { youngest: 1 }).key("/pins");
+    let behind = all.vault_over(Arc::new(Faulty::new((*all.rig.store).clone()).with(stale)));
+    assert_eq!(behind.pins(Some(&source())).unwrap().pins, []);
+    let done = prune_with(&behind, &[1, 2], PruneOptions::default()).unwrap();
+    assert_eq!(done.removed, [backup_id(1)]);
+    assert_eq!(done.kept, [(backup_id(2), KeptBecause::Pinned)]);
+    all.assert_holds(&[2, 3, 4]);
 }
