@@ -3,7 +3,7 @@
 use super::{Need, Origin, User, cargo, debian, node, python, wheel};
 
 /// In the order of their installation: Python's packages need Debian's `python3-venv`.
-pub(super) const NEEDS: [Need; 27] = [
+pub(super) const NEEDS: [Need; 28] = [
     Need {
         users: &[User::Tests, User::Benchmarks],
         purpose: "opening sealed objects without Resguardo",
