@@ -36,3 +36,10 @@ pub(crate) fn hash_of(text: &str, file: &str) -> Option<String> {
         (is_hash && (name.is_empty() || name == file)).then(|| hash.to_ascii_lowercase())
     })
 }
+
+/// The file that a `.meta.json` names as its own, if that is another one than `name`.
+pub(crate) fn other_file(text: &str, name: &str) -> Option<String> {
+    let value: serde_json::Value = serde_json::from_str(text).unwrap_or_default();
+    let file = value.get("file").and_then(serde_json::Value::as_str)?;
+    (file != name).then(|| file.to_owned())
+}

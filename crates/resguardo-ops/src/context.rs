@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use resguardo_engine::port::{Engine, Run};
 use resguardo_model::{BackupId, CancelToken, Clock, EngineKind, Progress, RunId};
@@ -74,7 +75,23 @@ pub struct Context {
     pub annexes: PathBuf,
 }
 
+/// An instant for people, in a zone, which it names; its offset where it has no name.
+pub(crate) fn moment(at: Timestamp, zone: &TimeZone) -> String {
+    let local = at.to_zoned(zone.clone());
+    let minute = local.strftime("%Y-%m-%d %H:%M");
+    match zone.iana_name() {
+        Some(name) => format!("{minute} {name}"),
+        None => format!("{minute} {}", local.strftime("%:z")),
+    }
+}
+
 impl Context {
+    /// An instant for people, in their zone, which it names: `2026-11-22 02:00 America/Bogota`.
+    #[must_use]
+    pub fn moment(&self, at: Timestamp) -> String {
+        moment(at, &self.zone)
+    }
+
     /// The vault.
     ///
     /// # Errors
@@ -106,5 +123,21 @@ impl Context {
         getrandom::fill(&mut random).map_err(|_| OpsError::NoRandomness)?;
         let milliseconds = u64::try_from(self.clock.now().as_millisecond()).unwrap_or(0);
         Ok(Ulid::from_parts(milliseconds, u128::from_le_bytes(random)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_names_its_zone() {
+        let at: Timestamp = "2026-11-22T02:00:00Z".parse().unwrap();
+        let named = |zone: &TimeZone| moment(at, zone);
+        let bogota = TimeZone::get("America/Bogota").unwrap();
+        assert_eq!(named(&bogota), "2026-11-21 21:00 America/Bogota");
+        assert_eq!(named(&TimeZone::UTC), "2026-11-22 02:00 UTC");
+        let east = TimeZone::fixed(jiff::tz::offset(2));
+        assert_eq!(named(&east), "2026-11-22 04:00 +02:00");
     }
 }

@@ -197,8 +197,8 @@ fn clock(
     let now = ctx.clock.now();
     for stored in newest.iter().filter(|stored| stored.head.taken_at > now) {
         let (source, at) = (&stored.head.source, stored.head.taken_at);
-        let message =
-            format!("the newest backup of {source} is of {at:.0}, which is in the future");
+        let at = ctx.moment(at);
+        let message = format!("the newest backup of {source} is of {at}, which is in the future");
         found.push(warning("clock", &message, next));
     }
 }
@@ -334,7 +334,7 @@ fn suspects(ctx: &Context, sources: &[SourceSpec], found: &mut Vec<Diagnosis>) {
         if let Ok(Some(suspicion)) = suspect::suspicion(ctx, &source.name) {
             found.push(problem(
                 &format!("data of {}", source.name),
-                &suspicion.message(),
+                &suspicion.message(ctx),
                 &Suspicion::next(&source.name),
             ));
         }
@@ -383,8 +383,8 @@ fn runs(ctx: &Context, found: &mut Vec<Diagnosis>) {
                 .unwrap_or_default();
             let verb = row.verb.word();
             let message = format!(
-                "the last {verb}{of} of {:.0} {}: {}",
-                row.started_at,
+                "the last {verb}{of} of {} {}: {}",
+                ctx.moment(row.started_at),
                 row.state.as_str(),
                 row.message
             );

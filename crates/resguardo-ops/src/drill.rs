@@ -181,7 +181,7 @@ fn can_be_read(ctx: &Context, origin: &Origin) -> Result<(), OpsError> {
         return Ok(());
     }
     let stored = crate::refer::resolve(ctx, reference)?;
-    let doing = format!("drilling {}", crate::reader::describe(&stored));
+    let doing = format!("drilling {}", crate::reader::describe(&stored, &ctx.zone));
     Err(OpsError::vault(doing)(VaultError::NoIdentity {
         object: stored.key.replace(".head.json", ".manifest.age"),
     }))

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use resguardo_engine::port::{BackupReader, Engine, EngineError};
 use resguardo_model::{EngineKind, Finding, SourceName};
 use resguardo_vault::StoredHead;
@@ -40,6 +41,8 @@ pub(crate) struct Selected<'a> {
     opened: RefCell<Option<Box<dyn BackupReader>>>,
     /// What is wrong with other backups of the source, one of which may be what was meant.
     findings: Vec<Finding>,
+    /// Of whoever is told of it.
+    zone: TimeZone,
 }
 
 /// An engine, and a file that it has opened.
@@ -63,6 +66,7 @@ pub(crate) fn select<'a>(
         Origin::Backup(reference) => {
             let (stored, findings) = refer::resolve_with_findings(ctx, reference)?;
             Ok(Selected {
+                zone: ctx.zone.clone(),
                 engine: Arc::clone(ctx.engines.get(stored.head.engine)?),
                 spec: sources.iter().find(|spec| spec.name == stored.head.source),
                 from: From::Head(Box::new(stored)),
@@ -85,6 +89,7 @@ pub(crate) fn select<'a>(
                 None => engine_of_file(ctx, path)?,
             };
             Ok(Selected {
+                zone: ctx.zone.clone(),
                 engine,
                 spec,
                 from: From::File(path.clone()),
@@ -137,7 +142,7 @@ fn engine_of_file(ctx: &Context, path: &Path) -> Result<Asked, OpsError> {
 impl Selected<'_> {
     pub(crate) fn describe(&self) -> String {
         match &self.from {
-            From::Head(stored) => describe(stored),
+            From::Head(stored) => describe(stored, &self.zone),
             From::File(path) => path.display().to_string(),
         }
     }
@@ -151,7 +156,7 @@ impl Selected<'_> {
         if let (false, Some(stored)) = (self.findings.is_empty(), self.head()) {
             ctx.progress.note(&format!(
                 "{} may not be the newest that was taken; `resguardo verify --all` says more",
-                describe(stored)
+                describe(stored, &self.zone)
             ));
         }
     }
@@ -190,7 +195,7 @@ impl Selected<'_> {
                 let snapshot = vault
                     .open_snapshot(stored)
                     .map_err(OpsError::vault(doing()))?;
-                Ok(Box::new(SnapshotReader(snapshot)))
+                Ok(Box::new(SnapshotReader(snapshot, ctx.zone.clone())))
             }
             From::File(path) => match self.opened.take() {
                 Some(opened) => Ok(opened),

@@ -107,10 +107,10 @@ impl PrunedBackup {
         self.why = vec![why];
     }
 
-    fn stays_in_store(&mut self, until: Option<Timestamp>) {
+    fn stays_in_store(&mut self, until: Option<Timestamp>, ctx: &Context) {
         self.kept_until = until;
         self.stays(match until {
-            Some(until) => format!("the store keeps it until {until:.0}"),
+            Some(until) => format!("the store keeps it until {}", ctx.moment(until)),
             None => "the store refuses to delete it".to_owned(),
         });
     }
@@ -273,7 +273,7 @@ fn foresee(
     if request.policy.is_none() {
         return Ok(done);
     }
-    keep_locked(vault, &planned, &mut done);
+    keep_locked(ctx, vault, &planned, &mut done);
     let doing = || format!("looking for dead objects of {}", request.source);
     let dead = vault
         .dead_objects(request.source, &[])
@@ -283,7 +283,7 @@ fn foresee(
 }
 
 /// What the store would refuse to delete, as far as it tells.
-fn keep_locked(vault: &Vault, planned: &Planned, done: &mut PruneDone) {
+fn keep_locked(ctx: &Context, vault: &Vault, planned: &Planned, done: &mut PruneDone) {
     let mut doomed: HashSet<BackupId> = planned.doomed().into_iter().collect();
     let heads = planned.heads().iter();
     let asked: Vec<&StoredHead> = heads
@@ -298,7 +298,7 @@ fn keep_locked(vault: &Vault, planned: &Planned, done: &mut PruneDone) {
         let id = stored.head.backup;
         let backup = done.backups.iter_mut().find(|one| one.id == id);
         if let (Some(lock), Some(backup)) = (lock, backup) {
-            backup.stays_in_store(lock.until);
+            backup.stays_in_store(lock.until, ctx);
             doomed.remove(&id);
         }
     }
@@ -339,7 +339,7 @@ fn carry_out(
     drop(lease);
     let mut done = planned.told(vault, request);
     done.freed_bytes = Space::freed_by(planned.heads(), &outcome.removed);
-    apply(&mut done, outcome);
+    apply(ctx, &mut done, outcome);
     Ok(done)
 }
 
@@ -395,13 +395,13 @@ fn same_time(ctx: &Context, source: &SourceName, store: Timestamp) -> Result<(),
 }
 
 /// What the vault made of the plan.
-fn apply(done: &mut PruneDone, outcome: PruneOutcome) {
+fn apply(ctx: &Context, done: &mut PruneDone, outcome: PruneOutcome) {
     for (id, because) in outcome.kept {
         let Some(backup) = done.backups.iter_mut().find(|one| one.id == id) else {
             continue;
         };
         match because {
-            KeptBecause::Refused(until) => backup.stays_in_store(until),
+            KeptBecause::Refused(until) => backup.stays_in_store(until, ctx),
             KeptBecause::Pinned => backup.stays("pinned meanwhile".to_owned()),
             KeptBecause::UntrustedWriter => {
                 backup.stays("its writer is not trusted here".to_owned());

@@ -4,16 +4,21 @@ use std::io::Read;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use resguardo_engine::port::{BackupFile, BackupReader, ReadError, Run};
 use resguardo_model::{FilePath, SourceFacts};
 use resguardo_vault::{Snapshot, StoredHead, VaultError};
 
-pub(crate) struct SnapshotReader(pub(crate) Snapshot);
+use crate::context::moment;
+
+/// A snapshot, and the zone of whoever is told of it.
+pub(crate) struct SnapshotReader(pub(crate) Snapshot, pub(crate) TimeZone);
 
 /// A backup in words.
-pub(crate) fn describe(stored: &StoredHead) -> String {
+pub(crate) fn describe(stored: &StoredHead, zone: &TimeZone) -> String {
     let head = &stored.head;
-    format!("{} {} of {:.0}", head.source, head.backup, head.taken_at)
+    let at = moment(head.taken_at, zone);
+    format!("{} {} of {at}", head.source, head.backup)
 }
 
 fn read_error(error: VaultError) -> ReadError {
@@ -36,7 +41,7 @@ fn read_error(error: VaultError) -> ReadError {
 
 impl BackupReader for SnapshotReader {
     fn describe(&self) -> String {
-        describe(self.0.head())
+        describe(self.0.head(), &self.1)
     }
 
     fn facts(&self) -> Option<&SourceFacts> {

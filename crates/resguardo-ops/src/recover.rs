@@ -66,10 +66,10 @@ fn mark_dead(ctx: &Context) -> Vec<RunRow> {
         }
         let of = row.source.as_ref().map(|source| format!(" of {source}"));
         ctx.progress.note(&format!(
-            "the {}{} that began at {:.0} died: {}",
+            "the {}{} that began at {} died: {}",
             row.verb.word(),
             of.unwrap_or_default(),
-            row.started_at,
+            ctx.moment(row.started_at),
             row.message
         ));
         died.push(row);

@@ -26,7 +26,7 @@ use jiff::{Span, Timestamp};
 use resguardo_model::{Finding, Head, Reason, SourceName};
 use resguardo_vault::{Heads, StoredHead};
 
-use crate::context::Context;
+use crate::context::{Context, moment};
 use crate::error::OpsError;
 use crate::history;
 
@@ -262,9 +262,9 @@ fn choose<'a>(
             let newest = sources
                 .first()
                 .and_then(|source| newest(heads, source, None));
-            newest.ok_or_else(|| none(reference, heads, sources.first().copied()))
+            newest.ok_or_else(|| none(reference, heads, sources.first().copied(), zone))
         }
-        Reference::LatestOf(source) => newest_of(heads, source, reference, None),
+        Reference::LatestOf(source) => newest_of(heads, source, reference, None, zone),
         Reference::At { source, moment } => {
             let until = moment
                 .last_instant(zone)
@@ -272,15 +272,15 @@ fn choose<'a>(
                     text: reference.to_string(),
                     why: format!("{moment} does not exist in this time zone"),
                 })?;
-            newest_of(heads, source, reference, Some(until))
+            newest_of(heads, source, reference, Some(until), zone)
         }
         Reference::Word(word) => {
             let source = sources_of(heads)
                 .into_iter()
                 .find(|source| source.as_str() == word);
             match source {
-                Some(source) => newest_of(heads, source, reference, None),
-                None => by_prefix(heads, word, reference),
+                Some(source) => newest_of(heads, source, reference, None, zone),
+                None => by_prefix(heads, word, reference, zone),
             }
         }
     }
@@ -291,6 +291,7 @@ fn newest_of<'a>(
     source: &SourceName,
     reference: &Reference,
     until: Option<Timestamp>,
+    zone: &TimeZone,
 ) -> Result<&'a StoredHead, OpsError> {
     if !sources_of(heads).contains(&source) {
         return Err(OpsError::NoSuchBackup {
@@ -298,7 +299,7 @@ fn newest_of<'a>(
             there_is: what_there_is(heads),
         });
     }
-    newest(heads, source, until).ok_or_else(|| none(reference, heads, Some(source)))
+    newest(heads, source, until).ok_or_else(|| none(reference, heads, Some(source), zone))
 }
 
 fn newest<'a>(
@@ -328,30 +329,36 @@ fn by_prefix<'a>(
     heads: &'a [StoredHead],
     word: &str,
     reference: &Reference,
+    zone: &TimeZone,
 ) -> Result<&'a StoredHead, OpsError> {
     let fits = |stored: &&StoredHead| stored.head.backup.to_string().starts_with(word);
     if word.len() < PREFIX_CHARACTERS_MIN {
-        return Err(none(reference, heads, None));
+        return Err(none(reference, heads, None, zone));
     }
     let found: Vec<_> = heads.iter().filter(fits).collect();
     match found.as_slice() {
-        [] => Err(none(reference, heads, None)),
+        [] => Err(none(reference, heads, None, zone)),
         [only] => Ok(only),
         many => Err(OpsError::Ambiguous {
             reference: reference.to_string(),
-            candidates: shortened(many.iter().map(|stored| named(stored)).collect()),
+            candidates: shortened(many.iter().map(|stored| named(stored, zone)).collect()),
         }),
     }
 }
 
-fn none(reference: &Reference, heads: &[StoredHead], source: Option<&SourceName>) -> OpsError {
+fn none(
+    reference: &Reference,
+    heads: &[StoredHead],
+    source: Option<&SourceName>,
+    zone: &TimeZone,
+) -> OpsError {
     let there_is = match source {
         None => what_there_is(heads),
         Some(source) => {
             let of_source = || heads.iter().filter(|stored| stored.head.source == *source);
             let trusted = of_source().filter(|stored| stored.trusted);
             match trusted.min_by_key(|stored| stored.head.taken_at) {
-                Some(oldest) => format!("the oldest of {source} is {}", named(oldest)),
+                Some(oldest) => format!("the oldest of {source} is {}", named(oldest, zone)),
                 None => {
                     let writers: BTreeSet<_> = of_source()
                         .map(|stored| stored.head.writer.to_string())
@@ -380,9 +387,10 @@ fn what_there_is(heads: &[StoredHead]) -> String {
     format!("the vault holds backups of {}", names.join(", "))
 }
 
-fn named(stored: &StoredHead) -> String {
+fn named(stored: &StoredHead, zone: &TimeZone) -> String {
     let head = &stored.head;
-    format!("{} ({} of {:.0})", head.backup, head.source, head.taken_at)
+    let at = moment(head.taken_at, zone);
+    format!("{} ({} of {at})", head.backup, head.source)
 }
 
 fn sources_of(heads: &[StoredHead]) -> Vec<&SourceName> {

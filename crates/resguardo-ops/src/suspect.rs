@@ -21,13 +21,14 @@ pub(crate) struct Suspicion(RunRow);
 
 impl Suspicion {
     /// What happened, in words.
-    pub(crate) fn message(&self) -> String {
+    pub(crate) fn message(&self, ctx: &Context) -> String {
         let row = &self.0;
         let how = match row.state {
             RunState::Running => "has not ended".to_owned(),
             state => format!("did not end well ({}: {})", state.as_str(), row.message),
         };
-        format!("the last restore into it, of {:.0}, {how}", row.started_at)
+        let at = ctx.moment(row.started_at);
+        format!("the last restore into it, of {at}, {how}")
     }
 
     /// What can be done about it.
@@ -66,7 +67,7 @@ pub(crate) fn refuse(ctx: &Context, source: &SourceSpec) -> Result<(), OpsError>
             place: format!("source {}", source.name),
             why: format!(
                 "may be half restored, and was not backed up: {}",
-                suspicion.message()
+                suspicion.message(ctx)
             ),
             next: Suspicion::next(&source.name),
         }),

@@ -163,7 +163,7 @@ struct Run<'a> {
 impl Run<'_> {
     fn all(&mut self, doomed: &[BackupId]) -> Result<(), VaultError> {
         self.go_on()?;
-        self.progress.phase("heads");
+        self.progress.phase(&format!("heads of {}", self.source));
         let before = self.vault.heads(Some(self.source))?;
         let listed = self.vault.store().list(self.source.as_str())?;
         let records = self.vault.read_prune_records(self.source, &listed)?;

@@ -1,5 +1,5 @@
 //! Captures a database into a file that opens without Resguardo, `X.sqlite` or `X.sqlite.gz`, and
-//! writes `X.meta.json` beside it.
+//! writes `X.sqlite.gz.meta.json` beside `X.sqlite.gz`.
 //!
 //! Write order: both files are written and flushed in a private folder beside; then the meta file gets
 //! its name, then the database, then the folder is flushed. Whoever sees the database finds its hash

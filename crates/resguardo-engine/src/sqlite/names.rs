@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use crate::beside::read_if_there;
+use crate::beside::{other_file, read_if_there};
 use crate::meta::Beside;
 use crate::port::EngineError;
 
@@ -46,9 +46,10 @@ impl Names {
         })
     }
 
-    /// The `.meta.json` that an export writes: `shop.meta.json` for `shop.sqlite.gz`.
+    /// The `.meta.json` that an export writes: `shop.sqlite.gz.meta.json` for `shop.sqlite.gz`, so that
+    /// databases of several endings can lie together.
     pub(super) fn meta(&self) -> String {
-        format!("{}.meta.json", self.stem)
+        format!("{}.meta.json", self.file)
     }
 
     /// Every name under which a `.meta.json` of this file is looked for.
@@ -56,8 +57,12 @@ impl Names {
         let mut names = vec![
             self.meta(),
             format!("{}.meta.json", self.database),
-            format!("{}.meta.json", self.file),
+            format!("{}.meta.json", self.stem),
         ];
+        if !self.gzip {
+            // What somebody decompressed: its hash lies there too.
+            names.push(format!("{}.gz.meta.json", self.file));
+        }
         names.dedup();
         names
     }
@@ -76,10 +81,15 @@ fn strip_ending<'a>(name: &'a str, ending: &str) -> Option<&'a str> {
 /// If such a file cannot be read or understood: it is then not known whether the database is whole.
 pub(super) fn beside(file: &Path, names: &Names) -> Result<Vec<Beside>, EngineError> {
     let mut found = Vec::new();
-    for name in names.metas() {
+    for (position, name) in names.metas().into_iter().enumerate() {
         let path = file.with_file_name(name);
         if let Some(text) = read_if_there(&path, BESIDE_BYTES_MAX)? {
-            found.push(Beside::parse(path, &text)?);
+            // `shop.sqlite.meta.json` may be that of `shop.sqlite`, which lies here too.
+            let other = other_file(&text, &names.file);
+            let lies_here = other.is_some_and(|other| file.with_file_name(other).exists());
+            if position == 0 || !lies_here {
+                found.push(Beside::parse(path, &text)?);
+            }
         }
     }
     found.extend(Beside::of_sums(file, &names.file, BESIDE_BYTES_MAX)?);
@@ -94,9 +104,14 @@ mod tests {
     #[test]
     fn names_by_their_endings() {
         for (name, database, meta, gzip) in [
-            ("shop.sqlite.gz", "shop.sqlite", "shop.meta.json", true),
-            ("shop-1.2.db", "shop-1.2.db", "shop-1.2.meta.json", false),
-            ("S.SQLITE3.GZ", "S.SQLITE3", "S.meta.json", true),
+            (
+                "shop.sqlite.gz",
+                "shop.sqlite",
+                "shop.sqlite.gz.meta.json",
+                true,
+            ),
+            ("shop-1.2.db", "shop-1.2.db", "shop-1.2.db.meta.json", false),
+            ("S.SQLITE3.GZ", "S.SQLITE3", "S.SQLITE3.GZ.meta.json", true),
         ] {
             let names = Names::of(&Path::new("/x").join(name)).expect(name);
             assert_eq!(names.database, database);

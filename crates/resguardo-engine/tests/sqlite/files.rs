@@ -31,7 +31,10 @@ fn an_export_is_a_pair_that_standard_tools_can_check() {
         .iter()
         .map(|path| path.file_name().unwrap())
         .collect();
-    assert_eq!(names, ["shop-2026.sqlite.gz", "shop-2026.meta.json"]);
+    assert_eq!(
+        names,
+        ["shop-2026.sqlite.gz", "shop-2026.sqlite.gz.meta.json"]
+    );
     assert_eq!(listing(written[0].parent().unwrap()).len(), 2);
     let unpacked = Command::new("gzip")
         .arg("-dc")
@@ -92,9 +95,10 @@ fn nothing_is_overwritten_and_nothing_left_behind() {
     let shop = Shop::new("wal", 3, 0);
     export(&shop, "a.sqlite").unwrap();
     let folder = shop.folder.path().join("exports");
+    std::fs::write(folder.join("c.db.meta.json"), "{}").unwrap();
     let before = listing(&folder);
-    for name in ["a.sqlite", "a.db"] {
-        let error = export(&shop, name).expect_err("the meta file would be overwritten");
+    for name in ["a.sqlite", "c.db"] {
+        let error = export(&shop, name).expect_err("a file would be overwritten");
         assert!(matches!(error, EngineError::Occupied { .. }), "{error}");
     }
     let error = export(&shop, "a.zip").expect_err("no such format");
@@ -132,6 +136,29 @@ fn a_wrong_hash_is_named_whatever_names_it() {
 }
 
 #[test]
+fn exports_of_several_endings_lie_together_and_each_has_its_own_hash() {
+    let shop = Shop::new("wal", 30, 0);
+    let plain = export(&shop, "a.sqlite").unwrap();
+    let packed = export(&shop, "a.sqlite.gz").unwrap();
+    assert!(plain.iter().all(|path| !packed.contains(path)));
+    for path in [&plain[0], &packed[0]] {
+        open(&shop, path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    }
+    // Whoever decompresses the one finds its hash still.
+    std::fs::remove_file(&plain[0]).unwrap();
+    std::fs::remove_file(plain[0].with_file_name("a.sqlite.meta.json")).unwrap();
+    std::fs::remove_file(&packed[0]).unwrap();
+    std::fs::copy(&shop.path, &plain[0]).unwrap();
+    let error = open(&shop, &plain[0])
+        .err()
+        .expect("it is another database");
+    assert!(
+        error.to_string().contains("a.sqlite.gz.meta.json"),
+        "{error}"
+    );
+}
+
+#[test]
 fn one_changed_byte_of_an_export_is_found() {
     let shop = Shop::new("wal", 30, 0);
     for name in ["a.sqlite", "b.sqlite.gz"] {
@@ -149,7 +176,7 @@ fn one_changed_byte_of_an_export_is_found() {
 fn damaged_gzip_data_is_named() {
     let shop = Shop::new("wal", 300, 0);
     let path = export(&shop, "a.sqlite.gz").unwrap().remove(0);
-    std::fs::remove_file(path.with_file_name("a.meta.json")).unwrap();
+    std::fs::remove_file(path.with_file_name("a.sqlite.gz.meta.json")).unwrap();
     let whole = std::fs::read(&path).unwrap();
     let mut flipped = whole.clone();
     let middle = flipped.len() / 2;

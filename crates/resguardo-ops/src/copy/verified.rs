@@ -109,12 +109,15 @@ pub fn diagnose_verified(
         let subject = format!("copy {name}");
         let Some(finding) = verified.findings.first() else {
             found.extend(verified.at.map(|at| {
-                let message = format!("every byte of {source} was read there on {at:.0}");
+                let message = format!(
+                    "every byte of {source} was read there on {}",
+                    ctx.moment(at)
+                );
                 Diagnosis::ok(subject, message)
             }));
             continue;
         };
-        let at = verified.found_at.unwrap_or_default();
+        let at = ctx.moment(verified.found_at.unwrap_or_default());
         let others = match verified.findings.len() - 1 {
             0 => String::new(),
             more => format!(" (and {more} more)"),
@@ -123,7 +126,7 @@ pub fn diagnose_verified(
             Severity::Problem,
             subject,
             format!(
-                "what was found there on {at:.0} was not put right yet: {}{others}",
+                "what was found there on {at} was not put right yet: {}{others}",
                 finding.message
             ),
             format!("send again what the vault has whole with `resguardo copy sync {name} --mend`"),

@@ -349,7 +349,7 @@ fn a_clock_that_is_far_from_the_stores_decides_nothing() {
 
 #[test]
 fn stopped_at_every_phase_and_run_again() {
-    for phase in ["prune shop", "heads", "objects"] {
+    for phase in ["prune shop", "heads of shop", "objects of shop"] {
         let world = World::new();
         let ids = take_days(&world, 5);
         world.clock.advance(SignedDuration::from_mins(1));

@@ -308,7 +308,8 @@ impl Run<'_> {
             .collect();
         let looked_into = self.undisputed(looked_into)?;
         self.total_bytes = self.missing_bytes(&looked_into);
-        self.progress.phase("copy");
+        self.progress
+            .phase(&format!("copy {}", self.request.source));
         for some in looked_into.chunks(HEADS_AT_ONCE) {
             let (packs, rest): (Vec<_>, Vec<_>) =
                 some.iter().map(|stored| named_by(stored)).unzip();

@@ -23,7 +23,7 @@ impl Run<'_> {
         listed: &[ObjectInfo],
         mut buried: Vec<Tombstone>,
     ) -> Result<(), VaultError> {
-        self.progress.phase("objects");
+        self.progress.phase(&format!("objects of {}", self.source));
         let after = self.vault.heads(Some(self.source))?;
         let seen = alarms(&after.findings);
         if !seen.is_empty() {

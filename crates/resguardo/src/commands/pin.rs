@@ -34,7 +34,7 @@ pub struct Args {
     #[arg(long, value_name = "TEXT")]
     reason: String,
     /// The last day on which it is kept [default: until it is unpinned]
-    #[arg(long, value_name = "DATE")]
+    #[arg(long, value_name = "DATE", value_parser = a_day)]
     until: Option<Date>,
 }
 
@@ -104,6 +104,12 @@ pub fn run_unpin(invocation: &Invocation, args: &UnpinArgs) -> Result<Exit, Fail
     };
     answer(invocation, &done, &opened.context.zone, how);
     Ok(Exit::Done)
+}
+
+/// A day, as it is written.
+fn a_day(text: &str) -> Result<Date, String> {
+    text.parse()
+        .map_err(|_| "a day is written like 2032-12-31 (year, month, day)".to_owned())
 }
 
 /// The first instant after a day.

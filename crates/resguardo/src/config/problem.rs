@@ -176,9 +176,10 @@ pub fn from_toml(error: &toml::de::Error, text: &str) -> Problem {
     let Some(rest) = message.strip_prefix("unknown field `") else {
         return Problem {
             message: message.lines().next().unwrap_or(message).to_owned(),
-            hint: span
-                .as_ref()
-                .and_then(|span| quotes_missing(text, span.start)),
+            hint: span.as_ref().and_then(|span| {
+                let before = text.get(..span.start)?;
+                count_wanted(message, before).or_else(|| quotes_missing(text, span.start))
+            }),
             span,
             label: String::new(),
         };
@@ -197,6 +198,20 @@ pub fn from_toml(error: &toml::de::Error, text: &str) -> Problem {
         label,
         hint: Some(format!("known here: {}", known.join(", "))),
     }
+}
+
+/// What is accepted where a count was wanted: the TOML reader says it in the words of the language it is
+/// written in. `before` is the text before the value.
+fn count_wanted(message: &str, before: &str) -> Option<String> {
+    if !message.lines().next()?.ends_with("expected u32") {
+        return None;
+    }
+    let key = before.trim_end().strip_suffix('=')?.trim_end();
+    let begins = key.rfind(|letter: char| !letter.is_alphanumeric() && letter != '_');
+    let key = &key[begins.map_or(0, |at| at + 1)..];
+    Some(format!(
+        "write a whole number, 0 or more, without quotes, like {key} = 14"
+    ))
 }
 
 /// The text, byte for byte as long, with asterisks for every value that is a URL which holds a password,
@@ -368,5 +383,15 @@ mod tests {
             rendered.contains("hint: known here: url, copies"),
             "{rendered}"
         );
+    }
+
+    #[test]
+    fn a_count_that_is_none_is_told_what_is_accepted() {
+        for value in ["-1", "\"14\"", "1.5", "4294967296"] {
+            let text = format!("[environments.x]\nretention = {{ weekly = {value} }}\n");
+            let problem = problem(&text);
+            let hint = problem.hint.as_deref().unwrap_or_default();
+            assert!(hint.contains("like weekly = 14"), "{value}: {problem:?}");
+        }
     }
 }

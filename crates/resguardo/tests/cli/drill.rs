@@ -167,7 +167,7 @@ fn a_standard_file() {
         .exits(1)
         .complains(&["does not exist"]);
     // One whose engine has to be found out is read once for both.
-    std::fs::remove_file(world.path("shop.meta.json")).unwrap();
+    std::fs::remove_file(world.path("shop.sqlite.gz.meta.json")).unwrap();
     let ran = world.run(&["drill", "--file", "shop.sqlite.gz"]).exits(0);
     let told = ran.stderr.matches("no hash lies beside").count();
     assert_eq!(told, 1, "{}", ran.stderr);

@@ -173,7 +173,8 @@ fn a_pin_keeps_and_shows() {
         .complains(&["over already", "hint:"]);
     world
         .run(&["pin", id, "--reason", "x", "--until", "tomorrow"])
-        .exits(2);
+        .exits(2)
+        .complains(&["tomorrow", "a day is written like 2032-12-31"]);
     world
         .run(&["pin", "zzzzzz", "--reason", "x"])
         .exits(1)

@@ -2,9 +2,7 @@
 
 use std::path::Path;
 
-use serde_json::Value;
-
-use crate::beside::read_if_there;
+use crate::beside::{other_file, read_if_there};
 use crate::meta::Beside;
 use crate::port::EngineError;
 
@@ -26,7 +24,7 @@ pub(super) fn read(file: &Path) -> Result<Vec<Beside>, EngineError> {
         let path = file.with_file_name(meta);
         if let Some(text) = read_if_there(&path, BYTES_MAX)? {
             // `shop.sql.meta.json` may be that of `shop.sql`, which lies here too.
-            if position == 0 || !is_of_another(&text, &name) {
+            if position == 0 || other_file(&text, &name).is_none() {
                 found.push(Beside::parse(path, &text)?);
             }
         }
@@ -44,13 +42,6 @@ fn metas(name: &str) -> Vec<String> {
         rest = shorter;
     }
     names
-}
-
-/// Whether a `.meta.json` names another file as its own.
-fn is_of_another(text: &str, name: &str) -> bool {
-    let value: Value = serde_json::from_str(text).unwrap_or_default();
-    let file = value.get("file").and_then(Value::as_str);
-    file.is_some_and(|file| file != name)
 }
 
 #[cfg(test)]
@@ -74,9 +65,9 @@ mod tests {
     #[test]
     fn what_is_of_another_file_is_left() {
         let text = r#"{"file": "shop.sql", "sha256": "ab"}"#;
-        assert!(is_of_another(text, "shop.sql.gz"));
-        assert!(!is_of_another(text, "shop.sql"));
-        assert!(!is_of_another(r#"{"sha256": "ab"}"#, "shop.sql.gz"));
+        assert_eq!(other_file(text, "shop.sql.gz").as_deref(), Some("shop.sql"));
+        assert_eq!(other_file(text, "shop.sql"), None);
+        assert_eq!(other_file(r#"{"sha256": "ab"}"#, "shop.sql.gz"), None);
     }
 
     #[test]
