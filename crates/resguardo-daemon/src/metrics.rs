@@ -186,37 +186,29 @@ pub fn text(status: &Status, version: &str) -> String {
 
 /// What is told of everything at once.
 fn whole_of(registry: &mut Registry, status: &Status, version: &str) {
-    let one = |registry: &mut Registry, name, help, labels, value| {
-        set(&family(registry, name, help), labels, value);
-    };
-    one(
-        registry,
-        "resguardo_build_info",
-        "The version of Resguardo",
-        vec![("version", version.to_owned())],
-        1.0,
-    );
-    one(
-        registry,
-        "resguardo_looked_timestamp_seconds",
-        "When all of this was looked at",
-        Vec::new(),
-        seconds(status.at),
-    );
-    one(
-        registry,
-        "resguardo_vault_reachable",
-        "1 if the vault could be asked; else everything is as it was known last",
-        Vec::new(),
-        flag(status.unreachable.is_none()),
-    );
-    one(
-        registry,
-        "resguardo_findings",
-        "What is wrong with the heads in the vault",
-        Vec::new(),
-        whole(status.findings.len() as u64),
-    );
+    let build = family(registry, "resguardo_build_info", "The version of Resguardo");
+    set(&build, vec![("version", version.to_owned())], 1.0);
+    for (name, help, value) in [
+        (
+            "resguardo_looked_timestamp_seconds",
+            "When all of this was looked at",
+            seconds(status.at),
+        ),
+        (
+            "resguardo_vault_reachable",
+            "1 if the vault could be asked; else everything is as it was known last",
+            flag(status.unreachable.is_none()),
+        ),
+        (
+            "resguardo_findings",
+            "What is wrong with the heads in the vault",
+            whole(status.findings.len() as u64),
+        ),
+    ] {
+        let gauge = Gauge::<f64, AtomicU64>::default();
+        gauge.set(value);
+        registry.register(name, help, gauge);
+    }
 }
 
 fn of_standings(registry: &mut Registry, status: &Status) {

@@ -17,6 +17,8 @@ use serde::{Deserialize, Serialize};
 
 use resguardo_engine::process::ProcessMark;
 
+use crate::status::Pace;
+
 mod cache;
 mod exceptions;
 mod jobs;
@@ -165,6 +167,8 @@ pub struct RunRow {
 pub struct Catalog {
     connection: Arc<Mutex<Connection>>,
     notes: Arc<Vec<String>>,
+    /// When the vaults that it is a cache of were listed last.
+    pace: Arc<Pace>,
 }
 
 impl Catalog {
@@ -231,6 +235,7 @@ impl Catalog {
         Ok(Self {
             connection: Arc::new(Mutex::new(connection)),
             notes: Arc::default(),
+            pace: Arc::default(),
         })
     }
 
@@ -353,6 +358,10 @@ impl Catalog {
         let answer = work(&transaction).map_err(&failed)?;
         transaction.commit().map_err(&failed)?;
         Ok(answer)
+    }
+
+    pub(crate) fn pace(&self) -> &Pace {
+        &self.pace
     }
 
     fn lock(&self) -> MutexGuard<'_, Connection> {

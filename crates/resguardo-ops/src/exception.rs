@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::context::Context;
 use crate::error::OpsError;
+use crate::status::{self, Status, Watched};
 
 mod assess;
 mod resolve;
@@ -78,6 +79,23 @@ pub enum Changed {
     Worse,
     /// It holds no more. It stays open until somebody resolves it.
     Good,
+}
+
+/// Looks how the watched sources stand, opens what is new, and tells what changed: what is done after each run
+/// and each minute.
+///
+/// # Errors
+/// As [`status::look`] and [`assess`].
+pub fn look(ctx: &Context, watched: &[Watched]) -> Result<(Status, Vec<Change>), OpsError> {
+    let mut status = status::look(ctx, watched)?;
+    let changes = assess(ctx, &status)?;
+    // What was opened just now is told as well.
+    status.exceptions = open(ctx)?;
+    for source in &mut status.sources {
+        let open = status.exceptions.iter();
+        source.exceptions = open.filter(|one| one.source == source.source).count() as u64;
+    }
+    Ok((status, changes))
 }
 
 /// Those of the vault that nobody has resolved, oldest first.

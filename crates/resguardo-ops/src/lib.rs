@@ -29,6 +29,7 @@
 //! status::look(&Context, &[Watched])             -> Result<Status, OpsError>
 //! series::series(&Context, &SourceName), year(...) -> Result<Series, OpsError>, Result<Year, OpsError>
 //! exception::assess(&Context, &Status)           -> Result<Vec<Change>, OpsError>
+//! exception::look(&Context, &[Watched])          -> Result<(Status, Vec<Change>), OpsError>   (look and assess)
 //! exception::resolve(&Context, id, note)         -> Result<ResolveDone, OpsError>
 //! exception::open(&Context), all(&Context)       -> Result<Vec<Exception>, OpsError>
 //! users::{add, set_password, set_role, remove, list, knows}, users::session, users::token

@@ -30,8 +30,10 @@ mod forecast;
 mod judge;
 #[cfg(test)]
 pub(crate) mod made;
+mod pace;
 
 pub(crate) use facts::{BackupFact, DrillFact, Facts, Stated, known_of};
+pub(crate) use pace::Pace;
 
 /// What the config says of a source.
 #[derive(Clone, Debug, PartialEq)]

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use resguardo_model::{Concern, EngineKind, Measure};
-use resguardo_ops::status::{CopyStanding, LastBackup, Proven};
+use resguardo_ops::status::{CopyStanding, LastBackup, LastDrill, Proven};
 
 use super::*;
 
@@ -43,7 +43,14 @@ fn source(name: &str) -> SourceStatus {
             rto_seconds: Some(12.5),
             receipt: format!("{name}/receipts/01jd8kq2v3m4n5p6q7r8s9t0vw.json"),
         }),
-        last_drill: None,
+        last_drill: Some(LastDrill {
+            at: at("2026-11-22T11:30:00Z"),
+            verdict: Verdict::Passed,
+            backup: "01jd8kq2v3m4n5p6q7r8s9t0vw".parse().unwrap(),
+            rto_seconds: Some(12.5),
+            only_objectives: false,
+            receipt: format!("{name}/receipts/01jd8kq2v3m4n5p6q7r8s9t0vw.json"),
+        }),
         last_backup: Some(LastBackup {
             id: "01jd8kq2v3m4n5p6q7r8s9t0vw".parse().unwrap(),
             taken_at: at("2026-11-22T11:00:00Z"),

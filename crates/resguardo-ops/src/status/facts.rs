@@ -1,6 +1,7 @@
 //! What is known of sources, without a judgement: their backups, drills and copies.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::time::Instant;
 
 use jiff::Timestamp;
 use resguardo_model::receipt::{Statement, Verb};
@@ -217,13 +218,28 @@ pub(super) fn gather(
     ctx: &Context,
     watched: &[Watched],
 ) -> Result<(BTreeMap<SourceName, Facts>, Vec<Finding>), OpsError> {
+    let vault = ctx.vault()?.id();
+    if let Some(findings) = ctx.catalog.pace().rests(vault) {
+        let mut all = known(ctx, watched)?;
+        add_findings(&findings, &mut all);
+        return Ok((all, findings));
+    }
+    let begun = Instant::now();
     let heads = history::heads(ctx, None)?;
     let mut sources = history::sources_of(&heads.heads);
     sources.extend(watched.iter().map(|one| one.source.clone()));
     let there = history::read_new(ctx, &sources)?;
     let copies = KnownCopies::read(ctx, &there)?;
     let mut all = put_together(heads.heads, &copies, watched);
-    for finding in &heads.findings {
+    add_findings(&heads.findings, &mut all);
+    add_stated(ctx, Some(&there), None, &mut all)?;
+    let pace = ctx.catalog.pace();
+    pace.listed(vault, begun.elapsed(), &heads.findings);
+    Ok((all, heads.findings))
+}
+
+fn add_findings(findings: &[Finding], all: &mut BTreeMap<SourceName, Facts>) {
+    for finding in findings {
         let strangers = [FindingKind::WriterUnknown, FindingKind::WriterRetired];
         if let Some(source) = finding.source.as_ref()
             && !strangers.contains(&finding.kind)
@@ -232,8 +248,6 @@ pub(super) fn gather(
             facts.findings.push(finding.message.clone());
         }
     }
-    add_stated(ctx, Some(&there), None, &mut all)?;
-    Ok((all, heads.findings))
 }
 
 /// What the catalog alone tells: the vault as it was seen last.

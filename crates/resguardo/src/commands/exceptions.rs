@@ -4,7 +4,6 @@ use clap::Subcommand;
 use jiff::tz::TimeZone;
 use resguardo_model::{Verdict, What};
 use resguardo_ops::exception::{self, Exception};
-use resguardo_ops::status;
 use serde_json::json;
 
 use super::plan;
@@ -68,13 +67,12 @@ fn looked(invocation: &Invocation) -> Result<Opened, Failure> {
     let jobs = plan::jobs(&config);
     let opened = invocation.open_with(config, Reading::Nothing)?;
     let watched = watched(&opened.config, &jobs, &opened.context);
-    let status = status::look(&opened.context, &watched)?;
+    let (status, _) = exception::look(&opened.context, &watched)?;
     if let Some(why) = &status.unreachable {
         invocation.out.warn(&format!(
             "the vault cannot be reached, this is what was known of it last: {why}"
         ));
     }
-    exception::assess(&opened.context, &status)?;
     Ok(opened)
 }
 

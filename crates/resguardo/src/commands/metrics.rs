@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use resguardo_daemon::metrics;
-use resguardo_ops::{exception, status};
+use resguardo_ops::exception;
 use resguardo_store::durable::{self, Mode};
 use serde_json::json;
 
@@ -43,14 +43,8 @@ pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
     let jobs = plan::jobs(&config);
     let opened = invocation.open_with(config, Reading::Nothing)?;
     let watched = watched(&opened.config, &jobs, &opened.context);
-    let mut status = status::look(&opened.context, &watched)?;
-    // A host without the daemon opens them here.
-    exception::assess(&opened.context, &status)?;
-    status.exceptions = exception::open(&opened.context)?;
-    for source in &mut status.sources {
-        let open = status.exceptions.iter();
-        source.exceptions = open.filter(|one| one.source == source.source).count() as u64;
-    }
+    // A host without the daemon opens exceptions here.
+    let (status, _) = exception::look(&opened.context, &watched)?;
     let text = metrics::text(&status, &opened.context.version);
     match &args.out {
         Some(out) => {
