@@ -23,6 +23,7 @@ mod gate;
 mod login;
 mod openapi;
 mod origin;
+mod pages;
 mod path;
 mod probe;
 mod route;

@@ -22,6 +22,8 @@ pub(super) struct Problem {
     pub(super) hint: String,
     /// Seconds after which it is worth another try.
     pub(super) again: Option<u64>,
+    /// The role that it takes.
+    pub(super) needs: Option<resguardo_model::Role>,
 }
 
 impl Problem {
@@ -32,6 +34,7 @@ impl Problem {
             message: message.into(),
             hint: String::new(),
             again: None,
+            needs: None,
         }
     }
 

@@ -17,6 +17,7 @@ use resguardo_model::Sha256Digest;
 use super::answer::{Answer, Problem};
 use super::ask::{Ask, By, Fields, Who, identify};
 use super::origin;
+use super::pages::{self, Visit};
 use super::path::{self, BadPath};
 use super::route::{Handler, Needs, Pooled, Route, Surface};
 use super::state::State;
@@ -50,10 +51,10 @@ pub(super) async fn enter(
     let mut response = match admit(&state, request).await {
         Ok(request) => match tokio::time::timeout(ANSWER_TIME, next.run(request)).await {
             Ok(response) => response,
-            Err(_) => refuse(&state, is_api, &Problem::unreachable("it took too long")),
+            Err(_) => refuse(is_api, &Problem::unreachable("it took too long")),
         },
         Err(problem) => {
-            let mut response = refuse(&state, is_api, &problem);
+            let mut response = refuse(is_api, &problem);
             // What is left of the body is not read.
             let close = HeaderValue::from_static("close");
             response.headers_mut().insert(header::CONNECTION, close);
@@ -150,22 +151,19 @@ pub(super) async fn nowhere(
     axum::extract::State(state): axum::extract::State<Arc<State>>,
     request: Request,
 ) -> Response<Body> {
-    let is_api = request.uri().path().starts_with("/api/");
-    refuse(&state, is_api, &Problem::absent("there is nothing here"))
+    let (parts, _) = request.into_parts();
+    let problem = Problem::absent("there is nothing here");
+    if parts.uri.path().starts_with("/api/") {
+        return problem.json();
+    }
+    refuse_page(&state, &parts, &problem)
 }
 
 /// What is answered where a route is asked for in another way.
-pub(super) async fn otherwise(
-    axum::extract::State(state): axum::extract::State<Arc<State>>,
-    request: Request,
-) -> Response<Body> {
+pub(super) async fn otherwise(request: Request) -> Response<Body> {
     let is_api = request.uri().path().starts_with("/api/");
     let problem = Problem::bad("that cannot be done here");
-    refuse(
-        &state,
-        is_api,
-        &problem.with(StatusCode::METHOD_NOT_ALLOWED),
-    )
+    refuse(is_api, &problem.with(StatusCode::METHOD_NOT_ALLOWED))
 }
 
 /// Answers a request of a route.
@@ -183,7 +181,10 @@ pub(super) async fn pass(
             {
                 return to_login(&parts);
             }
-            refuse(&state, !is_page, &problem)
+            if is_page {
+                return refuse_page(&state, &parts, &problem);
+            }
+            problem.json()
         }
     }
 }
@@ -216,7 +217,10 @@ async fn answer(state: &Arc<State>, route: &'static Route, parts: &mut Parts) ->
         Some(who) if who.role >= role => Ok(()),
         Some(who) => {
             let message = format!("{} is {}, and this is for {role}", who.name, who.role);
-            Err(Problem::forbidden(message).hint("ask whoever keeps the machine for it"))
+            let mut problem =
+                Problem::forbidden(message).hint("ask whoever keeps the machine for it");
+            problem.needs = Some(role);
+            Err(problem)
         }
         None => Err(Problem::nobody()),
     };
@@ -347,12 +351,20 @@ fn same_site(
     }
 }
 
-/// What went wrong, for a program or a person.
-pub(super) fn refuse(_state: &State, is_api: bool, problem: &Problem) -> Response<Body> {
+/// What went wrong, for a program, or for somebody whose browser may not even be one.
+fn refuse(is_api: bool, problem: &Problem) -> Response<Body> {
     if is_api {
         return problem.json();
     }
     let mut response = super::answer::text(problem.status, format!("{}\n", problem.message));
     problem.mark(&mut response);
     response
+}
+
+/// What went wrong, for a person: a page like all others.
+fn refuse_page(state: &Arc<State>, parts: &Parts, problem: &Problem) -> Response<Body> {
+    let who = identify(state, &parts.headers).ok().flatten();
+    let query = Fields::default();
+    let visit = Visit::of(state, &parts.headers, &here(parts), &query, who.as_ref());
+    pages::refused(&visit, problem)
 }

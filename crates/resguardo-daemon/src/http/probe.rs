@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 use jiff::SignedDuration;
 
-use super::answer::{Answer, text};
+use super::answer::{Answer, Problem, bytes_of, text};
 use super::ask::Ask;
 
 /// How old the last look that saw anything may be.
@@ -37,4 +37,13 @@ pub(super) fn ready(ask: &Ask) -> Answer {
         "not ready\n".to_owned()
     };
     Ok(text(StatusCode::SERVICE_UNAVAILABLE, told))
+}
+
+/// `/metrics`: what was seen at the last look, for Prometheus.
+pub(super) fn metrics(ask: &Ask) -> Answer {
+    let snapshot = ask.state.house.board.snapshot();
+    let seen = snapshot.seen.as_ref().ok_or_else(Problem::starting)?;
+    let told = crate::metrics::text(&seen.status, &ask.state.house.version);
+    let media_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    Ok(bytes_of(StatusCode::OK, media_type, told.into_bytes()))
 }

@@ -12,7 +12,7 @@ use resguardo_model::Role;
 use super::answer::Answer;
 use super::ask::Ask;
 use super::state::State;
-use super::{api, events, gate, login, openapi, probe};
+use super::{api, events, gate, login, openapi, pages, probe};
 
 /// Whom a route answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,12 +148,21 @@ static OTHERS: &[Route] = &[
             events::stream,
         )
     },
+    Route {
+        needs: Needs::Here,
+        reads_who: true,
+        ..open(
+            "/metrics",
+            "how every source stands, for Prometheus",
+            probe::metrics,
+        )
+    },
     open(openapi::PATH, "this description", openapi::answer),
     Route {
         way: Way::Post,
         surface: Surface::Page,
         reads_who: true,
-        handler: Handler::Slow(Pooled::Passwords, login::login),
+        handler: Handler::Slow(Pooled::Passwords, pages::login),
         ..open("/login", "log in", login::logout)
     },
     Route {
@@ -167,7 +176,7 @@ static OTHERS: &[Route] = &[
 
 /// Every route.
 pub(super) fn all() -> impl Iterator<Item = &'static Route> {
-    OTHERS.iter().chain(api::ROUTES)
+    OTHERS.iter().chain(api::ROUTES).chain(pages::ROUTES)
 }
 
 /// The router of the table.

@@ -5,6 +5,7 @@
 
 mod api;
 mod logins;
+mod pages;
 mod requests;
 mod sockets;
 

@@ -30,9 +30,7 @@ fn seen<T>(ask: &Ask, of: impl FnOnce(&Seen) -> Result<T, Problem>) -> Result<T,
     match (&snapshot.seen, &snapshot.blind) {
         (Some(seen), _) => of(seen),
         (None, Some(why)) => Err(Problem::unreachable(why.clone())),
-        (None, None) => {
-            Err(Problem::unreachable("nothing was looked at yet").hint("try again in a moment"))
-        }
+        (None, None) => Err(Problem::starting()),
     }
 }
 

@@ -11,6 +11,7 @@ fn filled(path: &str) -> String {
     path.replace("{name}", "shop")
         .replace("{id}", "01jd8kq2v3000000000000000a")
         .replace("{run}", "01jd8kq2v3000000000000000a")
+        .replace("{file}", "nothing")
         .replace("{exception}", "01jd8kq2v3000000000000000a")
 }
 

@@ -1,0 +1,92 @@
+//! What forms do: the same as the API, and back to the page.
+
+use super::super::answer::{Answer, Problem, to};
+use super::super::api::act;
+use super::super::ask::Ask;
+use crate::web::Language;
+use crate::web::frame::Notice;
+
+type Done = act::Done;
+
+/// Does it, and leads back with a word of what became of it.
+fn done(ask: &Ask, done: Done) -> Answer {
+    let answer = done?;
+    let word = answer["answer"].as_str().unwrap_or("done");
+    // The form stands on the page above its own address.
+    let path = ask.here.split('?').next().unwrap_or("/");
+    let above = path.rsplit_once('/').map_or("/", |(above, _)| above);
+    let above = if above.starts_with("/exceptions/") {
+        "/exceptions"
+    } else {
+        above
+    };
+    Ok(to(&format!("{above}?done={word}")))
+}
+
+pub(super) fn backup(ask: &Ask) -> Answer {
+    done(ask, act::backup(ask))
+}
+
+pub(super) fn drill(ask: &Ask) -> Answer {
+    done(ask, act::drill(ask))
+}
+
+pub(super) fn verify(ask: &Ask) -> Answer {
+    done(ask, act::verify(ask))
+}
+
+pub(super) fn drill_of(ask: &Ask) -> Answer {
+    done(ask, act::drill_of(ask))
+}
+
+pub(super) fn sandbox(ask: &Ask) -> Answer {
+    done(ask, act::sandbox(ask))
+}
+
+pub(super) fn verify_of(ask: &Ask) -> Answer {
+    done(ask, act::verify_of(ask))
+}
+
+pub(super) fn pin(ask: &Ask) -> Answer {
+    done(ask, act::pin(ask))
+}
+
+pub(super) fn unpin(ask: &Ask) -> Answer {
+    done(ask, act::unpin(ask))
+}
+
+pub(super) fn resolve(ask: &Ask) -> Answer {
+    done(ask, act::resolve(ask))
+}
+
+/// What a word of [`done`] means. Nothing else of an address is ever shown.
+pub(super) fn notice(word: &str, language: Language) -> Option<Notice> {
+    let (english, spanish) = match word {
+        "begun" => ("It has begun.", "Ha empezado."),
+        "running" => ("It runs already.", "Ya está en curso."),
+        "waits" => (
+            "It begins as soon as the source is free and there is room.",
+            "Empieza en cuanto la fuente esté libre y haya lugar.",
+        ),
+        "done" => ("Done.", "Hecho."),
+        _ => return None,
+    };
+    let text = match language {
+        Language::En => english,
+        Language::Es => spanish,
+    };
+    Some(Notice {
+        good: true,
+        text: text.to_owned(),
+    })
+}
+
+impl Problem {
+    /// Nothing was looked at yet.
+    pub(in super::super) fn starting() -> Self {
+        let mut problem =
+            Self::unreachable("nothing was looked at yet").hint("try again in a moment");
+        problem.kind = "starting";
+        problem
+    }
+}
