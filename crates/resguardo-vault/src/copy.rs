@@ -29,10 +29,12 @@ mod dispute;
 mod place;
 mod primary;
 mod send;
+mod settle;
 mod side;
 mod standing;
 mod sync;
 
 pub use compare::{Compared, Numbered};
 pub use place::CopyPlace;
+pub use settle::{Settled, Side};
 pub use sync::{Elsewhere, LeftBehind, SentBackup, SyncRequest, Synced};

@@ -286,3 +286,44 @@ fn a_vault_without_the_backups_of_a_retired_writer_is_not_whole() {
     let own = lost.ctx.vault().unwrap().writer().unwrap();
     assert_eq!(done.sources[0].left_behind[0].writer, own);
 }
+
+#[test]
+fn a_record_that_differs_is_settled_by_who_knows() {
+    use resguardo_vault::Side;
+    let world = World::new();
+    let ctx = world.context();
+    world.back_up();
+    let place = offsite(&world);
+    sync(&ctx, &place).unwrap();
+    let there = FolderStore::open(world.path("offsite")).unwrap();
+    let name = there.list("shop/receipts").unwrap()[0].key.to_string();
+    let key = name.parse().unwrap();
+    let good = world.store.get(&key).unwrap();
+    let refused = |keep, object: &str| {
+        let error = copy::settle(&ctx, &place, object, keep).unwrap_err();
+        assert_eq!(error.kind(), resguardo_ops::ErrorKind::Refused);
+        error.to_string()
+    };
+    assert!(refused(Side::Vault, &name).contains("the same"));
+    assert!(refused(Side::Vault, &world.keys("packs")[0]).contains("no receipt"));
+    flip(&there, &key);
+    let forged = there.get(&key).unwrap();
+    // What is not well signed takes nobody's place.
+    assert!(refused(Side::Copy, &name).contains("was left as it is"));
+    assert_eq!(world.store.get(&key).unwrap(), good);
+    let done = copy::settle(&ctx, &place, &name, Side::Vault).unwrap();
+    assert_eq!(there.get(&key).unwrap(), good);
+    assert_eq!(
+        done.replaced,
+        Some(resguardo_model::Sha256Digest::of(&forged))
+    );
+    let receipt = resguardo_ops::receipts::find(&ctx, &done.receipt.unwrap()).unwrap();
+    let details = &receipt.statement.predicate.details;
+    assert_eq!(details["replaced"], std::str::from_utf8(&forged).unwrap());
+    assert_eq!(details["keeps"], "vault");
+    // The other way round: the vault's own was lost.
+    world.store.delete(&key).unwrap();
+    let done = copy::settle(&ctx, &place, &name, Side::Copy).unwrap();
+    assert_eq!(done.replaced, None);
+    assert_eq!(world.store.get(&key).unwrap(), good);
+}

@@ -7,7 +7,7 @@ use resguardo_model::SourceName;
 use resguardo_ops::OpsError;
 use resguardo_ops::copy::{self, SyncDone, SyncRequest};
 use resguardo_ops::verify::{Scope, VerifyRequest, verify};
-use resguardo_vault::CopyPlace;
+use resguardo_vault::{CopyPlace, Side};
 use serde_json::{Value, json};
 
 use said::{damage_of, state_of, status_json, synced_json, tell_rebuilt, tell_synced};
@@ -82,6 +82,16 @@ enum CopyVerb {
         #[arg(value_name = "COPY")]
         copies: Vec<String>,
     },
+    /// Say which of two records is kept, where the vault and a copy hold different ones (record-differs)
+    Settle {
+        /// The copy: its name in the config, or its URL
+        copy: String,
+        /// The object that the finding names
+        object: String,
+        /// Whose record is kept
+        #[arg(long, value_enum, value_name = "SIDE")]
+        keep: Keep,
+    },
     /// Make the vault again from its copies: all of it, or what it lost
     Rebuild {
         /// A copy: its name in the config, or its URL; repeated, what one lost comes from another
@@ -91,6 +101,15 @@ enum CopyVerb {
         #[arg(long)]
         mend: bool,
     },
+}
+
+/// Whose record is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Keep {
+    /// The vault's.
+    Vault,
+    /// The copy's.
+    Copy,
 }
 
 /// Runs `copy`.
@@ -111,6 +130,7 @@ pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
             depth,
         } => verify_copies(invocation, copies, source.as_ref(), *depth),
         CopyVerb::Status { copies } => status(invocation, copies),
+        CopyVerb::Settle { copy, object, keep } => settle(invocation, copy, object, *keep),
         CopyVerb::Rebuild { from, mend } => rebuild(invocation, from, *mend),
     }
 }
@@ -459,6 +479,34 @@ fn status(invocation: &Invocation, named: &[String]) -> Result<Exit, Failure> {
         }
     }
     failures.end(exit)
+}
+
+fn settle(invocation: &Invocation, named: &str, object: &str, keep: Keep) -> Result<Exit, Failure> {
+    let opened = invocation.open(Reading::Nothing)?;
+    let settings = invocation.copy_settings(&opened.config, named)?;
+    let place = invocation.copy_place(&opened.config, &settings, Missing::Leave)?;
+    let (side, word) = match keep {
+        Keep::Vault => (Side::Vault, "the vault's"),
+        Keep::Copy => (Side::Copy, "the copy's"),
+    };
+    let done = copy::settle(&opened.context, &place, object, side)?;
+    let out = &invocation.out;
+    out.say(&format!(
+        "{object}: both sides hold {word} now; what it replaced is in the receipt"
+    ));
+    for note in &done.notes {
+        out.note(note);
+    }
+    out.json(&json!({
+        "copy": settings.name,
+        "object": done.object,
+        "kept_sha256": done.kept,
+        "replaced_sha256": done.replaced,
+        "run": done.run,
+        "receipt": done.receipt,
+        "notes": done.notes,
+    }));
+    Ok(Exit::Done)
 }
 
 fn rebuild(invocation: &Invocation, from: &[String], mend: bool) -> Result<Exit, Failure> {

@@ -1,7 +1,7 @@
 //! What `copy` says, for people and as `docs/json.md` has it.
 
-use resguardo_model::Finding;
 use resguardo_model::size::ByteSize;
+use resguardo_model::{Finding, FindingKind};
 use resguardo_ops::copy::{
     CopyStatus, RebuildDone, Rebuilt, SourceStatus, SyncDone, left_behind_json,
 };
@@ -19,6 +19,13 @@ pub(super) fn tell_synced(out: &Output, done: &SyncDone) {
         out.warn(&format!(
             "{object} is damaged at {} and cannot be replaced: {words}",
             done.copy
+        ));
+    }
+    let mut findings = done.synced.findings.iter();
+    if let Some(differs) = findings.find(|one| one.kind == FindingKind::RecordDiffers) {
+        out.note(&format!(
+            "say which is kept: `resguardo copy settle {} {} --keep vault` or `--keep copy`",
+            done.copy, differs.object
         ));
     }
     for line in believing(&done.synced.left_behind, "copy sync") {

@@ -1,0 +1,131 @@
+//! A record that differs between the vault and a copy: somebody says which is kept, and a receipt says so.
+
+use std::collections::BTreeMap;
+
+use resguardo_model::receipt::Verb;
+use resguardo_model::{RunId, Sha256Digest, SourceName};
+use resguardo_vault::{CopyPlace, Settled, Side, Vault};
+use serde_json::Value;
+
+use super::opened;
+use crate::catalog::RunState;
+use crate::context::Context;
+use crate::error::OpsError;
+use crate::receipt::{self, Record, value};
+use crate::run::OpenRun;
+
+/// Bytes of a replaced record that its receipt keeps.
+const KEPT_BYTES_MAX: usize = 64 << 10;
+
+/// A record that was settled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SettleDone {
+    /// The run.
+    pub run: RunId,
+    /// The object.
+    pub object: String,
+    /// SHA-256 of the record that both sides hold now.
+    pub kept: Sha256Digest,
+    /// SHA-256 of what it replaced; `None` if nothing was there.
+    pub replaced: Option<Sha256Digest>,
+    /// Key of the receipt.
+    pub receipt: Option<String>,
+    /// What a person should know.
+    pub notes: Vec<String>,
+}
+
+/// Puts the record of one side in the place of the other side's. What is replaced is kept in the receipt.
+///
+/// # Errors
+/// [`OpsError::Refused`] if it is no record, both sides hold the same, or the one to be kept is not good.
+/// [`OpsError::Vault`]: a side cannot be reached or written.
+pub fn settle(
+    ctx: &Context,
+    place: &CopyPlace,
+    object: &str,
+    keep: Side,
+) -> Result<SettleDone, OpsError> {
+    let refused = |why: &str, next: &str| OpsError::Refused {
+        place: object.to_owned(),
+        why: why.to_owned(),
+        next: next.to_owned(),
+    };
+    let (source, key) = Vault::record_named(object).ok_or_else(|| {
+        refused(
+            "is no receipt, prune record, bundle of headers or pin",
+            "what is damaged of backups is sent again with `resguardo copy sync --mend`",
+        )
+    })?;
+    let vault = ctx.vault()?;
+    let copy = opened(vault, place)?;
+    let mut run = OpenRun::begin(ctx, Verb::Copy, Some(&source))?;
+    let doing = || OpsError::vault(format!("settling {object}"));
+    let done = match vault.settle(&copy, &source, &key, keep).map_err(doing()) {
+        Ok(Settled::Done { kept, replaced }) => Ok((kept, replaced)),
+        Ok(Settled::NothingToSettle) => Err(refused(
+            "is the same in the vault and at the copy",
+            "nothing is to be settled",
+        )),
+        Ok(Settled::NotGood(why)) => Err(refused(
+            &format!("was left as it is: {why}"),
+            "keep the other side's",
+        )),
+        Err(error) => Err(error),
+    };
+    let (kept, replaced) = match done {
+        Ok(done) => done,
+        Err(error) => {
+            run.end_with(&error);
+            return Err(error);
+        }
+    };
+    let mut done = SettleDone {
+        run: run.id(),
+        object: object.to_owned(),
+        kept,
+        replaced: (!replaced.is_empty()).then(|| Sha256Digest::of(&replaced)),
+        receipt: None,
+        notes: Vec::new(),
+    };
+    let text = std::str::from_utf8(&replaced[..]).ok();
+    let text = text.filter(|text| text.len() <= KEPT_BYTES_MAX);
+    done.receipt = tell(ctx, &run, (&source, place), keep, text, &mut done);
+    run.has_receipt(done.receipt.as_deref());
+    run.end(RunState::Succeeded, "");
+    Ok(done)
+}
+
+fn tell(
+    ctx: &Context,
+    run: &OpenRun<'_>,
+    (source, place): (&SourceName, &CopyPlace),
+    keep: Side,
+    replaced_text: Option<&str>,
+    done: &mut SettleDone,
+) -> Option<String> {
+    let side = match keep {
+        Side::Vault => "vault",
+        Side::Copy => "copy",
+    };
+    let details: BTreeMap<String, Value> = [
+        ("copy", value(place.name())),
+        ("place", value(place.describe())),
+        ("settled", value(&done.object)),
+        ("keeps", value(side)),
+        ("kept_sha256", value(done.kept)),
+        ("replaced_sha256", value(done.replaced)),
+        ("replaced", value(replaced_text)),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .into();
+    let record = Record {
+        run,
+        source,
+        outcome: "succeeded",
+        subject: Vec::new(),
+        tools: BTreeMap::new(),
+        details,
+        test: None,
+    };
+    receipt::store_or_note(ctx, record, &mut done.notes)
+}
