@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use resguardo_model::count::counted;
 use resguardo_model::receipt::{Subject, Verb};
+use resguardo_model::size::ByteSize;
 use resguardo_model::{BackupId, Finding, Findings, RunId, SourceName};
 pub use resguardo_vault::Depth;
-use resguardo_vault::{Selection, StoredHead};
+use resguardo_vault::{Amount, Selection, StoredHead, Vault};
 
 use crate::catalog::RunState;
 use crate::context::Context;
@@ -55,6 +57,8 @@ pub struct VerifyDone {
     pub findings: Findings,
     /// How long it took, in seconds.
     pub seconds: f64,
+    /// Objects that no backup needs, by source; none where everything is needed, or only one backup was looked at.
+    pub orphans: Vec<(SourceName, Amount)>,
     /// Keys of the receipts in the vault, one for each source; none without a write key.
     pub receipts: Vec<String>,
     /// What a person should know.
@@ -110,16 +114,51 @@ fn look(
     let mut done = VerifyDone {
         run: run.id(),
         findings,
+        orphans: Vec::new(),
         seconds: run.seconds(),
         receipts: Vec::new(),
         notes: Vec::new(),
     };
     let heads = history::heads(ctx, None)?.heads;
     for source in sources_of(&heads, &selection) {
+        if !matches!(selection, Selection::Backups(_)) {
+            orphans_of(vault, source, &heads, &mut done)?;
+        }
         let key = state_for(ctx, request, run, &heads, source, &mut done);
         done.receipts.extend(key);
     }
     Ok(done)
+}
+
+/// What no head names takes space, and nothing else: it is a note. A prune deletes it, or a backup is under way.
+fn orphans_of(
+    vault: &Vault,
+    source: &SourceName,
+    heads: &[StoredHead],
+    done: &mut VerifyDone,
+) -> Result<(), OpsError> {
+    // What a head names that cannot be read looks dead, and is not.
+    let mut findings = done.findings.findings.iter();
+    if findings.any(|finding| {
+        finding.source.as_ref() == Some(source) && finding.object.ends_with(".head.json")
+    }) {
+        return Ok(());
+    }
+    let dead = vault
+        .dead_beside(source, heads, &[])
+        .map_err(OpsError::vault(format!(
+            "looking for dead objects of {source}"
+        )))?
+        .dead;
+    if dead.objects > 0 {
+        done.notes.push(format!(
+            "{source}: {} in {} are needed by no backup, unless one is being taken now; `resguardo prune` deletes them after its grace",
+            ByteSize(dead.bytes),
+            counted(dead.objects, "object"),
+        ));
+        done.orphans.push((source.clone(), dead));
+    }
+    Ok(())
 }
 
 fn includes(selection: &Selection, stored: &StoredHead) -> bool {

@@ -5,8 +5,9 @@
 //! `header || object[header_bytes..]` is a standard age file. `docs/format.md`, "Further headers".
 //!
 //! INVARIANT: a bundle can make an object readable to a recipient, and never unreadable to another: an
-//! object's own header is tried first, and a header that was tampered with opens nothing, because its MAC is
-//! made with the file key (`tests/recipients.rs`).
+//! object's own header is tried first. Bundles are not signed. A header that was tampered with opens nothing,
+//! because its MAC is made with the file key; one that somebody made with a file key of his own opens, and the
+//! object behind it does not, so that the next header is tried (`tests/recipients.rs`).
 
 mod bundle;
 mod give;
@@ -24,7 +25,7 @@ use age::stream::StreamReader;
 use resguardo_model::{FindingKind, Head, Sha256Digest, SourceName, VaultId};
 use resguardo_store::Key;
 
-use self::bundle::Bundle;
+use self::bundle::{Bundle, Further};
 pub(crate) use self::splice::Spliced;
 use crate::error::VaultError;
 use crate::layout;
@@ -43,12 +44,22 @@ pub(crate) struct Bundles(Vec<Bundle>);
 pub(crate) struct ReadBundles(Mutex<HashMap<SourceName, Arc<Bundles>>>);
 
 impl Bundles {
-    /// Whether `recipient` has a further header of the object.
+    /// Headers of the object in bundles that say to be for `recipient`.
+    fn headers_for<'a>(
+        &'a self,
+        sha256: &'a Sha256Digest,
+        recipient: &'a str,
+    ) -> impl Iterator<Item = &'a Further> {
+        let for_him = self.0.iter().filter(move |bundle| {
+            let mut recipients = bundle.recipients.iter();
+            recipients.any(|one| one == recipient)
+        });
+        for_him.filter_map(|bundle| bundle.headers.get(sha256))
+    }
+
+    /// Whether `recipient` has a further header of the object, as bundles say.
     fn covers(&self, sha256: &Sha256Digest, recipient: &str) -> bool {
-        self.0.iter().any(|bundle| {
-            bundle.recipients.iter().any(|one| one == recipient)
-                && bundle.headers.contains_key(sha256)
-        })
+        self.headers_for(sha256, recipient).next().is_some()
     }
 
     /// Whether `recipient` has further headers of everything that a backup needs.
@@ -126,6 +137,26 @@ pub fn bundle_objects(bytes: &[u8], vault: VaultId, source: &SourceName) -> Opti
     Bundle::parse(bytes, vault, source).map(|bundle| bundle.headers.len())
 }
 
+/// Whether a header that opened holds the file key of the object behind it. Whoever knows a recipient can make a
+/// header that opens, with a file key of his own: the body does not, and a good header may come after it.
+fn is_of_object<R: Read + Seek>(opened: &mut StreamReader<R>) -> bool {
+    use std::io::{ErrorKind, SeekFrom};
+    match opened.read(&mut [0]) {
+        Ok(_) => {}
+        Err(error)
+            if matches!(
+                error.kind(),
+                ErrorKind::InvalidData | ErrorKind::UnexpectedEof
+            ) =>
+        {
+            return false;
+        }
+        // The store failed: whoever reads on is told.
+        Err(_) => return true,
+    }
+    opened.seek(SeekFrom::Start(0)).is_ok()
+}
+
 /// Opens a sealed object by its own header, and else by a further one.
 pub(crate) fn open<R: Read + Seek>(
     vault: &Vault,
@@ -144,7 +175,9 @@ pub(crate) fn open<R: Read + Seek>(
         let further = bundles.0.iter().filter_map(|one| one.headers.get(sha256));
         for one in further {
             let spliced = Spliced::new(one.header.clone(), one.header_bytes, input());
-            if let Ok(opened) = seal::try_open(spliced, identities.iter()) {
+            if let Ok(mut opened) = seal::try_open(spliced, identities.iter())
+                && is_of_object(&mut opened)
+            {
                 return Ok(opened);
             }
         }

@@ -242,6 +242,69 @@ fn a_bundle_that_was_made_up_does_not_close_later_backups_to_the_new_recipient()
     assert_eq!(world.opened(&world.as_bea()), [false, false, true, true]);
 }
 
+/// The bundle with headers in the place of its own that open with the identity of `recipient`, and hold a file key
+/// that is not the objects'.
+fn made_up(bundle: &str, recipient: &str) -> String {
+    let recipient: age::x25519::Recipient = recipient.parse().unwrap();
+    let recipients = std::iter::once(&recipient as &dyn age::Recipient);
+    let mut sealed = Vec::new();
+    let mut writer = age::Encryptor::with_recipients(recipients)
+        .unwrap()
+        .wrap_output(&mut sealed)
+        .unwrap();
+    std::io::Write::write_all(&mut writer, b"anything").unwrap();
+    writer.finish().unwrap();
+    let mac = sealed.windows(4).position(|four| four == b"\n---").unwrap() + 1;
+    let end = mac
+        + sealed[mac..]
+            .iter()
+            .position(|byte| *byte == b'\n')
+            .unwrap()
+        + 1;
+    let header = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, &sealed[..end]);
+    let lines = bundle
+        .lines()
+        .map(|line| match line.split_once("\"header\":\"") {
+            Some((before, _)) => format!("{before}\"header\":\"{header}\"}}\n"),
+            None => format!("{line}\n"),
+        });
+    lines.collect()
+}
+
+#[test]
+fn a_header_with_a_file_key_of_its_own_hides_no_good_one_and_is_given_anew() {
+    let mut world = World::new();
+    world.add_bea();
+    let given = world.give(&world.rig.vault()).unwrap();
+    let good = world.bundles().remove(0);
+    let text = String::from_utf8(world.rig.store.get(&good).unwrap().to_vec()).unwrap();
+    let forged = Bytes::from(made_up(&text, &world.to_bea));
+    // It is tried first.
+    let before = format!("shop/headers/{}.jsonl", "0".repeat(25) + "1")
+        .parse()
+        .unwrap();
+    world
+        .rig
+        .store
+        .put(&before, forged.clone(), Condition::Always)
+        .unwrap();
+    assert_eq!(world.opened(&world.as_bea()), [true, true]);
+    assert_eq!(
+        world.give(&world.rig.vault()).unwrap().already,
+        given.objects
+    );
+    // Without the good one she opens nothing, and who gives is not deceived.
+    world
+        .rig
+        .store
+        .put(&good, forged, Condition::Always)
+        .unwrap();
+    assert_eq!(world.opened(&world.as_bea()), [false, false]);
+    let again = world.give(&world.rig.vault()).unwrap();
+    assert_eq!((again.objects, again.already), (given.objects, 0));
+    assert_eq!(world.opened(&world.as_bea()), [true, true]);
+}
+
 #[test]
 fn giving_needs_an_identity_that_opens() {
     let mut world = World::new();

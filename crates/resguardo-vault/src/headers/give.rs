@@ -10,7 +10,7 @@ use resguardo_model::{CancelToken, Finding, FindingKind, Progress, Sha256Digest,
 use resguardo_store::{Condition, Key, StoreError};
 
 use super::bundle::{self, Further, Place};
-use super::wrap;
+use super::wrap::{self, OpenedHeader};
 use crate::error::VaultError;
 use crate::keys::{self, Recipients};
 use crate::layout;
@@ -61,20 +61,25 @@ impl Vault {
                 );
             }
         }
-        let all = wanted.len() as u64;
-        wanted.retain(|_, (sha256, _)| !recipients.iter().all(|one| bundles.covers(sha256, one)));
-        let mut given = Given {
-            already: all - wanted.len() as u64,
-            ..Given::default()
-        };
+        let mut given = Given::default();
         let wanted: Vec<_> = wanted.into_iter().collect();
         for some in wanted.chunks(OBJECTS_MAX) {
             cancel.check()?;
-            progress.bytes(given.objects, Some(wanted.len() as u64));
+            let looked_at = given.objects + given.already;
+            progress.bytes(looked_at, Some(wanted.len() as u64));
             let made = self.in_parallel(some, |(key, (sha256, bytes))| {
                 cancel.check()?;
-                match self.further(key, *bytes, &sealing) {
-                    Ok(further) => Ok(Ok((below(source, key), *sha256, further))),
+                let is_given = |opened: &OpenedHeader| {
+                    let mut each = recipients.iter();
+                    each.all(|one| {
+                        let mut headers = bundles.headers_for(sha256, one);
+                        headers.any(|further| is_right(further, opened))
+                    })
+                };
+                match self.further(key, *bytes, &sealing, is_given) {
+                    Ok(further) => Ok(Ok(
+                        further.map(|further| (below(source, key), *sha256, further))
+                    )),
                     Err(VaultError::Damaged(finding)) => Ok(Err(*finding)),
                     Err(other) => Err(other),
                 }
@@ -82,7 +87,8 @@ impl Vault {
             let mut headers = Vec::with_capacity(made.len());
             for one in made {
                 match one {
-                    Ok(header) => headers.push(header),
+                    Ok(Some(header)) => headers.push(header),
+                    Ok(None) => given.already += 1,
                     Err(finding) => given.findings.push(finding),
                 }
             }
@@ -105,8 +111,14 @@ impl Vault {
         Ok(given)
     }
 
-    /// A further header of one object.
-    fn further(&self, key: &Key, bytes: u64, sealing: &Recipients) -> Result<Further, VaultError> {
+    /// A further header of one object; `None` if it has been given already.
+    fn further(
+        &self,
+        key: &Key,
+        bytes: u64,
+        sealing: &Recipients,
+        is_given: impl Fn(&OpenedHeader) -> bool,
+    ) -> Result<Option<Further>, VaultError> {
         let identities = self.identities(key)?;
         let damaged =
             |what: &dyn std::fmt::Display| seal::damaged(key, FindingKind::PackDamaged, what);
@@ -123,6 +135,9 @@ impl Vault {
             },
             other => damaged(&format!("it is no readable age file: {other}")),
         })?;
+        if is_given(&opened) {
+            return Ok(None);
+        }
         let sealed = |source: Box<dyn std::error::Error + Send + Sync>| VaultError::Seal {
             object: key.to_string(),
             source,
@@ -132,11 +147,16 @@ impl Vault {
         if !wrap::is_sound(&header, &opened.file_key) {
             return Err(sealed("the header that was made cannot be read".into()));
         }
-        Ok(Further {
+        Ok(Some(Further {
             header_bytes: opened.header_bytes,
             header,
-        })
+        }))
     }
+}
+
+/// Whether a header holds the file key of the object. A bundle is not signed: who did not have that key made none.
+fn is_right(further: &Further, opened: &OpenedHeader) -> bool {
+    further.header_bytes == opened.header_bytes && wrap::is_sound(&further.header, &opened.file_key)
 }
 
 /// An object's name below its source.

@@ -30,12 +30,24 @@ impl Vault {
         source: &SourceName,
         doomed: &[resguardo_model::BackupId],
     ) -> Result<DeadObjects, VaultError> {
-        let doomed: HashSet<&resguardo_model::BackupId> = doomed.iter().collect();
         let heads = self.heads(Some(source))?.heads;
+        self.dead_beside(source, &heads, doomed)
+    }
+
+    /// As [`Vault::dead_objects`], with the heads of the source as the caller knows them.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub fn dead_beside(
+        &self,
+        source: &SourceName,
+        heads: &[StoredHead],
+        doomed: &[resguardo_model::BackupId],
+    ) -> Result<DeadObjects, VaultError> {
+        let doomed: HashSet<&resguardo_model::BackupId> = doomed.iter().collect();
+        let heads = heads.iter().filter(|stored| stored.head.source == *source);
         let listed = self.store().list(source.as_str())?;
-        let left = heads
-            .iter()
-            .filter(|stored| !stored.trusted || !doomed.contains(&stored.head.backup));
+        let left = heads.filter(|stored| !stored.trusted || !doomed.contains(&stored.head.backup));
         let mut dead = Amount::default();
         among(&listed, &named(left))
             .iter()

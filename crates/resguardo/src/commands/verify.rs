@@ -101,6 +101,11 @@ pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
 /// The shape of `docs/json.md`.
 pub fn as_json(done: &VerifyDone) -> serde_json::Value {
     let mut answer = json!(done.findings);
+    answer["orphans"] = done
+        .orphans
+        .iter()
+        .map(|(source, dead)| json!({ "source": source, "objects": dead.objects, "bytes": dead.bytes }))
+        .collect();
     answer["run"] = json!(done.run);
     answer["seconds"] = json!(done.seconds);
     answer["receipts"] = json!(done.receipts);

@@ -29,6 +29,7 @@ mod keys;
 mod killed;
 mod kit;
 mod list;
+mod locked;
 mod mistyped;
 mod notify;
 mod orphans;
