@@ -1,5 +1,8 @@
 //! The pages in a real Chromium, as a person with a phone, a large screen, a keyboard or a screen reader
 //! meets them.
+//!
+//! With `RESGUARDO_PICTURES=FOLDER` it leaves a picture of each page there, and in `FOLDER/guide` those that
+//! `docs/pictures` holds (they take Debian's package pngquant).
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

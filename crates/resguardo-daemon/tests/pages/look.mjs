@@ -3,6 +3,7 @@
 //
 // node look.mjs TOOLS PLAN: PLAN is a file of JSON; what was found is printed as JSON.
 import { createRequire } from "node:module";
+import { spawnSync } from "node:child_process";
 import { readFileSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 
@@ -56,6 +57,7 @@ async function look(page, one) {
     if (plan.pictures) {
       mkdirSync(plan.pictures, { recursive: true });
       await page.screenshot({ path: join(plan.pictures, `${one.name}-${width}.png`), fullPage: true });
+      await forTheGuide(page, one, width);
     }
     if (one.axe.includes(width)) {
       // Run outside the page's own world: its policy lets no foreign script in.
@@ -67,6 +69,21 @@ async function look(page, one) {
     }
   }
   if (one.keyboard) await keyboard(page, say);
+}
+
+// What the guide shows: the upper part of some pages, with as few colours as do.
+async function forTheGuide(page, one, width) {
+  const [, name, language, theme] = /^(.+)-(en|es)-(light|dark)$/.exec(one.name);
+  const phone = width < 700;
+  const shown = phone ? ["overview"] : ["overview", "source", "backup", "drill-failed", "run-live", "runs", "exceptions", "policy", "access"];
+  if (!shown.includes(name) || theme !== (name === "run-live" ? "dark" : "light")) return;
+  const folder = join(plan.pictures, "guide");
+  mkdirSync(folder, { recursive: true });
+  const path = join(folder, `${name}${phone ? "-phone" : ""}.${language}.png`);
+  const height = await page.evaluate(() => document.documentElement.scrollHeight);
+  await page.screenshot({ path, fullPage: true, clip: { x: 0, y: 0, width, height: Math.min(height, phone ? 1200 : name === "source" ? 1620 : 1180) } });
+  const done = spawnSync("pngquant", ["--force", "--skip-if-larger", "--speed", "1", "--output", path, "48", path]);
+  if (done.error) throw new Error("Debian's package pngquant is missing: the pictures of the guide are made with it");
 }
 
 // Everything that can be used is reached by the Tab key, in the order of the page, and shows that it is.
