@@ -46,4 +46,5 @@ mod status;
 mod steps;
 mod terminal;
 mod unmounted;
+mod users;
 mod verify;
