@@ -8,6 +8,8 @@ use jiff::ToSpan as _;
 use jiff::tz::TimeZone;
 use proptest::prelude::*;
 
+mod year;
+
 use super::slot::BACK_OFF_MINUTES;
 use super::*;
 use crate::agenda::{Limits, Plan};

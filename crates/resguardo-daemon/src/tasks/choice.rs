@@ -57,3 +57,101 @@ pub(super) fn chosen(
     let place = usize::try_from(draw % count).ok()?;
     fitting.get(place).copied()
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "test")]
+
+    use std::collections::BTreeMap;
+
+    use resguardo_model::{EngineKind, WriterId};
+
+    use super::*;
+
+    /// Backups of the shop, one a day, the newest of them now.
+    fn backups(now: Timestamp, count: u8) -> Vec<ListedBackup> {
+        let day = SignedDuration::from_hours(24);
+        let one = |number: u8| ListedBackup {
+            id: format!("01kars7y5w00000000000000{number:02}")
+                .parse()
+                .unwrap(),
+            source: "shop".parse().unwrap(),
+            engine: EngineKind::Sqlite,
+            taken_at: now - day * i32::from(count - 1 - number),
+            finished_at: now,
+            reason: Reason::scheduled(),
+            raw_bytes: 0,
+            stored_bytes: 0,
+            writer: WriterId([0; 32]),
+            trusted: true,
+            proven_at: None,
+            last_drill: None,
+            note: String::new(),
+            commit: String::new(),
+            migration: None,
+            database: String::new(),
+            copies: Vec::new(),
+            copy_names: Vec::new(),
+            damaged_at: Vec::new(),
+            damaged_names: Vec::new(),
+            pin: None,
+            frees_bytes: 0,
+        };
+        (0..count).map(one).collect()
+    }
+
+    const NOW: &str = "2026-11-22T04:00:00Z";
+
+    /// How often each backup is chosen in a thousand drills.
+    fn drawn(backups: &[ListedBackup], choice: Choice, now: Timestamp) -> BTreeMap<BackupId, u32> {
+        let source = "shop".parse().unwrap();
+        let mut drawn = BTreeMap::new();
+        for seconds in 0..1000 {
+            let later = now + SignedDuration::from_secs(seconds);
+            let backup = chosen(backups, &source, choice, later);
+            assert_eq!(backup, chosen(backups, &source, choice, later));
+            if let Some(backup) = backup {
+                *drawn.entry(backup).or_default() += 1;
+            }
+        }
+        drawn
+    }
+
+    #[test]
+    fn each_backup_within_the_time_is_chosen_about_as_often() {
+        let now: Timestamp = NOW.parse().unwrap();
+        let all = backups(now, 20);
+        let within = Some("9d".parse().unwrap());
+        let drawn = drawn(
+            &all,
+            Choice::Random { within },
+            now - SignedDuration::from_hours(1),
+        );
+        assert_eq!(drawn.len(), 10, "{drawn:?}");
+        assert!(
+            drawn.values().all(|count| (50..200).contains(count)),
+            "{drawn:?}"
+        );
+        assert!(!drawn.contains_key(&all[9].id), "too old");
+    }
+
+    #[test]
+    fn what_no_latest_could_be_is_never_chosen() {
+        let now: Timestamp = NOW.parse().unwrap();
+        let mut all = backups(now, 4);
+        all[0].trusted = false;
+        all[1].reason = Reason::safety();
+        all[2].source = "blog".parse().unwrap();
+        let drawn = drawn(&all, Choice::Random { within: None }, now);
+        assert_eq!(drawn, BTreeMap::from([(all[3].id, 1000)]));
+    }
+
+    #[test]
+    fn where_none_is_young_enough_it_is_the_newest() {
+        let now: Timestamp = NOW.parse().unwrap();
+        let old = now + SignedDuration::from_hours(24 * 60);
+        let within = Some("30d".parse().unwrap());
+        assert!(drawn(&backups(now, 4), Choice::Random { within }, old).is_empty());
+        assert!(drawn(&backups(now, 4), Choice::Latest, now).is_empty());
+    }
+}

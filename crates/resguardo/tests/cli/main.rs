@@ -40,6 +40,7 @@ mod receipts;
 mod restore;
 mod s3;
 mod serve;
+mod serve_on;
 mod signals;
 mod sourceless;
 mod status;

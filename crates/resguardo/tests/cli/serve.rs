@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use crate::world::{World, finish, send, wait_for};
 
 /// A shop with a schedule; `serve` has known its jobs for a moment.
-fn scheduled() -> World {
+pub fn scheduled() -> World {
     let world = World::with_shop();
     let config = std::fs::read_to_string(world.path("resguardo.toml")).unwrap();
     world.write(
@@ -34,17 +34,22 @@ fn scheduled() -> World {
 /// Backup, drill, and the sweep of this machine.
 const JOBS: i64 = 3;
 
-fn serve(world: &World) -> Child {
+pub fn serve(world: &World) -> Child {
     let child = world.command(&["serve"]).spawn().unwrap();
+    serves(world, JOBS);
+    child
+}
+
+/// Waits until somebody serves so many jobs.
+pub fn serves(world: &World, count: i64) {
     // It listens for signals before it takes its lock.
     let lock = world.home().join("serve.lock");
     let is_held = || lock.exists() && Exclusive::take(&lock).unwrap().is_none();
     wait_for("it serves", is_held);
-    wait_for("the jobs are known", || jobs(world) == Some(JOBS));
-    child
+    wait_for("the jobs are known", || jobs(world) == Some(count));
 }
 
-fn catalog(world: &World) -> Connection {
+pub fn catalog(world: &World) -> Connection {
     let path = world.home().join("catalog.db");
     let catalog = Connection::open(path).unwrap();
     catalog
@@ -53,7 +58,7 @@ fn catalog(world: &World) -> Connection {
     catalog
 }
 
-fn jobs(world: &World) -> Option<i64> {
+pub fn jobs(world: &World) -> Option<i64> {
     if !world.home().join("catalog.db").exists() {
         return None;
     }
@@ -62,7 +67,7 @@ fn jobs(world: &World) -> Option<i64> {
 }
 
 /// The state of a job, changed.
-fn change(world: &World, task: &str, field: &str, value: &str) {
+pub fn change(world: &World, task: &str, field: &str, value: &str) {
     let sql = "update jobs set state = json_set(state, '$.' || ?2, ?3) where task = ?1";
     assert_eq!(
         catalog(world).execute(sql, [task, field, value]).unwrap(),
@@ -70,7 +75,7 @@ fn change(world: &World, task: &str, field: &str, value: &str) {
     );
 }
 
-fn outcome(world: &World, task: &str) -> Option<String> {
+pub fn outcome(world: &World, task: &str) -> Option<String> {
     let sql = "select json_extract(state, '$.last.outcome') from jobs where task = ?1";
     catalog(world)
         .query_row(sql, [task], |row| row.get(0))

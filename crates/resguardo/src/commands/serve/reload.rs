@@ -46,23 +46,19 @@ impl Reload {
 
     fn reload(&self) {
         self.log.manager.reloads();
-        match self.read() {
+        let lines = match self.read() {
             Ok((config, jobs)) => {
                 let count = scheduled(&jobs);
                 self.log.set_zone(config.zone.clone());
                 self.configured.set(config);
                 self.handle.replace(jobs);
-                let line = format!("the config was read again: {count} by schedule");
-                self.log.line(&line);
+                vec![format!("the config was read again: {count} by schedule")]
             }
             Err(failure) => {
-                self.log
-                    .line("the config was not read again, and the old one holds:");
-                for line in failure.in_lines() {
-                    self.log.line(&line);
-                }
+                let holds = "the config was not read again, and the old one holds:".to_owned();
+                std::iter::once(holds).chain(failure.in_lines()).collect()
             }
-        }
+        };
         if let Some(front) = &self.front {
             match front.reload() {
                 Ok(()) => front.looker().poke(),
@@ -74,6 +70,9 @@ impl Reload {
             }
         }
         self.log.is_reloaded();
+        for line in lines {
+            self.log.line(&line);
+        }
     }
 
     fn read(&self) -> Result<(Config, Vec<Job>), Failure> {

@@ -15,9 +15,15 @@ impl ServiceManager {
     #[must_use]
     pub fn of(ambient: &Ambient) -> Self {
         let place = ambient.variable("NOTIFY_SOCKET");
-        let socket =
-            place.and_then(|place| Some((UnixDatagram::unbound().ok()?, place.to_owned())));
-        Self { socket }
+        let open = |place: &str| {
+            let socket = UnixDatagram::unbound().ok()?;
+            // Whoever does not read what he is told holds nobody up.
+            socket.set_nonblocking(true).ok()?;
+            Some((socket, place.to_owned()))
+        };
+        Self {
+            socket: place.and_then(open),
+        }
     }
 
     /// It is up, and does what it is to do.
