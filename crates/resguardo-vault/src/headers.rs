@@ -22,8 +22,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use age::DecryptError;
 use age::stream::StreamReader;
-use resguardo_model::{FindingKind, Head, Sha256Digest, SourceName, VaultId};
-use resguardo_store::Key;
+use resguardo_model::{Finding, FindingKind, Head, Sha256Digest, SourceName, VaultId};
+use resguardo_store::{Key, StoreError};
 
 use self::bundle::{Bundle, Further};
 pub(crate) use self::splice::Spliced;
@@ -91,6 +91,38 @@ impl Vault {
         let mut known = read.lock().unwrap_or_else(PoisonError::into_inner);
         known.insert(source.clone(), Arc::clone(&bundles));
         Ok(bundles)
+    }
+
+    /// What is wrong with the bundles of a source: those that are none. No backup is hit by it; whoever became a
+    /// recipient later may be unable to open some.
+    pub(crate) fn malformed_bundles(
+        &self,
+        source: &SourceName,
+    ) -> Result<Vec<Finding>, VaultError> {
+        let listed = self.store().list(&layout::headers(source))?;
+        let found = self.in_parallel(&listed, |info| {
+            let message = match info.bytes > BUNDLE_BYTES_MAX {
+                true => format!("{}: it has {} bytes, too many to be read", info.key, info.bytes),
+                // What is deleted meanwhile is as good as never listed.
+                false => match self.store().get(&info.key) {
+                    Ok(bytes) if is_bundle(&bytes, self.id(), source) => return Ok(None),
+                    Ok(_) => format!(
+                        "{}: it is no whole bundle of further headers of {source}, or belongs elsewhere",
+                        info.key
+                    ),
+                    Err(StoreError::NotFound { .. }) => return Ok(None),
+                    Err(error) => return Err(error.into()),
+                },
+            };
+            Ok(Some(Finding {
+                kind: FindingKind::HeadersMalformed,
+                source: Some(source.clone()),
+                object: info.key.to_string(),
+                message,
+                backups_hit: Vec::new(),
+            }))
+        })?;
+        Ok(found.into_iter().flatten().collect())
     }
 
     /// The bundles of a source of whose objects none is in the store any more. They hold nothing that is

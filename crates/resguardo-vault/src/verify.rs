@@ -160,8 +160,8 @@ impl Check<'_> {
         }
     }
 
-    /// Checks the prune records and pins of the heads' sources, and that no head is missing below one that
-    /// was pruned.
+    /// Checks the prune records, pins and further headers of the heads' sources, and that no head is missing
+    /// below one that was pruned.
     fn signed_words(&mut self, heads: &[&StoredHead]) -> Result<(), VaultError> {
         let mut sources: BTreeMap<&SourceName, Vec<&StoredHead>> = BTreeMap::new();
         for stored in heads {
@@ -175,7 +175,9 @@ impl Check<'_> {
                 false => Vec::new(),
             };
             let pins = self.vault.pins(Some(source))?.findings;
-            let all = chain.into_iter().chain(records.findings).chain(pins);
+            let headers = self.vault.malformed_bundles(source)?;
+            let all = chain.into_iter().chain(records.findings);
+            let all = all.chain(pins).chain(headers);
             for finding in all {
                 if !self.findings.findings.contains(&finding) {
                     self.found(finding);

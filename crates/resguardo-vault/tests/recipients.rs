@@ -224,6 +224,46 @@ fn a_bundle_that_was_tampered_with_opens_nothing_and_closes_nothing() {
 }
 
 #[test]
+fn a_bundle_that_is_none_is_a_finding_at_every_depth_and_hits_no_backup() {
+    let mut world = World::new();
+    world.add_bea();
+    world.give(&world.rig.vault()).unwrap();
+    let key = world.bundles().remove(0);
+    let whole = world.rig.store.get(&key).unwrap();
+    let text = String::from_utf8(whole.to_vec()).unwrap();
+    let depths = [Depth::Heads, Depth::Digests, Depth::Structure, Depth::Bytes];
+    let found = |depth| {
+        let vault = world.rig.vault();
+        let (all, cancel) = (Selection::All, CancelToken::new());
+        vault.verify(&all, depth, &cancel, &NoProgress).unwrap()
+    };
+    for broken in [
+        text[..text.len() / 2].to_owned(),
+        text.replacen("\"source\":\"shop\"", "\"source\":\"other\"", 1),
+        text.replacen("{\"format\":1", "{\"format\":2", 1),
+        "no bundle\n".to_owned(),
+        String::new(),
+    ] {
+        let body = Bytes::from(broken.clone());
+        world.rig.store.put(&key, body, Condition::Always).unwrap();
+        for depth in depths {
+            let found = found(depth);
+            let [finding] = &found.findings[..] else {
+                panic!("{depth:?} of {broken:?}: {:?}", found.findings);
+            };
+            assert_eq!(finding.kind, FindingKind::HeadersMalformed);
+            assert_eq!(finding.object, key.as_str());
+            assert_eq!(finding.source, Some(source()));
+            assert_eq!(found.whole.len(), 2, "its own headers open everything");
+        }
+    }
+    world.rig.store.put(&key, whole, Condition::Always).unwrap();
+    for depth in depths {
+        assert_eq!(found(depth).findings, [], "{depth:?}");
+    }
+}
+
+#[test]
 fn a_bundle_that_was_made_up_does_not_close_later_backups_to_the_new_recipient() {
     let mut world = World::new();
     world.add_bea();
