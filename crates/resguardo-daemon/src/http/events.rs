@@ -4,7 +4,7 @@
 //! Bounded in number, in all and for each who holds a session or a token; whoever does not read, or is no longer
 //! let in, is dropped.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -12,6 +12,7 @@ use std::time::Duration;
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderValue, header};
 use futures::Stream;
+use resguardo_model::RunId;
 use serde_json::json;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
@@ -24,6 +25,8 @@ use crate::board::{About, Event};
 
 /// Open streams in all.
 const IN_ALL_MAX: usize = 256;
+/// Runs whose names are remembered.
+const NAMES_MAX: usize = 64;
 /// Open streams of one who is let in.
 const OF_ONE_MAX: usize = 16;
 /// How often something is said where nothing happens, and whether the reader is still let in is looked at.
@@ -33,7 +36,29 @@ const LIFE_MAX: Duration = Duration::from_secs(60 * 60);
 
 /// The open streams.
 #[derive(Default)]
-pub(super) struct Streams(Mutex<HashMap<String, usize>>);
+pub(super) struct Streams(Mutex<HashMap<String, usize>>, Mutex<VecDeque<(u64, RunId)>>);
+
+impl Streams {
+    /// The run of the catalog that a run of the feed is, also a short while after it ended.
+    fn name_of(&self, state: &State, key: u64) -> Option<RunId> {
+        let running = state.house.desk.running();
+        let now = running.iter().find(|run| run.key == key);
+        let now = now.and_then(|run| run.run);
+        let mut known = self.1.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = known.iter().find(|(own, _)| *own == key);
+        match (before, now) {
+            (Some((_, run)), _) => Some(*run),
+            (None, None) => None,
+            (None, Some(run)) => {
+                if known.len() == NAMES_MAX {
+                    known.pop_front();
+                }
+                known.push_back((key, run));
+                Some(run)
+            }
+        }
+    }
+}
 
 /// A place among them; free again when it is dropped.
 struct Place {
@@ -173,7 +198,11 @@ fn said(state: &State, event: &Event) -> String {
             let version = state.house.board.snapshot().version;
             ("status", json!({ "version": version }))
         }
-        About::Run(key) => ("run", json!({ "key": key })),
+        About::Run(key) => match state.streams.name_of(state, key) {
+            // Pages of runs know them by this.
+            Some(run) => ("run", json!({ "key": key, "run": run })),
+            None => ("run", json!({ "key": key })),
+        },
     };
     format!("id: {number}\nevent: {name}\ndata: {data}\n\n")
 }
