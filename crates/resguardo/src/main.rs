@@ -2,7 +2,7 @@
 
 #![allow(
     unreachable_pub,
-    reason = "nothing imports a binary: pub is what other modules may use"
+    reason = "nothing imports a binary: pub is for its modules"
 )]
 
 mod ambient;

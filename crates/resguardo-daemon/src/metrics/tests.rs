@@ -1,3 +1,5 @@
+//! Every metric, odd names in labels, and what promtool says of them and of the alert rules.
+
 #![allow(
     clippy::unwrap_used,
     clippy::disallowed_methods,

@@ -1,5 +1,7 @@
 //! Pruning by policy, and pins: what goes, what never goes, and what is left when something breaks off.
 
+mod held;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -10,16 +12,14 @@ use resguardo_model::receipt::Verb;
 use resguardo_model::retention::{Policy, Tier};
 use resguardo_model::{BackupId, EngineKind, SourceName};
 use resguardo_ops::catalog::RunState;
-use resguardo_ops::copy::{self, SyncRequest};
 use resguardo_ops::pin::{self, PinRequest};
 use resguardo_ops::prune::{self, PruneDone, PruneRequest};
 use resguardo_ops::restore::{self, Hooks, RestoreRequest};
 use resguardo_ops::verify::{self, Depth, Scope, VerifyRequest};
-use resguardo_ops::{Context, ErrorKind, OpsError, Origin, Reference, list, receipts, show};
+use resguardo_ops::{Context, ErrorKind, OpsError, Origin, Reference, list, receipts};
+use resguardo_store::Store;
 use resguardo_store::wrap::{Fault, Faulty, Operation, Rule};
-use resguardo_store::{MemoryStore, Store};
 use resguardo_testkit::FakeClock;
-use resguardo_vault::CopyPlace;
 
 use crate::world::{Watcher, World, run_drill, take};
 
@@ -455,155 +455,4 @@ fn backups_of_strangers_are_neither_counted_nor_deleted() {
         .map(|backup| backup.id)
         .collect();
     assert_eq!(all, [ids[1], ids[2], theirs]);
-}
-
-#[test]
-fn a_copy_keeps_by_its_own_policy_and_pins_hold_there_too() {
-    let world = World::new();
-    let ids = take_days(&world, 6);
-    let ctx = world.context();
-    let place = CopyPlace::new(
-        "offsite",
-        Arc::new(MemoryStore::with_clock(world.clock.clone())),
-    );
-    let sync = || {
-        let request = SyncRequest {
-            place: &place,
-            source: &shop(),
-            mend: false,
-            policy: None,
-            begin_anew: false,
-        };
-        copy::sync(&ctx, &request).unwrap()
-    };
-    sync();
-    let at_copy = || -> Vec<BackupId> {
-        let copy = ctx.vault().unwrap().copy_at(&place).unwrap();
-        let heads = copy.heads(Some(&shop())).unwrap();
-        assert_eq!(heads.findings, []);
-        heads
-            .heads
-            .iter()
-            .map(|stored| stored.head.backup)
-            .collect()
-    };
-    let prune_copy = |policy: &Policy| {
-        let copy = ctx.vault().unwrap().copy_at(&place).unwrap();
-        let request = PruneRequest {
-            source: &shop(),
-            environment: "production",
-            policy: Some(policy),
-            accept_missing_heads: false,
-            dry_run: false,
-            copies: &[],
-        };
-        prune::prune_in(&ctx, &copy, &request).unwrap()
-    };
-    prune(&world, &days(2));
-    sync();
-    assert_eq!(at_copy(), ids, "a deletion does not follow");
-    let done = prune_copy(&days(4));
-    assert_eq!(at_copy(), ids[2..]);
-    assert_eq!(left(&world), ids[4..]);
-    let (outcome, details) = details(&ctx, &done.receipt.unwrap());
-    assert_eq!(outcome, "succeeded");
-    assert_eq!(details["store"], place.describe());
-    sync();
-    assert_eq!(
-        at_copy(),
-        ids[2..],
-        "what was pruned there is not sent again"
-    );
-    assert_eq!(receipts::list(&ctx, None).unwrap().findings, []);
-
-    // A pin of the vault that the copy has not got yet keeps there as well.
-    let named: Reference = ids[4].to_string().parse().unwrap();
-    let request = PinRequest {
-        backup: &named,
-        reason: "audit",
-        until: None,
-        copies: &[],
-    };
-    pin::pin(&ctx, &request).unwrap();
-    world.later(24);
-    let newer = take_days(&world, 2);
-    sync();
-    prune_copy(&days(1));
-    assert_eq!(at_copy(), [ids[4], newer[0], newer[1]]);
-    pin::unpin(&ctx, &named, std::slice::from_ref(&place)).unwrap();
-    prune_copy(&days(1));
-    assert_eq!(at_copy(), newer);
-}
-
-#[test]
-fn what_the_store_locks_stays_and_its_date_is_told() {
-    let world = World::new();
-    let until = "2026-12-01T00:00:00Z".parse().unwrap();
-    let mut ids = take_days(&world, 5);
-    let locked = ids.split_off(2);
-    world.store.lock_until(&locked[0].to_string(), until);
-    let ctx = world.context();
-    let words = "the store keeps it until 2026-12-01T00:00:00Z";
-    let foreseen = run(&ctx, Some(&days(1)), true).unwrap();
-    let done = run(&ctx, Some(&days(1)), false).unwrap();
-    assert_eq!(left(&world), locked);
-    for told in [&foreseen, &done] {
-        let stays = told.backups.iter().find(|one| one.id == locked[0]).unwrap();
-        assert_eq!(
-            (stays.kept, &stays.why[..]),
-            (true, &[words.to_owned()][..])
-        );
-        assert_eq!(stays.kept_until, Some(until));
-        let goes = told.backups.iter().filter(|one| !one.kept);
-        assert_eq!(goes.map(|one| one.id).collect::<Vec<_>>(), ids);
-    }
-    assert_eq!(foreseen.freed_bytes, done.freed_bytes);
-    assert!(
-        done.notes.iter().any(|note| note.ends_with(words)),
-        "{:?}",
-        done.notes
-    );
-    let reference = locked[0].to_string().parse().unwrap();
-    let shown = show::show(&ctx, &reference).unwrap().lock.unwrap();
-    assert_eq!(shown.until, Some(until));
-    assert_whole(&world);
-    world.later(24 * 10);
-    prune(&world, &days(1));
-    assert_eq!(left(&world), locked[1..]);
-}
-
-#[test]
-fn what_no_backup_needs_is_told_and_is_no_finding() {
-    let world = World::new();
-    let ctx = world.context();
-    let taken = world.back_up();
-    world.later(1);
-    world.back_up();
-    let put = |key: &resguardo_store::Key, bytes: Vec<u8>| {
-        let always = resguardo_store::Condition::Always;
-        world.store.put(key, bytes.into(), always).unwrap();
-    };
-    let look = |scope: Scope| {
-        let depth = Depth::Heads;
-        verify::verify(&ctx, &VerifyRequest { scope, depth }).unwrap()
-    };
-    assert_eq!(look(Scope::All).orphans, []);
-    let bytes = b"what a run left that died".to_vec();
-    let sha256 = resguardo_model::Sha256Digest::of(&bytes);
-    let key = format!("shop/packs/{sha256}.age").parse().unwrap();
-    put(&key, bytes);
-    let done = look(Scope::All);
-    assert_eq!(done.findings.findings, []);
-    let (source, dead) = &done.orphans[0];
-    assert_eq!((source.as_str(), dead.objects, dead.bytes), ("shop", 1, 25));
-    assert!(done.notes[0].contains("1 object"), "{:?}", done.notes);
-    let one = look(Scope::Backup(taken.id.to_string().parse().unwrap()));
-    assert_eq!(one.orphans, []);
-    // A head that cannot be read may need it.
-    let head = format!("shop/snapshots/{}.head.json", taken.id);
-    let head = head.parse().unwrap();
-    let mut bytes = world.store.get(&head).unwrap().to_vec();
-    bytes[40] ^= 1;
-    put(&head, bytes);
-    assert_eq!(look(Scope::All).orphans, []);
 }

@@ -1,3 +1,5 @@
+//! What becomes of exceptions, step by step, and that two who assess at once open one.
+
 #![allow(clippy::unwrap_used, reason = "test")]
 
 use proptest::prelude::*;

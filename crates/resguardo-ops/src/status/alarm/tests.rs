@@ -1,3 +1,5 @@
+//! Which facts of a source wake somebody, and which do not.
+
 #![allow(clippy::unwrap_used, reason = "test")]
 
 use std::collections::BTreeSet;

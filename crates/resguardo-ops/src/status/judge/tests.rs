@@ -1,3 +1,5 @@
+//! Each standing of a source, and each edge between two.
+
 #![allow(clippy::unwrap_used, reason = "test")]
 
 use jiff::ToSpan as _;
