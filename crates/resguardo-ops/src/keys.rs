@@ -286,6 +286,8 @@ pub struct Held {
 pub struct Signed {
     /// Digests of its heads, receipts and other signed objects.
     pub known: BTreeSet<Sha256Digest>,
+    /// Its backups in the vault that are not among them: nobody believes them once it is retired.
+    pub refused: u64,
     /// Copies that could not be asked, each with the cause.
     pub unreached: Vec<(String, String)>,
 }
@@ -307,6 +309,7 @@ pub fn signed_by(
         known: known.map_err(OpsError::vault(format!(
             "reading what {writer} signed in the vault"
         )))?,
+        refused: 0,
         unreached: Vec::new(),
     };
     let asked = copy::at_once(copies, |place| {
@@ -325,6 +328,11 @@ pub fn signed_by(
             }
         }
     }
+    let heads = history::heads(ctx, None)?.heads;
+    let refused = heads
+        .iter()
+        .filter(|stored| stored.head.writer == writer && !signed.known.contains(&stored.sha256));
+    signed.refused = refused.count() as u64;
     Ok(signed)
 }
 

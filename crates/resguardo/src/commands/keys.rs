@@ -7,13 +7,12 @@ mod passphrase;
 mod rehearse;
 mod rotate;
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
-use resguardo_model::{Sha256Digest, WriterId};
+use resguardo_model::WriterId;
 use resguardo_ops::copy;
-use resguardo_ops::keys::{self, GivenOf, Recorded};
+use resguardo_ops::keys::{self, GivenOf, Recorded, Signed};
 use resguardo_store::Store;
 use resguardo_vault::{VaultError, WriteKey};
 use serde_json::{Value, json};
@@ -312,7 +311,7 @@ fn signed_everywhere(
     opened: &Opened,
     writer: WriterId,
     (before, without): (Option<Timestamp>, &[String]),
-) -> Result<(BTreeSet<Sha256Digest>, Vec<String>), Failure> {
+) -> Result<(Signed, Vec<String>), Failure> {
     let (mut places, mut failed) = invocation.copy_places(&opened.config);
     let is_left_out = |name: &str| without.iter().any(|one| one == name);
     places.retain(|place| !is_left_out(place.name()));
@@ -332,8 +331,14 @@ fn signed_everywhere(
             invocation.clock.now()
         )
     });
-    let warnings = warnings.collect();
-    Ok((signed.known, warnings))
+    let mut warnings: Vec<String> = warnings.collect();
+    if signed.refused > 0 {
+        warnings.push(format!(
+            "{} of {writer} in the vault are believed no more, and nothing restores them",
+            counted(signed.refused, "backup", "backups"),
+        ));
+    }
+    Ok((signed, warnings))
 }
 
 /// What a change leaves behind: further headers if they are wished for, and receipts.

@@ -14,8 +14,8 @@ use crate::exit::Exit;
 use crate::invocation::{Invocation, Reading};
 
 const AFTER_HELP: &str = "\
-Prints what `resguardo serve` answers at /metrics: OpenMetrics text, also read by
-the textfile collector of node_exporter. Needs no key. Alert rules and a
+Prints what `resguardo serve` answers at /metrics: OpenMetrics text, also read
+by the textfile collector of node_exporter. Needs no key. Alert rules and a
 dashboard for Grafana are in contrib/.
 
 Examples:

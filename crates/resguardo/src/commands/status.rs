@@ -31,7 +31,7 @@ key. Exit code 3 if a promise does not hold.
 Examples:
   resguardo status             every source, the worst first
   resguardo status shop        all about one
-  resguardo status --json | jq -r '.sources[] | select(.standing != \"ok\").source'";
+  resguardo status --json | jq '.sources[] | select(.standing != \"ok\")'";
 
 /// Show how each source stands against what was promised
 #[derive(Debug, clap::Args)]

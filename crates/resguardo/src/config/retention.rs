@@ -160,6 +160,34 @@ mod tests {
         assert_eq!(policy("[environments.x]\n"), Ok(None));
     }
 
+    /// The policies in the table of a page of the guide, one a runbook, in its order.
+    fn of_page(page: &str) -> Vec<Policy> {
+        let cells = page.lines().filter(|line| line.starts_with("| "));
+        let lines = cells.filter_map(|line| line.split("| `retention = ").nth(1));
+        lines
+            .map(|rest| of_runbook(rest.split('`').next().unwrap()))
+            .collect()
+    }
+
+    #[test]
+    fn every_line_of_the_guides_table_is_read_and_both_languages_say_the_same() {
+        let english = of_page(include_str!("../../../../docs/guide/keeping.md"));
+        let spanish = of_page(include_str!("../../../../docs/es/conservar.md"));
+        assert_eq!(english, spanish);
+        let said: Vec<String> = english.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            said,
+            [
+                "daily 14, weekly 8, monthly 12",
+                "last 7, monthly 2",
+                "within 30d, pre-migration 90d",
+                "daily 35, monthly 12",
+                "daily 7, weekly 4",
+                "minimum",
+            ]
+        );
+    }
+
     #[test]
     fn reasons_are_free_and_slips_are_not() {
         let found = of_runbook("{ last = 3, post_deploy = \"2w\", \"end-of-year\" = \"520w\" }");

@@ -23,6 +23,7 @@ mod drill;
 mod emergency;
 mod flights;
 mod full_disk;
+mod guide;
 mod help;
 mod init;
 mod keys;

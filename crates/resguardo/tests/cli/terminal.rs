@@ -7,7 +7,7 @@ use crate::world::{Ran, World, ask, shop};
 
 /// Runs the binary on a terminal of its own, and types `input`. Everything it prints comes on one
 /// stream there.
-fn on_terminal(world: &World, arguments: &str, input: &str) -> Ran {
+pub fn on_terminal(world: &World, arguments: &str, input: &str) -> Ran {
     let line = format!("{} {arguments}", env!("CARGO_BIN_EXE_resguardo"));
     let plain = world.command(&[]);
     let mut child = Command::new("script")

@@ -164,11 +164,11 @@ pub(super) fn retire_writer(
     let opened = invocation.open(Reading::Nothing)?;
     reach_copies(invocation, &ground.config, without)?;
     let before = (signed_before, without);
-    let (known, warnings) = signed_everywhere(invocation, &opened, writer, before)?;
-    let kept = known.len();
+    let (signed, warnings) = signed_everywhere(invocation, &opened, writer, before)?;
+    let (kept, refused) = (signed.known.len(), signed.refused);
     let retired = ground
         .key
-        .retire_writer(writer, known, invocation.clock.now());
+        .retire_writer(writer, signed.known, invocation.clock.now());
     retired.map_err(|error| {
         let hint = match error {
             KeyError::OwnWriter(_) => {
@@ -183,7 +183,8 @@ pub(super) fn retire_writer(
     let mut left = Left::of(invocation, ("retire-writer", &word), None)?;
     left.kit_is_older();
     left.recorded.notes.extend(warnings);
-    let mut answer = json!({ "action": "retire-writer", "key": word, "kept": kept });
+    let mut answer =
+        json!({ "action": "retire-writer", "key": word, "kept": kept, "refused": refused });
     left.add_to(&mut answer);
     invocation.out.json(&answer);
     invocation.out.say(&format!(

@@ -30,9 +30,9 @@ pub(super) fn writer(
     reach_copies(invocation, &ground.config, without)?;
     let old = ground.key.writer();
     let leases = keys::hold_all_sources(&opened.context)?;
-    let (known, warnings) = signed_everywhere(invocation, &opened, old, (signed_before, without))?;
-    let kept = known.len();
-    let next = ground.key.successor(known, invocation.clock.now())?;
+    let (signed, warnings) = signed_everywhere(invocation, &opened, old, (signed_before, without))?;
+    let (kept, refused) = (signed.known.len(), signed.refused);
+    let next = ground.key.successor(signed.known, invocation.clock.now())?;
     ground.store_key(&next)?;
     drop(leases);
     let new = next.writer();
@@ -40,7 +40,9 @@ pub(super) fn writer(
     out.say(&format!(
         "this machine signs as {new} now; {kept} heads and receipts of {old} stay believed here"
     ));
-    out.note(&format!("on every other host that trusts this one: `resguardo keys trust {new}`, then `resguardo keys retire {old}`"));
+    // Without the limit, the other hosts would believe what a thief signed after it.
+    let before = signed_before.map_or_else(String::new, |at| format!(" --signed-before {at}"));
+    out.note(&format!("on every other host that trusts this one: `resguardo keys trust {new}`, then `resguardo keys retire {old}{before}`"));
     out.note("the next backup of each source is a whole one");
     let mut left = Left::of(invocation, ("rotate-writer", &new.to_string()), None)?;
     left.kit_is_older();
@@ -50,6 +52,7 @@ pub(super) fn writer(
         "key": new,
         "retired": old,
         "kept": kept,
+        "refused": refused,
     });
     left.add_to(&mut answer);
     out.json(&answer);
