@@ -1,9 +1,6 @@
 //! `resguardo`: parses the command line, runs one verb, and ends with its exit code.
 
-#![allow(
-    unreachable_pub,
-    reason = "nothing imports a binary: pub is for its modules"
-)]
+#![allow(unreachable_pub, reason = "nothing imports a binary")]
 
 mod ambient;
 mod cli;
