@@ -321,7 +321,8 @@ pub struct SourceFile {
     /// relative path is seen from this file. With engine = "postgres" also file:PATH or cmd:COMMAND,
     /// whose first line is the URL.
     pub url: Option<Leaf<String>>,
-    /// The environment whose objectives hold for it. Default: local.
+    /// The environment whose objectives and schedules hold for it. One file serves several machines where each
+    /// says which it is, by a variable: `${RESGUARDO_ENVIRONMENT}`. Default: local.
     pub environment: Option<Leaf<String>>,
     /// Check its integrity before every backup. Default: false.
     pub check_integrity: Option<Leaf<bool>>,

@@ -265,11 +265,15 @@ impl Resolver<'_> {
         file: &SourceFile,
         environments: &Environments<'_>,
     ) -> String {
-        let name = self.with_default(
-            &format!("{prefix}.environment"),
-            file.environment.as_ref(),
-            LOCAL.to_owned(),
-        );
+        let key = format!("{prefix}.environment");
+        let name = match &file.environment {
+            None => self.with_default(&key, None, LOCAL.to_owned()),
+            // One that is not set is a problem of the whole file: what is promised would be another thing.
+            Some(leaf) => match self.text_setting(&key, Some(leaf)) {
+                Some(setting) => setting.value,
+                None => return LOCAL.to_owned(),
+            },
+        };
         if let Some(leaf) = &file.environment
             && name != LOCAL
             && !environments.contains_key(name.as_str())

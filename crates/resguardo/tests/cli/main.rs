@@ -21,6 +21,7 @@ mod demo;
 mod doctor;
 mod drill;
 mod emergency;
+mod examples;
 mod flights;
 mod full_disk;
 mod guide;
