@@ -1,7 +1,7 @@
 //! What runs do at present, for whoever shows it: phases, bytes and the last lines of each, in memory alone.
 //!
 //! A run tells it through [`resguardo_model::Progress`]; readers take a snapshot, or wait for the next change.
-//! Bounded: so many lines of a run, each so long; and what ended is gone.
+//! Bounded: so many lines of a run, each so long; of what ended, so many runs with so many lines each.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,6 +16,12 @@ use crate::agenda::{Job, Subject, Task};
 
 /// Lines that are kept of a run; the oldest goes first.
 pub const LINES_MAX: usize = 500;
+/// Phases that are kept of a run; the oldest goes first.
+const PHASES_MAX: usize = 64;
+/// Runs that ended and are still known; the oldest goes first.
+const ENDED_MAX: usize = 32;
+/// Lines that are kept of a run that ended.
+const ENDED_LINES_MAX: usize = 200;
 /// Characters of a line.
 const LINE_CHARACTERS_MAX: usize = 2000;
 
@@ -49,6 +55,8 @@ pub struct Running {
     pub phase: String,
     /// When that began.
     pub phase_began_at: Timestamp,
+    /// Every phase until now with when it began, the newest last.
+    pub phases: VecDeque<(String, Timestamp)>,
     /// Bytes of the phase that are through.
     pub bytes: u64,
     /// Of so many, where that is known.
@@ -72,6 +80,8 @@ struct State {
     version: u64,
     last_key: u64,
     running: Vec<Running>,
+    /// The newest last.
+    ended: VecDeque<Running>,
 }
 
 impl Feed {
@@ -90,6 +100,13 @@ impl Feed {
     pub fn running(&self) -> (u64, Vec<Running>) {
         let state = self.lock();
         (state.version, state.running.clone())
+    }
+
+    /// What a run said that ended lately: the newest of which `is_it` holds. As it was when it ended.
+    #[must_use]
+    pub fn ended(&self, is_it: &dyn Fn(&Running) -> bool) -> Option<Running> {
+        let state = self.lock();
+        state.ended.iter().rev().find(|run| is_it(run)).cloned()
     }
 
     /// Waits until there is another version than `seen`, or so long; which one there is.
@@ -115,6 +132,7 @@ impl Feed {
                 began_at: now,
                 phase: String::new(),
                 phase_began_at: now,
+                phases: VecDeque::new(),
                 bytes: 0,
                 total: None,
                 stopping: None,
@@ -125,7 +143,18 @@ impl Feed {
     }
 
     pub(crate) fn end(&self, key: u64) {
-        self.change(|state| state.running.retain(|run| run.key != key));
+        self.change(|state| {
+            let Some(at) = state.running.iter().position(|run| run.key == key) else {
+                return;
+            };
+            let mut run = state.running.remove(at);
+            let surplus = run.lines.len().saturating_sub(ENDED_LINES_MAX);
+            run.lines.drain(..surplus);
+            if state.ended.len() == ENDED_MAX {
+                state.ended.pop_front();
+            }
+            state.ended.push_back(run);
+        });
     }
 
     pub(crate) fn stops(&self, key: u64, why: &str) {
@@ -182,6 +211,10 @@ impl Progress for Reporter {
         self.feed.of(self.key, |running| {
             name.clone_into(&mut running.phase);
             running.phase_began_at = now;
+            if running.phases.len() == PHASES_MAX {
+                running.phases.pop_front();
+            }
+            running.phases.push_back((name.to_owned(), now));
             running.bytes = 0;
             running.total = None;
         });
@@ -274,7 +307,17 @@ mod tests {
             ("restore", 11, Some(100))
         );
         assert_eq!(feed.wait(version - 1, Duration::from_secs(60)), version);
+        reporter.phase("check");
+        for number in 0..=ENDED_LINES_MAX {
+            reporter.note(&number.to_string());
+        }
         feed.end(run.key);
         assert!(feed.running().1.is_empty());
+        let ended = feed.ended(&|one| one.key == run.key).unwrap();
+        let phases: Vec<&str> = ended.phases.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(phases, ["restore", "check"]);
+        assert_eq!(ended.lines.len(), ENDED_LINES_MAX);
+        assert_eq!(ended.lines[0].number, 1);
+        assert_eq!(feed.ended(&|one| one.key == run.key + 1), None);
     }
 }

@@ -87,6 +87,18 @@ pub(super) static ROUTES: &[Route] = &[
         Handler::Quick(look::source),
     ),
     get(
+        "/api/v1/sources/{name}/series",
+        "the backups and drills of a source as points, the oldest first",
+        &[NAME],
+        slow(look::series),
+    ),
+    get(
+        "/api/v1/sources/{name}/year",
+        "the last year of a source, day by day",
+        &[NAME],
+        slow(look::year),
+    ),
+    get(
         "/api/v1/backups",
         "backups, the newest first",
         &[SOURCE, SKIP, LIMIT],
@@ -118,7 +130,12 @@ pub(super) static ROUTES: &[Route] = &[
         ],
         slow(look::runs),
     ),
-    get("/api/v1/runs/{run}", "one run", &[RUN], slow(look::run)),
+    get(
+        "/api/v1/runs/{run}",
+        "one run, and what it says or said lately",
+        &[RUN],
+        slow(look::run),
+    ),
     get(
         "/api/v1/exceptions",
         "what is open until somebody resolves it",
@@ -162,6 +179,20 @@ pub(super) static ROUTES: &[Route] = &[
         "check what is stored now",
         &[NAME],
         |ask| json_of(&act::verify(ask)?),
+    ),
+    post(
+        Role::Operator,
+        "/api/v1/sources/{name}/copy",
+        "send copies what they lack, now",
+        &[NAME],
+        |ask| json_of(&act::copy(ask)?),
+    ),
+    post(
+        Role::Admin,
+        "/api/v1/sources/{name}/prune",
+        "delete what the retention lets go of, now",
+        &[NAME, in_body("confirm", true, "the name of the source")],
+        |ask| json_of(&act::prune(ask)?),
     ),
     post(
         Role::Operator,

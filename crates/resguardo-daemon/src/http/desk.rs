@@ -63,6 +63,9 @@ pub trait Desk: Send + Sync {
     /// What runs at this moment, in the order in which it began.
     fn running(&self) -> Vec<Running>;
 
+    /// What a run said that ended lately: the newest of which `is_it` holds.
+    fn ended(&self, is_it: &dyn Fn(&Running) -> bool) -> Option<Running>;
+
     /// Asks for a new look at everything.
     fn look(&self);
 }

@@ -88,6 +88,10 @@ impl Desk for Bench {
         Vec::new()
     }
 
+    fn ended(&self, _: &dyn Fn(&Running) -> bool) -> Option<Running> {
+        None
+    }
+
     fn zone(&self) -> TimeZone {
         TimeZone::UTC
     }

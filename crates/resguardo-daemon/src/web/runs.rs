@@ -1,5 +1,6 @@
 //! What ran and what runs, and one run while it runs or after it.
 
+use jiff::{SignedDuration, Timestamp};
 use maud::{Markup, html};
 
 use super::figures::Say;
@@ -126,7 +127,10 @@ pub fn run(frame: &Frame<'_>, view: &RunPage) -> Markup {
             @if !run.message.is_empty() && !runs_now { pre tabindex="0" { (plain::text(&run.message)) } }
         }
         div #progress data-live { @if let Some(log) = view.log.as_ref().filter(|_| runs_now) { (progress(say, log)) } }
-        div #log data-live { @if let Some(log) = &view.log { h2 { (words.log) } (self::log(say, log)) } }
+        div #log data-live {
+            @if let Some(log) = &view.log { h2 { (words.log) } (self::log(say, log)) }
+            @else if let Some(end) = run.finished_at { h2 { (words.log) } (elsewhere(say, run.started_at, end)) }
+        }
         h2 { (words.facts) }
         div #facts data-live { (facts(say, view)) }
     };
@@ -165,11 +169,26 @@ fn progress(say: &Say, running: &Running) -> Markup {
     }
 }
 
+/// Where to look for what a run said, if it is not known here any more.
+fn elsewhere(say: &Say, began: Timestamp, ended: Timestamp) -> Markup {
+    let words = say.words();
+    let second = SignedDuration::from_secs(1);
+    let told = |at: Timestamp| at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string();
+    let (since, until) = (
+        told(began),
+        told(ended.saturating_add(second).unwrap_or(ended)),
+    );
+    html! {
+        p.dim { (words.lines_gone) " " (words.lines_in) }
+        p { code { "journalctl -u resguardo --since '" (since) "' --until '" (until) "'" } }
+    }
+}
+
 /// What a run said, the newest at the end.
 #[must_use]
 pub fn log(say: &Say, running: &Running) -> Markup {
     let words = say.words();
-    let clock = |at: jiff::Timestamp| {
+    let clock = |at: Timestamp| {
         at.to_zoned(say.zone.clone())
             .strftime("%H:%M:%S")
             .to_string()

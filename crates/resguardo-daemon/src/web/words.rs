@@ -83,7 +83,7 @@ words! {
     // Drills and runs.
     drill_word drill_of means_passed means_failed means_error rto_means rpo_means of_target phases_title
     phases_caption phase time share checks_title checks_caption check expected actual outcome notes facts
-    log lines_dropped no_lines through bytes_of began asked_by environment engine host operator sandbox
+    log lines_dropped no_lines lines_gone lines_in through bytes_of began asked_by environment engine host operator sandbox
     kept_at destroyed tools what when who message all show no_runs runs_caption
     // Exceptions.
     exceptions_mean only_of show_all no_exceptions open opened happened over over_means resolved

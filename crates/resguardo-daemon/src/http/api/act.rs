@@ -67,6 +67,18 @@ pub(in super::super) fn verify(ask: &Ask) -> Done {
     plain(ask, Task::Verify, false, "resguardo verify NAME")
 }
 
+/// What copies lack is sent to them.
+pub(in super::super) fn copy(ask: &Ask) -> Done {
+    plain(ask, Task::Copy, false, "resguardo copy sync --source NAME")
+}
+
+/// What the retention lets go of is deleted.
+pub(in super::super) fn prune(ask: &Ask) -> Done {
+    let name: SourceName = ask.param("name")?;
+    confirmed(ask, name.as_str())?;
+    plain(ask, Task::Prune, false, "resguardo prune NAME")
+}
+
 /// A drill of what the config chooses.
 pub(in super::super) fn drill(ask: &Ask) -> Done {
     let keep = ask.body.is_true("keep");

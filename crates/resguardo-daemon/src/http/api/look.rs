@@ -4,13 +4,14 @@ use resguardo_model::{BackupId, RunId, SourceName};
 use resguardo_ops::catalog::{RunFilter, RunState};
 use resguardo_ops::prune::{self, PruneRequest};
 use resguardo_ops::users::{self, token};
-use resguardo_ops::{Reference, access as reviews, exception, list, receipts, show};
+use resguardo_ops::{Reference, access as reviews, exception, list, receipts, series, show};
 use serde_json::{Value, json};
 
 use super::super::answer::{Answer, Problem, json_of};
 use super::super::ask::{Ask, By};
 use super::super::desk::Seen;
 use super::shape;
+use crate::feed::Running;
 
 const LIMIT: u32 = 100;
 const LIMIT_MAX: u32 = 1_000;
@@ -167,7 +168,34 @@ pub(super) fn run(ask: &Ask) -> Answer {
     let id: RunId = ask.param("run")?;
     let found = ask.state.house.accounts.read.run(id).map_err(unread)?;
     let run = found.ok_or_else(|| Problem::absent(format!("there is no run {id}")))?;
-    json_of(&json!({ "run": run }))
+    let desk = &ask.state.house.desk;
+    let is_it = |one: &Running| one.run == Some(id);
+    let live = desk.running().into_iter().find(|one| is_it(one));
+    let log = live.or_else(|| desk.ended(&is_it));
+    json_of(&json!({ "run": run, "log": log }))
+}
+
+/// A source over time.
+pub(super) fn series(ask: &Ask) -> Answer {
+    let name: SourceName = ask.param("name")?;
+    known_source(ask, &name)?;
+    json_of(&series::series(&ask.context()?, &name)?)
+}
+
+/// The last year of a source, day by day.
+pub(super) fn year(ask: &Ask) -> Answer {
+    let name: SourceName = ask.param("name")?;
+    known_source(ask, &name)?;
+    let now = ask.state.now();
+    json_of(&series::year(&ask.context()?, &name, now)?)
+}
+
+fn known_source(ask: &Ask, name: &SourceName) -> Result<(), Problem> {
+    seen(ask, |seen| {
+        let mut all = seen.status.sources.iter();
+        let found = all.any(|one| one.source == *name);
+        found.then_some(()).ok_or_else(|| no_such_source(name))
+    })
 }
 
 /// Exceptions.

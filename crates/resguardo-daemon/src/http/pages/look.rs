@@ -7,12 +7,13 @@ use resguardo_ops::prune::{self, PruneRequest};
 use resguardo_ops::users::{self, token};
 use resguardo_ops::{Reference, access as reviews, exception, list, receipts, series, show};
 
-use super::super::answer::{Answer, Problem};
+use super::super::answer::{Answer, Problem, to};
 use super::super::ask::Ask;
 use super::super::desk::Seen;
 use super::super::login as doors;
 use super::super::path;
 use super::{Visit, html, made, shown, shown_of_board};
+use crate::feed::Running;
 use crate::web::view::{self, LoginPage, LoginTrouble, Overview, Pages};
 use crate::web::{self, Section};
 
@@ -160,13 +161,27 @@ pub(super) fn runs(ask: &Ask) -> Answer {
     })
 }
 
+/// What a run says, or said if it ended lately, by what its page is called.
+fn live_or_ended(ask: &Ask, name: &str) -> Option<Running> {
+    let desk = &ask.state.house.desk;
+    let is_it = |run: &Running| made::running_id(run) == name || made::first_id(run) == name;
+    let live = desk.running().into_iter().find(|run| is_it(run));
+    live.or_else(|| desk.ended(&is_it))
+}
+
 /// One run: of the catalog, or one that goes on and is not in it yet.
 pub(super) fn run(ask: &Ask) -> Answer {
     let name = ask.params.get("run").unwrap_or_default();
+    // What it was called before it was in the catalog leads to what it is called now.
+    if let Some(known) = live_or_ended(ask, name)
+        && let now = made::running_id(&known)
+        && now != name
+    {
+        return Ok(to(&format!("/runs/{now}")));
+    }
     shown(ask, |visit| {
         let none = || Problem::absent(format!("there is no run {name}"));
-        let all = ask.state.house.desk.running();
-        let live = all.iter().find(|run| made::running_id(run) == name);
+        let live = live_or_ended(ask, name);
         let id: Option<RunId> = name.parse().ok();
         let read = &ask.state.house.accounts.read;
         let row: Option<RunRow> = match id {
@@ -175,8 +190,8 @@ pub(super) fn run(ask: &Ask) -> Answer {
                 .run(id)
                 .map_err(|error| Problem::from(resguardo_ops::OpsError::from(error)))?,
         };
-        let log = live.map(made::running);
-        let run = match (&row, live) {
+        let log = live.as_ref().map(made::running);
+        let run = match (&row, &live) {
             (Some(row), _) => made::run(row),
             (None, Some(live)) => made::run_of_live(live),
             (None, None) => return Err(none()),

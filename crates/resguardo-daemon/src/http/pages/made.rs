@@ -21,13 +21,16 @@ use crate::web::view::{self, Pages};
 
 /// What the page of a run that goes on is called.
 pub(super) fn running_id(run: &feed::Running) -> String {
-    run.run
-        .map_or_else(|| format!("now-{}", run.key), |id| id.to_string())
+    run.run.map_or_else(|| first_id(run), |id| id.to_string())
+}
+
+/// What it is called before it is in the catalog.
+pub(super) fn first_id(run: &feed::Running) -> String {
+    format!("now-{}", run.key)
 }
 
 /// A run that goes on.
 pub(super) fn running(run: &feed::Running) -> view::Running {
-    let phase = (!run.phase.is_empty()).then(|| (run.phase.clone(), run.phase_began_at));
     view::Running {
         id: running_id(run),
         verb: run.task.word().to_owned(),
@@ -37,7 +40,7 @@ pub(super) fn running(run: &feed::Running) -> view::Running {
             .map_or_else(String::new, ToString::to_string),
         began_at: run.began_at,
         by: run.asked_by.clone().unwrap_or_default(),
-        phases: phase.into_iter().collect(),
+        phases: run.phases.iter().cloned().collect(),
         bytes: run.bytes,
         total: run.total,
         lines: run

@@ -111,7 +111,8 @@
     const run = body.dataset.run;
     if (!run) events.addEventListener("status", refresh);
     events.addEventListener("run", (event) => {
-      if (!run || event.data.includes(`:${run}}`)) refresh();
+      const about = JSON.parse(event.data);
+      if (!run || run === about.run || run === `now-${about.key}`) refresh();
     });
   }
 

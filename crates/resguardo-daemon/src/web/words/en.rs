@@ -223,6 +223,8 @@ pub(super) static WORDS: Words = Words {
     log: "What it said",
     lines_dropped: "{} older lines are not kept here.",
     no_lines: "It has said nothing yet.",
+    lines_gone: "What it said is kept here for the newest runs of this service alone.",
+    lines_in: "If the service ran it, its log has the lines:",
     through: "through",
     bytes_of: "{} of {}",
     began: "Began",

@@ -223,6 +223,8 @@ pub(super) static WORDS: Words = Words {
     log: "Lo que dijo",
     lines_dropped: "{} líneas anteriores no se conservan aquí.",
     no_lines: "Todavía no ha dicho nada.",
+    lines_gone: "Lo que dijo se conserva aquí solo para las últimas ejecuciones de este servicio.",
+    lines_in: "Si la hizo el servicio, las líneas están en su registro:",
     through: "terminada",
     bytes_of: "{} de {}",
     began: "Empezó",

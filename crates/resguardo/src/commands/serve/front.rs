@@ -264,6 +264,10 @@ impl Desk for Counter {
         self.feed.running().1
     }
 
+    fn ended(&self, is_it: &dyn Fn(&Running) -> bool) -> Option<Running> {
+        self.feed.ended(is_it)
+    }
+
     fn look(&self) {
         self.looker.poke();
     }
