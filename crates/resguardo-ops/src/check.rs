@@ -45,9 +45,21 @@ pub(crate) fn run_all(restored: &Restored<'_>) -> Vec<CheckResult> {
             break;
         }
         restored.ctx.progress.note(&format!("check {}", check.name));
-        results.push(timed(|| run_one(restored, check, &mut applications)));
+        let result = timed(|| run_one(restored, check, &mut applications));
+        tell(restored.ctx, "check ", &result);
+        results.push(result);
     }
     results
+}
+
+/// Tells whoever watches of one that did not pass. What was found stands in the report alone: it may be data.
+pub(crate) fn tell(ctx: &Context, kind: &str, result: &CheckResult) {
+    let word = match result.outcome {
+        CheckOutcome::Passed | CheckOutcome::Skipped => return,
+        CheckOutcome::Failed => "failed",
+        CheckOutcome::Error => "error",
+    };
+    ctx.progress.note(&format!("{kind}{}: {word}", result.name));
 }
 
 /// The results of checks that are not run, and why.

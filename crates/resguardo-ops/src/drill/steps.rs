@@ -206,6 +206,7 @@ impl<'a> Rehearsal<'a> {
         for script in &spec.drill.provision {
             self.ctx.cancel.check().map_err(|error| error.to_string())?;
             let name = format!("provision {}", script.display());
+            self.ctx.progress.note(&name);
             let path = spec.folder.join(script);
             let result = check::timed(|| match std::fs::read_to_string(&path) {
                 Ok(text) => self.execute(restored, &name, &text),
@@ -215,6 +216,7 @@ impl<'a> Rehearsal<'a> {
                 }
             });
             let passed = result.outcome == CheckOutcome::Passed;
+            check::tell(self.ctx, "", &result);
             self.checks.push(result);
             if !passed {
                 return Err(format!("not run, because {name} did not pass"));
@@ -244,6 +246,7 @@ impl<'a> Rehearsal<'a> {
             return Ok(());
         };
         phases.begin("migrate");
+        self.ctx.progress.note("migrate");
         let command = restored.command(line);
         let expected = "exit code 0";
         let result = check::timed(|| {
@@ -258,6 +261,7 @@ impl<'a> Rehearsal<'a> {
             }
         });
         let passed = result.outcome == CheckOutcome::Passed;
+        check::tell(self.ctx, "", &result);
         self.checks.push(result);
         if passed {
             Ok(())

@@ -31,6 +31,7 @@ mod keys;
 mod killed;
 mod kit;
 mod list;
+mod live;
 mod locked;
 mod mistyped;
 mod notify;

@@ -6,9 +6,9 @@ use std::process::{Child, Stdio};
 
 use crate::world::{World, finish, send};
 
-const PASSWORD: &str = "correct horse battery";
+pub(crate) const PASSWORD: &str = "correct horse battery";
 
-fn with_user(world: &World, name: &str, role: &str) {
+pub(crate) fn with_user(world: &World, name: &str, role: &str) {
     world.write("password.txt", &format!("{PASSWORD}\n"));
     world
         .run(&[
@@ -115,7 +115,7 @@ fn a_public_address_is_refused_before_anything_else() {
 }
 
 /// `serve` on a port that is free, and where it listens.
-fn serve(world: &World) -> (Child, SocketAddr) {
+pub(crate) fn serve(world: &World) -> (Child, SocketAddr) {
     let mut command = world.command(&["serve", "--listen", "127.0.0.1:0"]);
     let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
