@@ -26,6 +26,7 @@ mod origin;
 mod pages;
 mod path;
 mod probe;
+mod refusals;
 mod route;
 mod server;
 mod state;

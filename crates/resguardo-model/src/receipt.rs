@@ -43,6 +43,8 @@ pub enum Verb {
     Keys,
     /// Something that somebody has to look at was opened, or resolved.
     Exception,
+    /// Somebody logged in, changed users or tokens, or asked for something by the pages or the API.
+    Audit,
 }
 
 impl Verb {
@@ -60,6 +62,7 @@ impl Verb {
             Self::Copy => "copy",
             Self::Keys => "keys",
             Self::Exception => "exception",
+            Self::Audit => "audit",
         }
     }
 }

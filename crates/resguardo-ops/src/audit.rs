@@ -142,11 +142,7 @@ pub(crate) fn sign_or_note(ctx: &Context) {
     }
 }
 
-fn sign_one(
-    ctx: &Context,
-    entry: &Entry,
-    source: &SourceName,
-) -> Result<Option<String>, OpsError> {
+fn sign_one(ctx: &Context, entry: &Entry, source: &SourceName) -> Result<Option<String>, OpsError> {
     // Somebody may have signed it and died before he said so.
     let key = format!("{source}/receipts/{}.json", entry.id);
     if let Ok(parsed) = key.parse()

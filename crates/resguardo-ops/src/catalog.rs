@@ -19,6 +19,7 @@ use resguardo_engine::process::ProcessMark;
 
 use crate::status::Pace;
 
+mod audit;
 mod cache;
 mod exceptions;
 mod jobs;
@@ -355,6 +356,22 @@ impl Catalog {
         let failed = CatalogError::sqlite(operation);
         let mut connection = self.lock();
         let transaction = connection.transaction().map_err(&failed)?;
+        let answer = work(&transaction).map_err(&failed)?;
+        transaction.commit().map_err(&failed)?;
+        Ok(answer)
+    }
+
+    /// The same, with nobody else writing from the beginning: for whoever writes what hangs on what it reads.
+    fn in_immediate<T>(
+        &self,
+        operation: &'static str,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, CatalogError> {
+        let failed = CatalogError::sqlite(operation);
+        let mut connection = self.lock();
+        let transaction = connection
+            .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)
+            .map_err(&failed)?;
         let answer = work(&transaction).map_err(&failed)?;
         transaction.commit().map_err(&failed)?;
         Ok(answer)

@@ -11,6 +11,7 @@ use resguardo_vault::{Heads, Receipts, StoredHead, StoredReceipt};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::audit;
 use crate::backup::{COMMIT, DATABASE, MIGRATION, SYSTEM_IDENTIFIER};
 use crate::catalog::CachedReceipt;
 use crate::context::Context;
@@ -83,6 +84,11 @@ pub(crate) fn receipts(ctx: &Context, source: Option<&SourceName>) -> Result<Rec
     if let Err(error) = exception::take_in(ctx, vault.id(), &receipts.receipts) {
         ctx.progress
             .note(&format!("exceptions were not brought up to date: {error}"));
+    }
+    if let Err(error) = audit::take_in(ctx, &receipts.receipts) {
+        ctx.progress.note(&format!(
+            "what was done here was not brought up to date: {error}"
+        ));
     }
     Ok(receipts)
 }

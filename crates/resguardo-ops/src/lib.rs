@@ -32,6 +32,7 @@
 //! exception::look(&Context, &[Watched])          -> Result<(Status, Vec<Change>), OpsError>   (look and assess)
 //! exception::resolve(&Context, id, note)         -> Result<ResolveDone, OpsError>
 //! exception::open(&Context), all(&Context)       -> Result<Vec<Exception>, OpsError>
+//! audit::note(&Catalog, &Deed, now), sign(&Context) -> Result<(), OpsError>; newest, last_logins
 //! users::{add, set_password, set_role, remove, list, knows}, users::session, users::token
 //! doctor::doctor(&Context, &DoctorRequest)        -> Vec<Diagnosis>
 //! catalog::Catalog::{open(path), in_memory, notes, runs(limit)}
@@ -46,6 +47,7 @@
 
 pub mod access;
 mod another;
+pub mod audit;
 pub mod backup;
 pub mod catalog;
 pub mod check;

@@ -166,6 +166,15 @@ pub(super) static ROUTES: &[Route] = &[
             slow(look::users),
         )
     },
+    Route {
+        needs: Needs::Role(Role::Admin),
+        ..get(
+            "/api/v1/audit",
+            "what was done here by whom, the newest first",
+            &[LIMIT],
+            slow(look::audited),
+        )
+    },
     post(
         Role::Operator,
         "/api/v1/sources/{name}/backup",

@@ -4,8 +4,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::http::{HeaderMap, header};
-use resguardo_model::Role;
+use resguardo_model::{Role, SourceName};
 use resguardo_ops::Context;
+use resguardo_ops::audit::{self, Deed};
 use resguardo_ops::users::{SessionSecret, session, token};
 use serde_json::Value;
 
@@ -175,6 +176,31 @@ impl Ask {
             operator,
             ..context
         })
+    }
+
+    /// Writes down what whoever asks has just done.
+    pub(super) fn did(&self, what: &str, object: &str, source: Option<&SourceName>) {
+        let who = self.who.as_ref().map_or_else(String::new, Who::operator);
+        self.done_by(&who, what, object, source);
+    }
+
+    /// Writes down what somebody has just done from where this request came.
+    pub(super) fn done_by(&self, who: &str, what: &str, object: &str, source: Option<&SourceName>) {
+        let (state, origin) = (&self.state, self.address.to_string());
+        let deed = Deed {
+            who,
+            origin: &origin,
+            what,
+            object,
+            source,
+        };
+        if let Err(error) = audit::note(&state.house.accounts.write, &deed, state.now()) {
+            let why = resguardo_ops::described(&error);
+            let desk = &state.house.desk;
+            desk.note(&format!(
+                "{who}: {what} {object} is not written down: {why}"
+            ));
+        }
     }
 
     /// Whoever asks; the gate lets nobody else in where it matters.

@@ -34,7 +34,9 @@ pub(super) fn login(ask: &Ask) -> Answer {
     let accounts = &state.house.accounts;
     if !users::knows(&accounts.read, &name, &password)? {
         let line = format!("a login as {name} from {} was refused", ask.address);
-        state.house.desk.note(&line);
+        if let Some(line) = state.refusals.line(Instant::now(), line) {
+            state.house.desk.note(&line);
+        }
         return Err(wrong());
     }
     state.tries.succeeded(&name, ask.address);
@@ -47,6 +49,7 @@ pub(super) fn login(ask: &Ask) -> Answer {
         .house
         .desk
         .note(&format!("{name} logged in from {}", ask.address));
+    ask.done_by(name.as_str(), "login", "", None);
     Ok(with_session(state, &next, &secret))
 }
 

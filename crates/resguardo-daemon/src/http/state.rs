@@ -9,6 +9,7 @@ use tokio::sync::Semaphore;
 
 use super::desk::{Desk, Seen};
 use super::events::Streams;
+use super::refusals::Refusals;
 use super::server::Settings;
 use super::tries::Tries;
 use crate::board::Board;
@@ -75,6 +76,7 @@ pub(super) struct State {
     pub(super) house: House,
     pub(super) settings: Settings,
     pub(super) tries: Tries,
+    pub(super) refusals: Refusals,
     pub(super) passwords: Pool,
     pub(super) questions: Pool,
     pub(super) streams: Streams,
@@ -86,6 +88,7 @@ impl State {
             house,
             settings,
             tries: Tries::default(),
+            refusals: Refusals::default(),
             passwords: Pool::new(HASHES_MAX),
             questions: Pool::new(QUESTIONS_MAX),
             streams: Streams::default(),

@@ -135,7 +135,7 @@ fn audit(say: &Say, entries: &[AuditEntry]) -> Markup {
                 thead { tr { th scope="col" { (words.when) } th scope="col" { (words.who) } th scope="col" { (words.what) } th scope="col" { (words.outcome) } } }
                 tbody { @for entry in entries { tr {
                     th scope="row" { (say.moment_exact(entry.at)) }
-                    td.wrap data-head=(words.who) { (plain::text(&entry.who)) }
+                    td.wrap data-head=(words.who) { (plain::text(&entry.who)) @if !entry.origin.is_empty() { " " small { (plain::text(&entry.origin)) } } }
                     td.wrap data-head=(words.what) { (in_table(words.verbs, &entry.what)) @if !entry.object.is_empty() { ": " (plain::text(&entry.object)) } }
                     td.wrap data-head=(words.outcome) { (signs::outcome(&entry.outcome, words)) }
                 } } }

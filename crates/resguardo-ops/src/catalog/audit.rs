@@ -98,7 +98,8 @@ impl Catalog {
         id: resguardo_model::RunId,
         receipt: Option<&str>,
     ) -> Result<(), CatalogError> {
-        let sql = "update audit set receipt = coalesce(?2, receipt), signing_since = null where id = ?1";
+        let sql =
+            "update audit set receipt = coalesce(?2, receipt), signing_since = null where id = ?1";
         let done = self.lock().execute(sql, params![id.to_string(), receipt]);
         done.map(drop)
             .map_err(CatalogError::sqlite("writing down what was done in"))

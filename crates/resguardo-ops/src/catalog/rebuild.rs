@@ -37,11 +37,11 @@ pub fn rebuild(ctx: &Context) -> Result<Rebuilt, OpsError> {
     let heads = history::heads(ctx, None)?;
     ctx.cancel.check()?;
     let receipts = history::receipts(ctx, None)?;
-    // An exception is no run: reading its receipt took it over.
-    let runs = receipts
-        .receipts
-        .iter()
-        .filter(|receipt| receipt.statement.predicate.verb != Verb::Exception);
+    // Neither exceptions nor what people did are runs: reading their receipts took them over.
+    let runs = receipts.receipts.iter().filter(|receipt| {
+        let verb = receipt.statement.predicate.verb;
+        !matches!(verb, Verb::Exception | Verb::Audit)
+    });
     let rows: Vec<RunRow> = runs.map(run_of).collect();
     Ok(Rebuilt {
         heads: heads.heads.len() as u64,

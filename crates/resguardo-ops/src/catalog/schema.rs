@@ -11,7 +11,7 @@ pub(super) const RUN_COLUMNS: &str = "run, vault, verb, source, backup, state, s
      host, operator, pid, process_started, message, receipt, changes";
 
 /// Each brings the catalog from the version of its position to the next.
-const MIGRATIONS: [&str; 10] = [
+const MIGRATIONS: [&str; 11] = [
     "
     create table runs (
         run text primary key, vault text, verb text not null, source text, backup text,
@@ -103,6 +103,16 @@ const MIGRATIONS: [&str; 10] = [
     // Receipts tell of backups at copies by their ids, and of what was found wrong there.
     "
     delete from receipts;
+",
+    // What was done here, by whom.
+    "
+    create table audit (
+        id text primary key, at text not null, who text not null, origin text not null,
+        what text not null, object text not null, source text, outcome text not null,
+        receipt text, signing_since text
+    ) strict, without rowid;
+    create index audit_by_time on audit (at);
+    create index audit_unsigned on audit (at) where receipt is null;
 ",
 ];
 

@@ -8,6 +8,7 @@ use resguardo_vault::StoredReceipt;
 use serde::Deserialize;
 
 use super::{Exception, Resolved};
+use crate::audit;
 use crate::context::Context;
 use crate::error::OpsError;
 use crate::receipt::{self, Record, value};
@@ -21,6 +22,8 @@ pub(super) fn sign(ctx: &Context, vault: VaultId) -> Result<(), OpsError> {
     if ctx.vault()?.writer().is_none() {
         return Ok(());
     }
+    // What people did waits for the same write key.
+    audit::sign_or_note(ctx);
     let now = ctx.clock.now();
     let unsigned = ctx
         .catalog

@@ -8,7 +8,7 @@ use resguardo_ops::catalog::Catalog;
 use resguardo_ops::users::token;
 use serde_json::{Value, json};
 
-use super::users::catalog;
+use super::users::{audited, catalog};
 use crate::error::Failure;
 use crate::exit::Exit;
 use crate::invocation::Invocation;
@@ -89,6 +89,7 @@ pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
             let now = invocation.clock.now();
             let expires_at = expires.map(|span| after(now, span)).transpose()?;
             let secret = token::add(&catalog, name, scope.role(), expires_at, now)?;
+            audited(invocation, &catalog, "tokens add", name);
             out.print(secret.expose());
             out.note("it is shown this once; send it as `Authorization: Bearer TOKEN`");
             out.json(&json!({
@@ -100,6 +101,7 @@ pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
         }
         TokensVerb::Remove { name } => {
             token::remove(&catalog, name)?;
+            audited(invocation, &catalog, "tokens remove", name);
             out.say(&format!("the token {name} is valid no more"));
             out.json(&json!({ "name": name }));
         }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 use resguardo_model::{Role, UserName};
+use resguardo_ops::audit::{self, Deed};
 use resguardo_ops::catalog::Catalog;
 use resguardo_ops::users::{self, UsersError};
 use resguardo_store::durable::{self, Mode};
@@ -13,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::error::Failure;
 use crate::exit::Exit;
-use crate::invocation::Invocation;
+use crate::invocation::{Invocation, Reading};
 use crate::prompt;
 use crate::render::table::table;
 use crate::render::time;
@@ -84,7 +85,8 @@ enum UsersVerb {
 pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
     let catalog = catalog(invocation)?;
     let now = invocation.clock.now();
-    let done = |name: &UserName, words: &str, answer: Value| {
+    let done = |verb: &str, name: &UserName, words: &str, answer: Value| {
+        audited(invocation, &catalog, &format!("users {verb}"), name);
         invocation.out.say(&format!("{name} {words}"));
         invocation.out.json(&answer);
     };
@@ -97,12 +99,12 @@ pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
             let password = password(invocation, password_file.as_ref())?;
             users::add(&catalog, name, *role, &password, now)?;
             let words = format!("may log in as {role}");
-            done(name, &words, json!({ "user": name, "role": role }));
+            done("add", name, &words, json!({ "user": name, "role": role }));
         }
         UsersVerb::Role { name, role } => {
             users::set_role(&catalog, name, *role, now)?;
             let words = format!("is {role} from now on");
-            done(name, &words, json!({ "user": name, "role": role }));
+            done("role", name, &words, json!({ "user": name, "role": role }));
         }
         UsersVerb::Passwd {
             name,
@@ -111,11 +113,12 @@ pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
             let password = password(invocation, password_file.as_ref())?;
             users::set_password(&catalog, name, &password, now)?;
             let words = "has another password, and is logged out everywhere";
-            done(name, words, json!({ "user": name }));
+            done("passwd", name, words, json!({ "user": name }));
         }
         UsersVerb::Remove { name } => {
             users::remove(&catalog, name)?;
-            done(name, "may log in no more", json!({ "user": name }));
+            let words = "may log in no more";
+            done("remove", name, words, json!({ "user": name }));
         }
         UsersVerb::List => list(invocation, &catalog)?,
     }
@@ -168,6 +171,38 @@ pub fn catalog(invocation: &Invocation) -> Result<Catalog, Failure> {
     durable::create_folder(home.state(), Mode::PRIVATE_FOLDER)?;
     let opened = Catalog::open(&home.state().join("catalog.db"));
     Ok(opened.map_err(resguardo_ops::OpsError::from)?)
+}
+
+/// Writes down what was done, and signs it into the vault, if there is one that can be opened now. If not, whoever opens it
+/// next does: nobody is kept from locking somebody out because a vault cannot be reached.
+pub fn audited(invocation: &Invocation, catalog: &Catalog, what: &str, object: &UserName) {
+    let ambient = &invocation.ambient;
+    let deed = Deed {
+        who: &ambient.operator,
+        origin: &ambient.host,
+        what,
+        object: object.as_str(),
+        source: None,
+    };
+    if let Err(error) = audit::note(catalog, &deed, invocation.clock.now()) {
+        let why = resguardo_ops::described(&error);
+        invocation
+            .out
+            .warn(&format!("that it was done is not written down: {why}"));
+        return;
+    }
+    let quiet = invocation.quietly();
+    let Ok(config) = quiet.config() else {
+        return;
+    };
+    let signed = quiet
+        .open_to_look(config, Reading::Nothing)
+        .and_then(|opened| Ok(audit::sign(&opened.context)?));
+    if signed.is_err() {
+        invocation
+            .out
+            .note("that it was done is signed once the vault can be opened");
+    }
 }
 
 /// The password: of the file, of a question, or the first line of standard input.

@@ -191,3 +191,63 @@ fn the_pages_are_served_and_a_backup_is_taken_by_the_api() {
     send("TERM", &child);
     finish(child).exits(0);
 }
+
+#[test]
+fn what_people_do_is_signed_and_survives_the_catalog() {
+    let world = World::with_shop();
+    // Before there is a backup it waits.
+    with_user(&world, "ana", "admin");
+    world.backup();
+    world
+        .run(&["tokens", "add", "ci", "--scope", "read"])
+        .exits(0);
+    let audits = || -> Vec<serde_json::Value> {
+        let listed = world.run(&["receipts", "list", "--json"]).exits(0).json();
+        let all = listed["receipts"].as_array().unwrap().clone();
+        let mine = all.into_iter().filter(|one| one["verb"] == "audit");
+        mine.collect()
+    };
+    let signed = audits();
+    assert_eq!(signed.len(), 2, "{signed:?}");
+    assert!(signed.iter().all(|one| one["outcome"] == "done"));
+    let run = signed[0]["run"].as_str().unwrap();
+    let shown = world.run(&["receipts", "show", run, "--json"]).exits(0);
+    assert!(shown.stdout.contains("users add") && shown.stdout.contains("\"ana\""));
+    assert!(!shown.stdout.contains(PASSWORD));
+    world.run(&["receipts", "verify"]).exits(0);
+
+    for name in ["catalog.db", "catalog.db-wal", "catalog.db-shm"] {
+        let path = world.home().join(name);
+        if path.exists() {
+            std::fs::remove_file(path).unwrap();
+        }
+    }
+    let token = world
+        .run(&["tokens", "add", "all", "--scope", "admin", "--json"])
+        .exits(0)
+        .json()["token"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let (child, address) = serve(&world);
+    let by = |line: &str| {
+        talk(
+            address,
+            &format!("{line} HTTP/1.1\r\nauthorization: Bearer {token}\r\n\r\n"),
+        )
+    };
+    crate::world::wait_for("what was done before is known again", || {
+        let told = by("GET /api/v1/audit");
+        told.contains("users add") && told.contains("\"object\":\"ci\"")
+    });
+    assert!(by("POST /api/v1/sources/shop/verify").contains("\"answer\":"));
+    let told = by("GET /api/v1/audit");
+    assert!(
+        told.contains("\"who\":\"token all\",\"origin\":\"127.0.0.1\",\"what\":\"verify\""),
+        "{told}"
+    );
+    crate::world::wait_for("it is signed", || audits().len() == 4);
+    assert!(by("GET /access").contains("127.0.0.1"));
+    send("TERM", &child);
+    finish(child).exits(0);
+}

@@ -28,6 +28,9 @@ fn quoted(text: &str) -> String {
 
 fn poke(ask: &Ask, source: SourceName, task: Task, asked: Asked, command: &str) -> Done {
     let (by, desk) = (asked.by.clone(), &ask.state.house.desk);
+    let backup = asked.backup.map(|id| id.to_string());
+    let what = backup.unwrap_or_else(|| source.to_string());
+    let what = what.as_str();
     let answer = desk.poke(Poke {
         subject: Subject::Source(source.clone()),
         task,
@@ -44,6 +47,7 @@ fn poke(ask: &Ask, source: SourceName, task: Task, asked: Asked, command: &str) 
         }
     };
     desk.note(&format!("{by} asked for a {} of {source}", task.word()));
+    ask.did(task.word(), what, Some(&source));
     Ok(json!({ "answer": word, "source": source, "task": task, "command": command }))
 }
 
@@ -162,6 +166,7 @@ pub(in super::super) fn pin(ask: &Ask) -> Done {
         copies: &copies,
     };
     let done = pin::pin(&ask.context()?, &request)?;
+    ask.did("pin", &id.to_string(), Some(&done.source));
     ask.state.house.desk.look();
     let until = day.map(|day| format!(" --until {day}")).unwrap_or_default();
     let command = format!("resguardo pin {id} --reason {}{until}", quoted(reason));
@@ -183,6 +188,7 @@ pub(in super::super) fn unpin(ask: &Ask) -> Done {
     confirmed(ask, source.as_str())?;
     let copies = ask.state.house.desk.copies();
     let done = pin::unpin(&ask.context()?, &reference(id)?, &copies)?;
+    ask.did("unpin", &id.to_string(), Some(&done.source));
     ask.state.house.desk.look();
     Ok(pinned(&done, &format!("resguardo unpin {id}")))
 }
@@ -195,6 +201,7 @@ pub(in super::super) fn resolve(ask: &Ask) -> Done {
         .said("note")
         .ok_or_else(|| Problem::bad("a note says what was found, or done"))?;
     let done = exception::resolve(&ask.context()?, id, note)?;
+    ask.did("resolve", id, Some(&done.exception.source));
     ask.state.house.desk.look();
     let command = format!("resguardo exceptions resolve {id} --note {}", quoted(note));
     Ok(

@@ -4,7 +4,7 @@ use resguardo_model::{BackupId, RunId, SourceName};
 use resguardo_ops::catalog::{RunFilter, RunState};
 use resguardo_ops::prune::{self, PruneRequest};
 use resguardo_ops::users::{self, token};
-use resguardo_ops::{Reference, access as reviews, exception, list, receipts, series, show};
+use resguardo_ops::{Reference, access as reviews, audit, exception, list, receipts, series, show};
 use serde_json::{Value, json};
 
 use super::super::answer::{Answer, Problem, json_of};
@@ -231,6 +231,13 @@ pub(super) fn policy(ask: &Ask) -> Answer {
 /// Who can do what.
 pub(super) fn access(ask: &Ask) -> Answer {
     json_of(&shape::access(&reviews::look(&ask.context()?)?))
+}
+
+/// What was done here.
+pub(super) fn audited(ask: &Ask) -> Answer {
+    let limit = ask.query.number("limit", LIMIT, LIMIT_MAX)?;
+    let entries = audit::newest(&ask.state.house.accounts.read, limit).map_err(unread)?;
+    json_of(&json!({ "audit": entries }))
 }
 
 /// Users and tokens.

@@ -5,7 +5,7 @@ use resguardo_model::{BackupId, Role, RunId, SourceName, UserName};
 use resguardo_ops::catalog::{RunFilter, RunRow, RunState};
 use resguardo_ops::prune::{self, PruneRequest};
 use resguardo_ops::users::{self, token};
-use resguardo_ops::{Reference, access as reviews, exception, list, receipts, series, show};
+use resguardo_ops::{Reference, access as reviews, audit, exception, list, receipts, series, show};
 
 use super::super::answer::{Answer, Problem, to};
 use super::super::ask::Ask;
@@ -21,6 +21,8 @@ use crate::web::{self, Section};
 const LINES: u64 = 50;
 /// Resolved exceptions that are shown.
 const RESOLVED_MAX: u32 = 100;
+/// Entries of the audit that are shown.
+const AUDIT_MAX: u32 = 100;
 /// Backups of a source that the page of the policy shows.
 const POLICY_MAX: usize = 100;
 
@@ -283,7 +285,13 @@ pub(super) fn access(ask: &Ask) -> Answer {
         let mut view = made::access(&access, &visit.say);
         if ask.who()?.role == Role::Admin {
             let read = &ask.state.house.accounts.read;
-            view.accounts = Some(users::list(read)?.iter().map(made::account).collect());
+            let unread = |error| Problem::from(resguardo_ops::OpsError::from(error));
+            let logins = audit::last_logins(read).map_err(unread)?;
+            let accounts = users::list(read)?;
+            let account = |user| made::account(user, &logins);
+            view.accounts = Some(accounts.iter().map(account).collect());
+            let entries = audit::newest(read, AUDIT_MAX).map_err(unread)?;
+            view.audit = Some(entries.iter().map(made::audit).collect());
             view.tokens = Some(token::list(read)?.iter().map(made::token).collect());
         }
         Ok(web::access::page(&visit.frame(Section::Access), &view))

@@ -1,8 +1,11 @@
 //! Views made of what the use cases tell.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use resguardo_model::{Measure, Sha256Digest, SourceName, Standing, Verdict};
 use resguardo_ops::access::Access;
+use resguardo_ops::audit::Entry;
 use resguardo_ops::catalog::{RunRow, RunState};
 use resguardo_ops::drill::DrillDone;
 use resguardo_ops::exception::Exception;
@@ -433,11 +436,23 @@ pub(super) fn access(access: &Access, say: &Say) -> view::AccessPage {
 }
 
 /// A user.
-pub(super) fn account(user: &User) -> view::Account {
+pub(super) fn account(user: &User, logins: &BTreeMap<String, Timestamp>) -> view::Account {
     view::Account {
         name: user.name.to_string(),
         role: user.role,
-        last_login: None,
+        last_login: logins.get(user.name.as_str()).copied(),
+    }
+}
+
+/// Something that was done.
+pub(super) fn audit(entry: &Entry) -> view::AuditEntry {
+    view::AuditEntry {
+        at: entry.at,
+        who: entry.who.clone(),
+        origin: entry.origin.clone(),
+        what: entry.what.clone(),
+        object: entry.object.clone(),
+        outcome: entry.outcome.clone(),
     }
 }
 

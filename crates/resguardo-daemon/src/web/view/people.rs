@@ -103,6 +103,8 @@ pub struct AuditEntry {
     pub at: Timestamp,
     /// Who.
     pub who: String,
+    /// From where; may be empty.
+    pub origin: String,
     /// What, in a word: `backup`, `login`, `users add`, ...
     pub what: String,
     /// To what; may be empty.
