@@ -284,3 +284,20 @@ async fn a_login_leads_back_to_where_it_came_from_and_nowhere_else() {
         assert_eq!(site.send(request).await.header("location"), place);
     }
 }
+
+#[tokio::test]
+async fn a_login_is_written_down_and_a_refused_one_is_not() {
+    let site = Site::new();
+    site.user("ana", Role::Viewer);
+    site.login("ana", "wrong horse battery").await;
+    let token = site.token("all", Role::Admin);
+    let told = site.get_by(&token, "/api/v1/audit").await.json();
+    assert_eq!(told["audit"].as_array().unwrap().len(), 0);
+    site.login("ana", PASSWORD).await;
+    let told = site.get_by(&token, "/api/v1/audit").await.json();
+    assert_eq!(told["audit"][0]["what"], "login");
+    assert_eq!(told["audit"][0]["who"], "ana");
+    assert_eq!(told["audit"][0]["origin"], "127.0.0.1");
+    let last = resguardo_ops::audit::last_logins(&site.house.accounts.read).unwrap();
+    assert_eq!(last.get("ana"), Some(&site.hands.now()));
+}
