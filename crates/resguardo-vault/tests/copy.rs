@@ -83,6 +83,47 @@ fn damage_at_the_primary_is_never_copied() {
     }
 }
 
+/// Objects of both backups at the copy, as a run leaves them that was stopped before the first head.
+fn stopped_before_a_head(rig: &rig::Rig) -> MemoryStore {
+    let copy = MemoryStore::new();
+    sync(&rig.vault(), &place(copy.clone())).unwrap();
+    for info in copy.list("shop/snapshots").unwrap() {
+        if info.key.as_str().ends_with(".head.json") {
+            copy.delete(&info.key).unwrap();
+        }
+    }
+    copy
+}
+
+#[test]
+fn what_a_stopped_run_left_and_rotted_is_sent_again_before_a_head_names_it() {
+    let rig = filled();
+    let copy = stopped_before_a_head(&rig);
+    let rotted = a_pack(&copy);
+    flip(&copy, &rotted);
+    let done = sync(&rig.vault(), &place(copy.clone())).unwrap();
+    assert_eq!(done.mended, [rotted.to_string()]);
+    assert_eq!(done.sent.len(), 2);
+    assert_eq!(objects(&copy), objects(&rig.store));
+    assert_whole(&rig, &copy);
+}
+
+#[test]
+fn what_a_head_at_the_copy_names_is_not_read_again() {
+    let rig = filled();
+    let copy = stopped_before_a_head(&rig);
+    let read = || {
+        let (observed, reads) = Record::journal(copy.clone());
+        sync(&rig.vault(), &place(observed)).unwrap();
+        let gets = reads.keys(Operation::Get);
+        gets.iter().filter(|key| key.ends_with(".age")).count()
+    };
+    let there = objects(&copy);
+    let named = there.keys().filter(|key| key.ends_with(".age"));
+    assert_eq!(read(), named.count(), "what was left is read once");
+    assert_eq!(read(), 0, "a head names all of it");
+}
+
 #[test]
 fn a_damaged_manifest_stays_and_a_damaged_index_stops_nothing() {
     let rig = filled();

@@ -63,7 +63,8 @@ impl Run<'_> {
 
     fn bring_one(&self, object: &Named) -> Result<Brought, VaultError> {
         let is_there = self.is_there(object);
-        if is_there && !self.request.mend {
+        // What no head names there was left by a run that was stopped: it is read before a head names it.
+        if is_there && !self.request.mend && self.named_there.contains(&object.key) {
             return Ok(Brought::WasThere);
         }
         let was_there = self.there.contains_key(&object.key);

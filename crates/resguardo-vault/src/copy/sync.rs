@@ -224,6 +224,8 @@ pub(super) struct Run<'a> {
     lease: &'a Lease,
     /// What the copy holds, as far as is known now.
     pub(super) there: Listing,
+    /// What heads name that the copy holds.
+    pub(super) named_there: HashSet<Key>,
     /// What lies in the vault and is not what heads name.
     pub(super) refused: BTreeMap<Key, Wrong>,
     /// Objects that were brought, or found to be right, in this run.
@@ -256,6 +258,7 @@ impl<'a> Run<'a> {
             place,
             lease,
             there: Listing::new(),
+            named_there: HashSet::new(),
             refused: BTreeMap::new(),
             looked_at: HashSet::new(),
             sent_keys: BTreeMap::new(),
@@ -296,6 +299,14 @@ impl Run<'_> {
             absent.partition(|stored| self.request.unwanted.contains(&stored.head.backup));
         self.done.unwanted = unwanted.into_iter().map(Numbered::of).collect();
         self.other_heads = self.other_heads_of(&held)?;
+        self.named_there = held
+            .iter()
+            .flat_map(|stored| {
+                let (packs, rest) = named_by(stored);
+                packs.into_iter().chain(rest)
+            })
+            .map(|object| object.key)
+            .collect();
         let held_ones: HashSet<BackupId> = held.iter().map(|stored| stored.head.backup).collect();
         let looked_into: Vec<&StoredHead> = held
             .into_iter()
