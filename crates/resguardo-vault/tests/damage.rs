@@ -12,7 +12,7 @@ use bytes::Bytes;
 use resguardo_model::{BackupId, CancelToken, Finding, FindingKind, NoProgress};
 use resguardo_store::{Condition, Key, Store};
 use resguardo_vault::{Depth, Selection, Vault, VaultError};
-use rig::{Files, Rig, assert_restores, back_up, backup_id, change_page, pages, source};
+use rig::{Files, Rig, assert_restores, back_up, backup_id, change_page, pages, run_id, source};
 
 /// Three backups; the second and third share packs with the first.
 struct Three {
@@ -526,4 +526,28 @@ fn a_store_that_cannot_be_reached_is_no_damage() {
     }
     let healed = back_up(&three.rig.vault(), 4, &three.content[2]).unwrap();
     assert_eq!(healed.new_raw_bytes, 0, "no pack is distrusted");
+}
+
+#[test]
+fn a_cache_that_cannot_be_written_damages_no_index_and_makes_no_whole_backup() {
+    let rig = Rig::new();
+    let files = Files::from([("db.pages".to_owned(), pages(1, 300))]);
+    back_up(&rig.vault(), 1, &files).unwrap();
+    rig.lose_cache();
+    // As of a disk that is full: the table of the rebuild cannot be made.
+    let folder = rig.cache.path().join(rig.vault().id().to_string());
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::write(folder.join("shop"), b"no folder").unwrap();
+    let vault = rig.vault();
+    let lease = vault.acquire_lease(&source(), run_id(2), "host", std::process::id());
+    let begun = vault.begin_snapshot(lease.unwrap(), backup_id(2), &CancelToken::new());
+    match begun.map(|writer| writer.notes().to_vec()) {
+        Err(VaultError::File { operation, .. }) => {
+            assert_eq!(operation, "rebuilding the page map in");
+        }
+        other => panic!("{other:?}"),
+    }
+    std::fs::remove_file(folder.join("shop")).unwrap();
+    let done = back_up(&rig.vault(), 2, &files).unwrap();
+    assert_eq!(done.new_raw_bytes, 0, "{:?}", done.notes);
 }

@@ -17,7 +17,7 @@ use std::path::Path;
 use resguardo_model::{FileKind, FilePath, ObjectRef, Sha256Digest};
 
 pub(crate) use self::file::{MapFile, remove_others};
-pub(crate) use self::rebuild::Rebuilder;
+pub(crate) use self::rebuild::{ApplyError, Rebuilder};
 use crate::index::{self, Place, Record};
 use crate::piece::PieceId;
 

@@ -22,6 +22,21 @@ pub(crate) struct Rebuilder {
     pieces: BTreeMap<PieceId, KnownPiece>,
 }
 
+/// Why an index object could not be applied.
+#[derive(Debug)]
+pub(crate) enum ApplyError {
+    /// It is not what a writer wrote.
+    Object(io::Error),
+    /// The table on this machine failed: a disk that is full says nothing about the object.
+    Table(io::Error),
+}
+
+impl From<io::Error> for ApplyError {
+    fn from(error: io::Error) -> Self {
+        Self::Object(error)
+    }
+}
+
 /// A page file: its pages lie in the table. They leave no gap from its first one on.
 struct RebuiltFile {
     kind: FileKind,
@@ -44,7 +59,7 @@ impl Rebuilder {
     }
 
     /// Applies one object; `first` of its backup, which names every file.
-    pub(crate) fn apply(&mut self, input: impl Read, first: bool) -> io::Result<()> {
+    pub(crate) fn apply(&mut self, input: impl Read, first: bool) -> Result<(), ApplyError> {
         let mut reader = index::Reader::new(input)?;
         let mut numbers = Vec::new();
         let mut named = HashSet::new();
@@ -73,7 +88,8 @@ impl Rebuilder {
                     let beyond =
                         || io::Error::new(io::ErrorKind::InvalidData, "a run beyond its file");
                     file.ok_or_else(beyond)?
-                        .set(first_page, place, &ids, &mut self.table)?;
+                        .set(first_page, place, &ids, &mut self.table)
+                        .map_err(ApplyError::Table)?;
                 }
                 Record::Piece { id, length, place } => {
                     let place = Place {

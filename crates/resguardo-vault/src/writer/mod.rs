@@ -41,7 +41,7 @@ use crate::head::{self, has_next};
 use crate::heads::{Heads, RememberedHead, StoredHead};
 use crate::layout;
 use crate::lease::Lease;
-use crate::map::{MapFile, PreviousMap, Rebuilder};
+use crate::map::{ApplyError, MapFile, PreviousMap, Rebuilder};
 use crate::piece::ChunkKey;
 use crate::prune::Holes;
 use crate::recipients::sealed_to_all;
@@ -88,6 +88,8 @@ pub struct Committed {
     /// What a person should know.
     pub notes: Vec<String>,
 }
+
+const REBUILDING: &str = "rebuilding the page map in";
 
 /// Workers, however many cores there are: each may add one frame to a pack that waits to be sealed.
 const THREADS_MAX: usize = 16;
@@ -292,6 +294,8 @@ fn previous_map(
                 ));
                 map
             }
+            // A cache that is full or broken says nothing about the vault, and the map of this backup needs it too.
+            Err(why @ VaultError::File { .. }) => return Err(why),
             Err(why) => {
                 notes.push(format!(
                     "the page map is lost ({why}); this backup is a whole one"
@@ -334,6 +338,7 @@ fn rebuild(
         return Err(VaultError::NoIdentity { object });
     }
     let mut rebuilder = Rebuilder::new(cache.to_owned());
+    let mut last = None;
     for part in &own.head.index {
         let at = layout::index(source, &part.name);
         let at = at.ok_or_else(|| VaultError::NoIdentity {
@@ -358,8 +363,13 @@ fn rebuild(
         let opened = seal::open(&at, FindingKind::IndexDamaged, &bytes[..], own_identity)?;
         seal::decompress(opened)
             .map(|records| Decoded::new(records, part.bytes))
+            .map_err(ApplyError::Object)
             .and_then(|records| rebuilder.apply(records, part.name.ends_with("-0")))
-            .map_err(|error| seal::damaged(&at, FindingKind::IndexDamaged, error))?;
+            .map_err(|error| match error {
+                ApplyError::Object(error) => seal::damaged(&at, FindingKind::IndexDamaged, error),
+                ApplyError::Table(error) => VaultError::file(REBUILDING, cache, error),
+            })?;
+        last = Some(at);
     }
     let finish = || -> std::io::Result<PreviousMap> {
         let map = MapFile::create(cache)?;
@@ -367,7 +377,12 @@ fn rebuild(
         map.keep(path)?;
         PreviousMap::open(path)
     };
-    finish().map_err(|error| VaultError::file("rebuilding the page map in", cache, error))
+    finish().map_err(|error| match last {
+        Some(at) if error.kind() == std::io::ErrorKind::InvalidData => {
+            seal::damaged(&at, FindingKind::IndexDamaged, error)
+        }
+        _ => VaultError::file(REBUILDING, cache, error),
+    })
 }
 
 /// Number and digest of the head that the next one follows: the newest that is there, or was pruned.
