@@ -29,12 +29,14 @@ pub(crate) use known::{Copied, KnownCopies, behind_with, receipts_there};
 pub use lacks::{Lacks, lacks_of_each};
 pub(crate) use reach::at_once;
 pub use reach::{not_tried, open_each, refresh_each, status_of_each, unreached};
-pub use rebuild::{Came, RebuildDone, Rebuilt, left_behind_json, rebuild};
+pub use rebuild::{
+    Came, RebuildDone, Rebuilt, Unsettled, left_behind_json, rebuild, settle_command,
+};
 pub use settle::{SettleDone, settle};
 pub use status::{CopyStatus, SourceStatus, status};
 pub(crate) use stretches::Stretches;
 pub use sync::{SyncDone, SyncRequest, sync};
-pub use verified::{Verified, diagnose_verified};
+pub use verified::{Verified, diagnose_verified, mending};
 
 use crate::context::Context;
 use crate::error::OpsError;

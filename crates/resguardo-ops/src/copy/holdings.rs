@@ -36,13 +36,19 @@ pub(crate) fn holdings(
         return details;
     };
     let trusted = |heads: Vec<StoredHead>| heads.into_iter().filter(|stored| stored.trusted);
-    let holds: Stretches = trusted(there.heads)
+    let holds: Vec<Numbered> = trusted(there.heads)
         .map(|stored| Numbered::of(&stored))
         .collect();
-    let left_out: Stretches = trusted(here.heads)
-        .filter(|stored| !holds.contains(&Numbered::of(stored)) && records.explain(stored))
-        .map(|stored| Numbered::of(&stored))
-        .collect();
+    let absent =
+        trusted(here.heads).map(|stored| (Numbered::of(&stored), records.explain(&stored)));
+    let absent: Vec<(Numbered, bool)> = absent.filter(|(one, _)| !holds.contains(one)).collect();
+    let left_out = absent.iter().filter(|(_, is_explained)| *is_explained);
+    let left_out: Vec<Numbered> = left_out.map(|(one, _)| *one).collect();
+    let absent: Vec<Numbered> = absent.into_iter().map(|(one, _)| one).collect();
+    let (holds, left_out) = (
+        Stretches::without(&holds, &absent),
+        Stretches::without(&left_out, &holds),
+    );
     details.insert("holds".to_owned(), value(holds));
     details.insert("left_out".to_owned(), value(left_out));
     details

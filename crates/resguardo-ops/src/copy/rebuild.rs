@@ -10,7 +10,9 @@ use std::sync::Arc;
 
 use resguardo_model::receipt::Verb;
 use resguardo_model::{BackupId, Finding, FindingKind, SourceName};
-use resguardo_vault::{CopyPlace, LeftBehind, SyncRequest as VaultRequest, Synced, Vault};
+use resguardo_vault::{
+    Compared, CopyPlace, LeftBehind, SyncRequest as VaultRequest, Synced, Vault,
+};
 use serde_json::{Value, json};
 
 use super::{holdings, opened, pins};
@@ -59,6 +61,17 @@ pub struct Rebuilt {
     pub nowhere: Vec<BackupId>,
     /// Backups at copies whose writers are not believed here: they were left where they are.
     pub left_behind: Vec<LeftBehind>,
+    /// Heads that are missing in what was made, and heads and records of which two copies hold different ones.
+    pub unsettled: Vec<Unsettled>,
+}
+
+/// Something that keeps what was made from being called whole.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Unsettled {
+    /// What is wrong.
+    pub finding: Finding,
+    /// What to do about it: a command.
+    pub next: String,
 }
 
 /// What came from one copy.
@@ -78,6 +91,7 @@ impl Rebuilt {
     pub fn is_whole(&self) -> bool {
         self.nowhere.is_empty()
             && self.left_behind.is_empty()
+            && self.unsettled.is_empty()
             && self.parts.iter().all(|part| part.kept.is_empty())
     }
 
@@ -196,18 +210,73 @@ fn bring_back(
                 .map_err(OpsError::vault(doing()))?;
             parts.push(part);
         }
-        sources.push(in_all(source, parts));
+        let heads = fresh
+            .heads(Some(&source))
+            .map_err(OpsError::vault(doing()))?;
+        let unsettled = unsettled(&heads.findings, copies, &parts);
+        sources.push(in_all(source, parts, unsettled));
     }
     Ok(sources)
 }
 
+/// Heads that no copy had although others follow them, and what two of the copies say differently.
+fn unsettled(heads: &[Finding], copies: &[(String, Vault)], parts: &[Synced]) -> Vec<Unsettled> {
+    let look = "see which is right with `resguardo show ID --from` each copy; if a key was stolen, \
+                `resguardo keys retire` its writer";
+    let of_chain = heads.iter().filter_map(|finding| {
+        let next = match finding.kind {
+            FindingKind::HeadMissing => {
+                "`resguardo copy rebuild --from` a copy that has it; if none has, \
+                 `resguardo prune --accept-missing-heads`"
+            }
+            FindingKind::HeadChanged => look,
+            _ => return None,
+        };
+        let (finding, next) = (finding.clone(), next.to_owned());
+        Some(Unsettled { finding, next })
+    });
+    let mut all: Vec<Unsettled> = of_chain.collect();
+    for ((name, _), part) in copies.iter().zip(parts) {
+        for finding in &part.findings {
+            let next = match finding.kind {
+                // What a copy's own chain lacks, another may have brought.
+                FindingKind::HeadChanged if is_of_itself(finding) => look.to_owned(),
+                FindingKind::RecordDiffers => settle_command(name, &finding.object),
+                _ => continue,
+            };
+            let finding = finding.clone();
+            all.push(Unsettled { finding, next });
+        }
+    }
+    all
+}
+
+/// Whether a head itself is disputed, and not the one that it follows.
+fn is_of_itself(finding: &Finding) -> bool {
+    let mut hit = finding.backups_hit.iter();
+    hit.any(|id| finding.object.contains(&id.to_string()))
+}
+
+/// How a record that differs at the copy called `name` is settled.
+#[must_use]
+pub fn settle_command(name: &str, object: &str) -> String {
+    format!(
+        "say which is kept: `resguardo copy settle {name} {object} --keep vault` or `--keep copy`"
+    )
+}
+
 /// What the copies have in all, and what none of them has.
-fn in_all(source: SourceName, parts: Vec<Synced>) -> Rebuilt {
+fn in_all(source: SourceName, parts: Vec<Synced>, unsettled: Vec<Unsettled>) -> Rebuilt {
     let ids = |list: &dyn Fn(&Synced) -> Vec<BackupId>| -> BTreeSet<BackupId> {
         parts.iter().flat_map(list).collect()
     };
     let held = ids(&|part| part.compared.held.iter().map(|one| one.backup).collect());
-    let missing = ids(&|part| part.compared.missing.iter().map(|one| one.backup).collect());
+    let missing = ids(&|part| {
+        let Compared {
+            missing, pruned, ..
+        } = &part.compared;
+        missing.iter().chain(pruned).map(|one| one.backup).collect()
+    });
     // A head that cannot be read is in no list: only a finding tells of its backup.
     let unreadable = ids(&|part| {
         let findings = part.findings.iter().filter(|finding| {
@@ -231,6 +300,7 @@ fn in_all(source: SourceName, parts: Vec<Synced>) -> Rebuilt {
         parts,
         nowhere,
         left_behind,
+        unsettled,
     }
 }
 
@@ -294,6 +364,7 @@ fn details_of(done: &RebuildDone, rebuilt: &Rebuilt) -> BTreeMap<String, Value> 
     });
     let from: Vec<Value> = from.collect();
     let left_behind: Vec<Value> = rebuilt.left_behind.iter().map(left_behind_json).collect();
+    let unsettled: Vec<&Finding> = rebuilt.unsettled.iter().map(|one| &one.finding).collect();
     let parts = || rebuilt.parts.iter();
     let mended: Vec<&String> = parts().flat_map(|part| &part.mended).collect();
     let findings: Vec<&Finding> = parts().flat_map(|part| &part.findings).collect();
@@ -305,6 +376,7 @@ fn details_of(done: &RebuildDone, rebuilt: &Rebuilt) -> BTreeMap<String, Value> 
         ("lost", value(lost)),
         ("missing", value(&rebuilt.nowhere)),
         ("left_behind", value(left_behind)),
+        ("unsettled", value(unsettled)),
         ("findings", value(findings)),
         ("seconds", value(done.seconds)),
         ("copy", value(done.from.first().map(|(name, _)| name))),

@@ -3,7 +3,10 @@
 //!
 //! A number alone names no backup: where a vault was made again from a copy that was behind, the next backup
 //! takes a number that a lost one had. Ids ascend within a stretch, so that a backup of another chain with a
-//! number of the stretch, which was taken later, is none of it.
+//! number of the stretch, which was taken later, is none of it. One that was taken in between, and that is known
+//! not to be there, parts the stretch.
+
+use std::collections::BTreeSet;
 
 use resguardo_model::BackupId;
 use resguardo_vault::Numbered;
@@ -41,14 +44,32 @@ impl Stretches {
 
 impl FromIterator<Numbered> for Stretches {
     fn from_iter<T: IntoIterator<Item = Numbered>>(backups: T) -> Self {
-        let mut backups: Vec<Numbered> = backups.into_iter().collect();
+        Self::joined(backups.into_iter().collect(), &BTreeSet::new())
+    }
+}
+
+impl Stretches {
+    /// Those of `backups`, which contain none of `others`, although one may have the number of one of them and
+    /// an id between its neighbours'.
+    pub(crate) fn without(backups: &[Numbered], others: &[Numbered]) -> Self {
+        let all: Self = backups.iter().copied().collect();
+        let taken_for_held = others.iter().filter(|other| all.contains(other));
+        let alone: BTreeSet<u64> = taken_for_held.map(|other| other.sequence).collect();
+        Self::joined(backups.to_vec(), &alone)
+    }
+
+    /// The backups with the numbers `alone` are stretches of their own.
+    fn joined(mut backups: Vec<Numbered>, alone: &BTreeSet<u64>) -> Self {
         backups.sort_unstable();
         backups.dedup();
         let mut all: Vec<Stretch> = Vec::new();
         for one in backups {
             match all.last_mut() {
                 Some(Stretch(_, last, _, newest))
-                    if last.checked_add(1) == Some(one.sequence) && *newest < one.backup =>
+                    if last.checked_add(1) == Some(one.sequence)
+                        && *newest < one.backup
+                        && !alone.contains(last)
+                        && !alone.contains(&one.sequence) =>
                 {
                     (*last, *newest) = (one.sequence, one.backup);
                 }
@@ -101,5 +122,18 @@ mod tests {
             assert!(forked.contains(&held), "{held:?}");
         }
         assert!(!forked.contains(&one(3, 35)));
+    }
+
+    #[test]
+    fn a_fork_between_the_ends_that_is_not_there_is_not_shown_as_held() {
+        let held = [1, 2, 3, 4, 5].map(|number| one(number, u128::from(number) * 10));
+        let fork = one(3, 35);
+        let set = Stretches::without(&held, &[fork, one(6, 60)]);
+        assert!(!set.contains(&fork));
+        for held in held {
+            assert!(set.contains(&held), "{held:?}");
+        }
+        assert_eq!(set.0.len(), 3);
+        assert_eq!(Stretches::without(&held, &[one(6, 60)]).0.len(), 1);
     }
 }

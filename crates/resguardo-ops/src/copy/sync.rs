@@ -6,7 +6,7 @@ use resguardo_model::receipt::{Subject, Verb};
 use resguardo_model::retention::Policy;
 use resguardo_model::{BackupId, FindingKind, RunId, SourceName};
 use resguardo_vault::{
-    CopyPlace, StoredHead, SyncRequest as VaultRequest, Synced, Vault, VaultError,
+    Compared, CopyPlace, StoredHead, SyncRequest as VaultRequest, Synced, Vault, VaultError,
 };
 use serde_json::{Value, json};
 
@@ -226,9 +226,17 @@ fn details(request: &SyncRequest<'_>, done: &SyncDone) -> BTreeMap<String, Value
         elsewhere: _,
         left_behind: _,
     } = &done.synced;
-    let held: Stretches = compared.held.iter().copied().collect();
-    let left_out = compared.pruned.iter().chain(unwanted);
-    let left_out: Stretches = left_out.copied().collect();
+    let Compared {
+        held,
+        missing,
+        pruned,
+        ..
+    } = compared;
+    let left_out = [&pruned[..], unwanted].concat();
+    let absent = [&left_out[..], missing].concat();
+    let there = [&held[..], missing].concat();
+    let held = Stretches::without(held, &absent);
+    let left_out = Stretches::without(&left_out, &there);
     let sent: Vec<Value> = sent
         .iter()
         .map(|one| {
@@ -239,7 +247,7 @@ fn details(request: &SyncRequest<'_>, done: &SyncDone) -> BTreeMap<String, Value
             })
         })
         .collect();
-    let missing: Vec<BackupId> = compared.missing.iter().map(|one| one.backup).collect();
+    let missing: Vec<BackupId> = missing.iter().map(|one| one.backup).collect();
     [
         ("copy", value(&done.copy)),
         ("place", value(&done.place)),
@@ -253,6 +261,7 @@ fn details(request: &SyncRequest<'_>, done: &SyncDone) -> BTreeMap<String, Value
         ("missing", value(missing)),
         ("holds", value(held)),
         ("left_out", value(left_out)),
+        ("only_there", value(&compared.only_there)),
         ("findings", value(findings)),
         ("seconds", value(done.seconds)),
         (

@@ -16,6 +16,7 @@ mod fault;
 mod interrupt;
 mod orphans;
 mod prune;
+mod rebuilt;
 mod reference;
 mod restore;
 mod status;

@@ -122,7 +122,8 @@ impl Vault {
     }
 
     /// As [`Vault::sync`]; an object that is not whole here is taken from the first of `others` that has it
-    /// whole. They are further copies of this vault.
+    /// whole. They are further copies of this vault, and `copy` is the vault that is made again from all of
+    /// them: a prune record there came from one of them, and is no word about what the vault is to hold.
     ///
     /// # Errors
     /// As [`Vault::sync`]; [`VaultError::AtCopy`] of the others.
@@ -135,7 +136,7 @@ impl Vault {
         progress: &dyn Progress,
     ) -> Result<Synced, VaultError> {
         let heads = self.heads(Some(request.source))?;
-        self.sync_all(copy, (heads, others), request, cancel, progress)
+        self.sync_all(copy, (heads, Some(others)), request, cancel, progress)
     }
 
     /// As [`Vault::sync`], with the heads of the source as the caller knows them; each is compared with its
@@ -151,13 +152,13 @@ impl Vault {
         cancel: &CancelToken,
         progress: &dyn Progress,
     ) -> Result<Synced, VaultError> {
-        self.sync_all(copy, (heads, &[]), request, cancel, progress)
+        self.sync_all(copy, (heads, None), request, cancel, progress)
     }
 
     fn sync_all(
         &self,
         copy: &Self,
-        (heads, others): (Heads, &[Self]),
+        (heads, others): (Heads, Option<&[Self]>),
         request: &SyncRequest<'_>,
         cancel: &CancelToken,
         progress: &dyn Progress,
@@ -175,13 +176,16 @@ impl Vault {
         .map_err(at_copy)?;
         let here = listing(self, request.source)?;
         let there = listing(copy, request.source).map_err(at_copy)?;
-        let pruned = copy.prune_records(request.source).map_err(at_copy)?;
+        let pruned = match others {
+            Some(_) => PruneRecords::default(),
+            None => copy.prune_records(request.source).map_err(at_copy)?,
+        };
         let newest = newest_only_there(copy, request.source, (&here, &there)).map_err(at_copy)?;
         let pruned = (&pruned, newest);
         let before = compared(&heads.heads, request.source, (&here, &there), pruned);
         let mut run = Run::new((self, copy), request, (cancel, progress), &lease, &place);
         run.there = there;
-        run.others = others;
+        run.others = others.unwrap_or_default();
         run.done.findings = heads.findings;
         run.heads(&heads.heads, &here, &before)?;
         run.records(&here)?;

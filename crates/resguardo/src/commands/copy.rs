@@ -400,10 +400,9 @@ fn verify_copies(
                 answer["copy"] = json!(settings.name);
                 answers.push(answer);
                 if !done.findings.findings.is_empty() {
-                    let name = &settings.name;
-                    invocation.out.print(&format!(
-                        "what the vault has whole is sent there again by `resguardo copy sync {name} --mend`"
-                    ));
+                    let found = &done.findings.findings;
+                    let next = copy::mending(&opened.context, &settings.name, found)?;
+                    invocation.out.print(&next);
                     exit = Exit::Findings;
                 }
             }
@@ -491,9 +490,13 @@ fn settle(invocation: &Invocation, named: &str, object: &str, keep: Keep) -> Res
     };
     let done = copy::settle(&opened.context, &place, object, side)?;
     let out = &invocation.out;
-    out.say(&format!(
-        "{object}: both sides hold {word} now; what it replaced is in the receipt"
-    ));
+    let told = match (&done.receipt, done.replaced) {
+        (Some(receipt), Some(sha256)) => {
+            format!("; it replaced {sha256}, of which {receipt} tells")
+        }
+        _ => String::new(),
+    };
+    out.say(&format!("{object}: both sides hold {word} now{told}"));
     for note in &done.notes {
         out.note(note);
     }

@@ -3,7 +3,7 @@
 use resguardo_model::size::ByteSize;
 use resguardo_model::{Finding, FindingKind};
 use resguardo_ops::copy::{
-    CopyStatus, RebuildDone, Rebuilt, SourceStatus, SyncDone, left_behind_json,
+    CopyStatus, RebuildDone, Rebuilt, SourceStatus, SyncDone, left_behind_json, settle_command,
 };
 use resguardo_vault::{LeftBehind, Synced};
 use serde_json::{Value, json};
@@ -21,12 +21,9 @@ pub(super) fn tell_synced(out: &Output, done: &SyncDone) {
             done.copy
         ));
     }
-    let mut findings = done.synced.findings.iter();
-    if let Some(differs) = findings.find(|one| one.kind == FindingKind::RecordDiffers) {
-        out.note(&format!(
-            "say which is kept: `resguardo copy settle {} {} --keep vault` or `--keep copy`",
-            done.copy, differs.object
-        ));
+    let findings = done.synced.findings.iter();
+    for differs in findings.filter(|one| one.kind == FindingKind::RecordDiffers) {
+        out.note(&settle_command(&done.copy, &differs.object));
     }
     for line in believing(&done.synced.left_behind, "copy sync") {
         out.note(&line);
@@ -205,6 +202,9 @@ fn tell_source(out: &Output, done: &RebuildDone, rebuilt: &Rebuilt) {
     for line in believing(&rebuilt.left_behind, "copy rebuild") {
         out.warn(&line);
     }
+    for one in &rebuilt.unsettled {
+        out.warn(&format!("{}; {}", one.finding.message, one.next));
+    }
     for (number, (name, place)) in done.from.iter().enumerate() {
         let came = rebuilt.came_from(number, place);
         out.say(&format!(
@@ -251,6 +251,10 @@ fn rebuilt_json(done: &RebuildDone, rebuilt: &Rebuilt) -> Value {
         "mended": parts().flat_map(|part| &part.mended).collect::<Vec<_>>(),
         "missing": rebuilt.nowhere,
         "left_behind": rebuilt.left_behind.iter().map(left_behind_json).collect::<Vec<_>>(),
+        "unsettled": rebuilt.unsettled.iter().map(|one| json!({
+            "finding": one.finding,
+            "next": one.next,
+        })).collect::<Vec<_>>(),
         "findings": parts().flat_map(|part| &part.findings).collect::<Vec<_>>(),
     })
 }
