@@ -84,8 +84,12 @@ impl Vault {
             if info.bytes > BUNDLE_BYTES_MAX {
                 return Ok(None);
             }
-            let bytes = self.store().get(&info.key)?;
-            Ok(Bundle::parse(&bytes, self.id(), source))
+            match self.store().get(&info.key) {
+                Ok(bytes) => Ok(Bundle::parse(&bytes, self.id(), source)),
+                // A prune took it away since it was listed.
+                Err(StoreError::NotFound { .. }) => Ok(None),
+                Err(error) => Err(error.into()),
+            }
         })?;
         let bundles = Arc::new(Bundles(found.into_iter().flatten().collect()));
         let mut known = read.lock().unwrap_or_else(PoisonError::into_inner);
@@ -125,11 +129,16 @@ impl Vault {
         Ok(found.into_iter().flatten().collect())
     }
 
-    /// The bundles of a source of whose objects none is in the store any more. They hold nothing that is
-    /// needed: what they opened is gone.
-    pub(crate) fn orphaned_bundles(&self, source: &SourceName) -> Result<Vec<Key>, VaultError> {
+    /// The bundles of a source of whose objects none is in the store any more, nor named by a head (`alive`):
+    /// a listing that lacks an object must not take what opens it. What they opened is gone.
+    pub(crate) fn orphaned_bundles(
+        &self,
+        source: &SourceName,
+        alive: &HashSet<Key>,
+    ) -> Result<Vec<Key>, VaultError> {
         let listed = self.store().list(source.as_str())?;
-        let there: HashSet<&str> = listed.iter().map(|info| info.key.as_str()).collect();
+        let listed_keys = listed.iter().map(|info| &info.key);
+        let there: HashSet<&str> = listed_keys.chain(alive).map(Key::as_str).collect();
         let folder = format!("{}/", layout::headers(source));
         let mut orphaned = Vec::new();
         for info in &listed {
@@ -138,7 +147,11 @@ impl Vault {
             if !is_bundle {
                 continue;
             }
-            let bytes = self.store().get(&info.key)?;
+            let bytes = match self.store().get(&info.key) {
+                Ok(bytes) => bytes,
+                Err(StoreError::NotFound { .. }) => continue,
+                Err(error) => return Err(error.into()),
+            };
             let Some(bundle) = Bundle::parse(&bytes, self.id(), source) else {
                 continue;
             };

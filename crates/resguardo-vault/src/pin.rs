@@ -117,6 +117,19 @@ impl Vault {
         Ok(stored(&at, file, true))
     }
 
+    /// Whether the head of a backup is there, asked for by its name: a pin that was put while a prune was at work
+    /// may have come too late.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub fn head_stands(&self, source: &SourceName, backup: BackupId) -> Result<bool, VaultError> {
+        match self.store().stat(&layout::head(source, backup)) {
+            Ok(_) => Ok(true),
+            Err(StoreError::NotFound { .. }) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Removes the pin of a backup, and tells whether there was one.
     ///
     /// # Errors

@@ -11,7 +11,8 @@
 //! 4. the heads are listed again, and a tombstone is written for every object that none of them names;
 //! 5. what lies in tombstones that are older than the grace, by the store's clock, and that no head
 //!    names, is deleted; then those tombstones;
-//! 6. bundles of further headers go, once none of the objects that they open is there any more.
+//! 6. bundles of further headers go, once none of the objects that they open is there any more or named
+//!    by a head; like objects, none goes while something is wrong with the heads.
 //!
 //! Stopped anywhere, the vault holds whole backups, a record too many, or dead objects that the next
 //! prune buries and deletes.
@@ -20,7 +21,8 @@
 //!
 //! It never deletes an object that a head names, be its writer trusted or not; nor any object while
 //! something is wrong with the heads (one unreadable, one gone that no record explains): then it is not
-//! known what is dead. It never deletes a pinned backup or one of an untrusted writer. It overwrites nothing.
+//! known what is dead. It never deletes a pinned backup (asked for once more right before its head goes) or one
+//! of an untrusted writer. It overwrites nothing.
 //!
 //! INVARIANT: an object that is deleted was named by no head at any moment from its tombstone's
 //! modification on, for at least the grace (`tests/prune.rs`, `tests/prune_crash.rs`,
@@ -40,7 +42,7 @@ use std::collections::HashSet;
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use resguardo_model::{BackupId, CancelToken, Finding, Progress, RecordId, SourceName};
-use resguardo_store::{Condition, Key};
+use resguardo_store::{Condition, Key, ObjectInfo};
 
 pub use self::dead::DeadObjects;
 use self::delete::Deletion;
@@ -193,17 +195,26 @@ impl Run<'_> {
             }
         }
         self.remove_heads(&doomed)?;
-        self.sweep(&before, &listed, buried)?;
+        match self.sweep(&before, &listed, buried)? {
+            Some(alive) => self.remove_orphaned_bundles(&listed, &alive),
+            None => Ok(()),
+        }
+    }
+
+    fn remove_orphaned_bundles(
+        &self,
+        listed: &[ObjectInfo],
+        alive: &HashSet<Key>,
+    ) -> Result<(), VaultError> {
         let headers = format!("{}/", layout::headers(self.source));
-        if listed
-            .iter()
-            .any(|info| info.key.as_str().starts_with(&headers))
-        {
-            self.go_on()?;
-            for orphan in self.vault.orphaned_bundles(self.source)? {
-                // What may not be deleted is of use to nobody, and does no harm.
-                let _: Deletion = self.vault.remove(&orphan)?;
-            }
+        let mut keys = listed.iter().map(|info| info.key.as_str());
+        if !keys.any(|key| key.starts_with(&headers)) {
+            return Ok(());
+        }
+        self.go_on()?;
+        for orphan in self.vault.orphaned_bundles(self.source, alive)? {
+            // What may not be deleted is of use to nobody, and does no harm.
+            let _: Deletion = self.vault.remove(&orphan)?;
         }
         Ok(())
     }
@@ -318,19 +329,28 @@ impl Run<'_> {
         for some in doomed.chunks(HEADS_AT_ONCE) {
             self.go_on()?;
             self.progress.bytes(removed, Some(doomed.len() as u64));
-            let deletions = self.vault.in_parallel(some, |stored| {
-                let key = layout::head(self.source, stored.head.backup);
-                self.vault.remove(&key)
+            let now = self.vault.settings().clock.now();
+            let this: &Self = self;
+            let deletions = this.vault.in_parallel(some, |stored| {
+                let backup = stored.head.backup;
+                // Pinned since it was chosen: whoever pins looks at the head once more, after the pin.
+                if this.is_pinned_unlisted(backup, now)? {
+                    return Ok(None);
+                }
+                let key = layout::head(this.source, backup);
+                this.vault.remove(&key).map(Some)
             })?;
             for (stored, deletion) in some.iter().zip(deletions) {
                 let backup = stored.head.backup;
-                match deletion {
-                    Deletion::Gone => self.outcome.removed.push(backup),
-                    Deletion::Refused(until) => self
-                        .outcome
-                        .kept
-                        .push((backup, KeptBecause::Refused(until))),
-                }
+                let because = match deletion {
+                    Some(Deletion::Gone) => {
+                        self.outcome.removed.push(backup);
+                        continue;
+                    }
+                    Some(Deletion::Refused(until)) => KeptBecause::Refused(until),
+                    None => KeptBecause::Pinned,
+                };
+                self.outcome.kept.push((backup, because));
             }
             removed += some.len() as u64;
         }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use jiff::SignedDuration;
 use resguardo_model::FindingKind;
-use resguardo_store::wrap::{Fault, Faulty, Rule};
+use resguardo_store::wrap::{Call, Fault, Faulty, Operation, Record, Rule};
 use resguardo_store::{Condition, Key, Store};
 use resguardo_vault::{Access, KeptBecause, PinDraft, PruneOptions, Vault, WriteKey};
 use rig::pruning::{Pruning, prune_with};
@@ -270,17 +270,42 @@ fn a_head_that_is_gone_below_a_pruned_end_is_an_alarm() {
 }
 
 #[test]
-fn a_pin_that_the_listing_lacks_keeps_its_backup() {
+fn a_pin_that_comes_while_a_prune_is_at_work_keeps_its_backup() {
     let all = Pruning::with(4);
-    let draft = PinDraft {
+    let (rig, pinned) = (all.rig.sharing(), std::sync::Once::new());
+    // After the prune chose and wrote its record, before it removes a head.
+    let meanwhile = Record::new((*all.rig.store).clone(), move |call: Call| {
+        if call.operation == Operation::Put && call.key.contains("/prunes/") {
+            pinned.call_once(|| {
+                rig.vault().put_pin(&pin_of(2)).unwrap();
+            });
+        }
+    });
+    let vault = all.vault_over(Arc::new(meanwhile));
+    let done = prune_with(&vault, &[1, 2], PruneOptions::default()).unwrap();
+    assert_eq!(done.removed, [backup_id(1)]);
+    assert_eq!(done.kept, [(backup_id(2), KeptBecause::Pinned)]);
+    all.assert_holds(&[2, 3, 4]);
+    let vault = all.rig.vault();
+    assert!(vault.head_stands(&source(), backup_id(2)).unwrap());
+    assert!(!vault.head_stands(&source(), backup_id(1)).unwrap());
+}
+
+fn pin_of(number: u64) -> PinDraft {
+    PinDraft {
         source: source(),
-        backup: backup_id(2),
+        backup: backup_id(number),
         reason: "contract".to_owned(),
         until: None,
         operator: "ana".to_owned(),
         host: "host".to_owned(),
-    };
-    all.rig.vault().put_pin(&draft).unwrap();
+    }
+}
+
+#[test]
+fn a_pin_that_the_listing_lacks_keeps_its_backup() {
+    let all = Pruning::with(4);
+    all.rig.vault().put_pin(&pin_of(2)).unwrap();
     let stale = Rule::from(1, Fault::StaleList { youngest: 1 }).key("/pins");
     let behind = all.vault_over(Arc::new(Faulty::new((*all.rig.store).clone()).with(stale)));
     assert_eq!(behind.pins(Some(&source())).unwrap().pins, []);

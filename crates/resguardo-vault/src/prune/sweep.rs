@@ -16,13 +16,14 @@ const BATCH: usize = 64;
 
 impl Run<'_> {
     /// Buries what died, and deletes what has been dead for long enough. `before` and `listed` were seen
-    /// before heads were removed: whatever came since is not touched.
+    /// before heads were removed: whatever came since is not touched. Answers what heads name; `None` if
+    /// something is wrong with them, so that nobody knows.
     pub(super) fn sweep(
         &mut self,
         before: &Heads,
         listed: &[ObjectInfo],
         mut buried: Vec<Tombstone>,
-    ) -> Result<(), VaultError> {
+    ) -> Result<Option<HashSet<Key>>, VaultError> {
         self.progress.phase(&format!("objects of {}", self.source));
         let after = self.vault.heads(Some(self.source))?;
         let seen = alarms(&after.findings);
@@ -30,7 +31,7 @@ impl Run<'_> {
             self.outcome.unswept = seen;
         }
         if !self.outcome.unswept.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
         let mut alive = dead::named(&after.heads);
         // A head that was there and that we did not remove is alive, whatever the second listing says.
@@ -55,7 +56,8 @@ impl Run<'_> {
                 .for_each(|info| self.outcome.buried.add(info.bytes));
             (buried, _) = self.vault.tombstones(self.source)?;
         }
-        self.delete_ripe(&dead, buried)
+        self.delete_ripe(&dead, buried)?;
+        Ok(Some(alive))
     }
 
     /// Deletes those of `dead` whose grace is over.
