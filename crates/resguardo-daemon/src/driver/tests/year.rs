@@ -1,5 +1,11 @@
 //! A year of many jobs against a naive model: somebody who looks at the clock on the wall each minute.
 
+#![allow(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "test: how many schedules is said by its environment, and told"
+)]
+
 use jiff::civil::{DateTime, Weekday};
 use jiff::{Timestamp, ToSpan as _};
 
@@ -16,10 +22,18 @@ const ZONES: [&str; 5] = [
     "America/New_York",
 ];
 
-/// Whether a schedule names a minute of a clock on the wall.
-type Names = fn(DateTime) -> bool;
+/// Kinds of schedules; each is there in every zone.
+const KINDS: usize = 11;
 
-fn is_at(at: DateTime, hour: i8, minute: i8) -> bool {
+/// A schedule, and the minutes of a clock on the wall that it names.
+struct Kind {
+    text: String,
+    /// It follows the passing of time instead of the wall.
+    as_time_passes: bool,
+    names: Box<dyn Fn(DateTime) -> bool>,
+}
+
+fn is_at(at: DateTime, (hour, minute): (i8, i8)) -> bool {
     (at.hour(), at.minute()) == (hour, minute)
 }
 
@@ -27,36 +41,95 @@ fn is_last_of_month(at: DateTime) -> bool {
     at.date().days_in_month() == at.day()
 }
 
-/// Each schedule, whether it follows the passing of time instead of the wall, and the minutes that it names.
-const SCHEDULES: [(&str, bool, Names); 11] = [
-    ("daily 02:30", false, |at| is_at(at, 2, 30)),
-    ("daily 00:00", false, |at| is_at(at, 0, 0)),
-    ("30 1,2,14 * * *", false, |at| {
-        is_at(at, 1, 30) || is_at(at, 2, 30) || is_at(at, 14, 30)
-    }),
-    ("every 6h", false, |at| {
-        at.hour() % 6 == 0 && at.minute() == 0
-    }),
-    ("weekly sunday 02:00", false, |at| {
-        at.weekday() == Weekday::Sunday && is_at(at, 2, 0)
-    }),
-    ("weekdays 20:30", false, |at| {
-        !matches!(at.weekday(), Weekday::Saturday | Weekday::Sunday) && is_at(at, 20, 30)
-    }),
-    ("monthly 1 04:00", false, |at| {
-        at.day() == 1 && is_at(at, 4, 0)
-    }),
-    ("monthly first sunday 02:15", false, |at| {
-        at.weekday() == Weekday::Sunday && at.day() <= 7 && is_at(at, 2, 15)
-    }),
-    ("monthly last 23:00", false, |at| {
-        is_last_of_month(at) && is_at(at, 23, 0)
-    }),
-    ("yearly 10-25 02:10", false, |at| {
-        (at.month(), at.day()) == (10, 25) && is_at(at, 2, 10)
-    }),
-    ("15 * * * *", true, |at| at.minute() == 15),
-];
+fn is_weekend(at: DateTime) -> bool {
+    matches!(at.weekday(), Weekday::Saturday | Weekday::Sunday)
+}
+
+/// A schedule of each kind; `turn` moves it to another time.
+fn kind(number: usize, turn: usize) -> Kind {
+    let moved = |hour: usize, minute: usize| {
+        let minutes = (hour * 60 + minute + turn * 185) % (24 * 60);
+        (
+            i8::try_from(minutes / 60).unwrap(),
+            i8::try_from(minutes % 60).unwrap(),
+        )
+    };
+    let say = |(hour, minute): (i8, i8)| format!("{hour:02}:{minute:02}");
+    let pick = |all: &[i8]| all[turn % all.len()];
+    let is_sunday = |at: DateTime| at.weekday() == Weekday::Sunday;
+    let daily = |time: (i8, i8)| (format!("daily {}", say(time)), time);
+    let (text, names): (String, Box<dyn Fn(DateTime) -> bool>) = match number {
+        0 | 1 => {
+            let (text, time) = daily(if number == 0 {
+                moved(2, 30)
+            } else {
+                moved(0, 0)
+            });
+            (text, Box::new(move |at| is_at(at, time)))
+        }
+        2 => {
+            let (_, minute) = moved(0, 30);
+            let names =
+                move |at: DateTime| matches!(at.hour(), 1 | 2 | 14) && at.minute() == minute;
+            (format!("{minute} 1,2,14 * * *"), Box::new(names))
+        }
+        3 => {
+            let hours = pick(&[6, 2, 3, 4, 8, 12]);
+            let names = move |at: DateTime| at.hour() % hours == 0 && at.minute() == 0;
+            (format!("every {hours}h"), Box::new(names))
+        }
+        4 => {
+            let time = moved(2, 0);
+            let names = move |at| is_sunday(at) && is_at(at, time);
+            (format!("weekly sunday {}", say(time)), Box::new(names))
+        }
+        5 => {
+            let time = moved(20, 30);
+            let names = move |at| !is_weekend(at) && is_at(at, time);
+            (format!("weekdays {}", say(time)), Box::new(names))
+        }
+        6 => {
+            let (time, day) = (moved(4, 0), pick(&[1, 7, 15, 28]));
+            let names = move |at: DateTime| at.day() == day && is_at(at, time);
+            (format!("monthly {day} {}", say(time)), Box::new(names))
+        }
+        7 => {
+            let time = moved(2, 15);
+            let names = move |at: DateTime| is_sunday(at) && at.day() <= 7 && is_at(at, time);
+            (
+                format!("monthly first sunday {}", say(time)),
+                Box::new(names),
+            )
+        }
+        8 => {
+            let time = moved(23, 0);
+            let names = move |at| is_last_of_month(at) && is_at(at, time);
+            (format!("monthly last {}", say(time)), Box::new(names))
+        }
+        9 => {
+            let (time, day) = (moved(2, 10), pick(&[25, 4, 5, 24]));
+            let is_day = move |at: DateTime| (at.month(), at.day()) == (10, day);
+            let names = move |at| is_day(at) && is_at(at, time);
+            (format!("yearly 10-{day:02} {}", say(time)), Box::new(names))
+        }
+        _ => {
+            let (_, minute) = moved(0, 15);
+            let names = move |at: DateTime| at.minute() == minute;
+            (format!("{minute} * * * *"), Box::new(names))
+        }
+    };
+    Kind {
+        text,
+        as_time_passes: number == KINDS - 1,
+        names,
+    }
+}
+
+/// How many: a few with all other tests, as many as one likes by `cargo xtask torture --schedules`.
+fn jobs() -> usize {
+    let said = std::env::var("RESGUARDO_TEST_SCHEDULES");
+    said.map_or(JOBS, |number| number.parse().unwrap())
+}
 
 /// A minute: what the clock shows, and what it had not shown or skipped before.
 struct Minute {
@@ -84,10 +157,10 @@ fn year(zone: &TimeZone) -> Vec<Minute> {
 }
 
 /// The minutes of the year in which a schedule is run.
-fn naive(year: &[Minute], names: Names, as_time_passes: bool) -> Vec<Timestamp> {
-    let is_named = |minute: &&Minute| match as_time_passes {
-        true => names(minute.shows),
-        false => minute.new.iter().any(|new| names(*new)),
+fn naive(year: &[Minute], kind: &Kind) -> Vec<Timestamp> {
+    let is_named = |minute: &&Minute| match kind.as_time_passes {
+        true => (kind.names)(minute.shows),
+        false => minute.new.iter().any(|new| (kind.names)(*new)),
     };
     year.iter()
         .filter(is_named)
@@ -98,24 +171,23 @@ fn naive(year: &[Minute], names: Names, as_time_passes: bool) -> Vec<Timestamp> 
 #[test]
 fn schedules_of_a_year_agree_with_a_naive_model() {
     let zones = ZONES.map(|name| TimeZone::get(name).unwrap());
-    let kinds: Vec<(&TimeZone, &str, Vec<Timestamp>)> = zones
-        .iter()
-        .flat_map(|zone| {
-            let year = year(zone);
-            SCHEDULES.map(|(text, as_time_passes, names)| {
-                (zone, text, naive(&year, names, as_time_passes))
-            })
+    let years = zones.each_ref().map(year);
+    let jobs: Vec<(&TimeZone, &[Minute], Kind)> = (0..jobs())
+        .map(|number| {
+            let zone = number % ZONES.len();
+            let turn = number / ZONES.len();
+            let kind = kind(turn % KINDS, turn / KINDS);
+            (&zones[zone], &*years[zone], kind)
         })
         .collect();
-    let jobs = (0..JOBS).map(|number| {
-        let (zone, text, _) = &kinds[number % kinds.len()];
-        let mut one = standing(&format!("s{number}"), Task::Backup, text);
+    let standings = jobs.iter().enumerate().map(|(number, (zone, _, kind))| {
+        let mut one = standing(&format!("s{number}"), Task::Backup, &kind.text);
         one.job.plan.as_mut().unwrap().zone = (*zone).clone();
         one
     });
     let begin = at(BEGIN);
     let end = begin + MINUTES.minutes();
-    let mut driver = Driver::new(jobs.collect(), JOBS, begin);
+    let mut driver = Driver::new(standings.collect(), jobs.len(), begin);
     let numbers: Vec<JobNumber> = driver.standings().map(|(number, _)| number).collect();
     let mut run: BTreeMap<JobNumber, Vec<Timestamp>> = BTreeMap::new();
     while let Some(now) = driver.wakes().filter(|now| *now <= end) {
@@ -124,14 +196,21 @@ fn schedules_of_a_year_agree_with_a_naive_model() {
             driver.end(job, Ended::Done, now);
         }
     }
-    for (place, number) in numbers.iter().enumerate() {
-        let (zone, text, expected) = &kinds[place % kinds.len()];
+    let mut runs = 0;
+    for ((zone, year, kind), number) in jobs.iter().zip(&numbers) {
+        let expected = naive(year, kind);
         let found = run.get(number).map(Vec::as_slice).unwrap_or_default();
-        let name = zone.iana_name().unwrap();
+        let (text, name) = (&kind.text, zone.iana_name().unwrap());
         assert!(!expected.is_empty(), "{text} in {name} names nothing");
         assert!(
             found == expected,
             "{text} in {name}: {found:?}, and not {expected:?}"
         );
+        runs += found.len();
     }
+    assert_eq!(runs, run.values().map(Vec::len).sum::<usize>());
+    println!(
+        "{} schedules, {runs} runs, all as the model has them",
+        jobs.len()
+    );
 }
