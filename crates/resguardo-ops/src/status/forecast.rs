@@ -10,6 +10,11 @@ const HORIZON: SignedDuration = SignedDuration::from_hours(5 * 366 * 24);
 /// So long before it happens it is a risk.
 pub(super) const SOON: SignedDuration = SignedDuration::from_hours(30 * 24);
 
+/// Drills within less time tell no trend.
+const SPAN_MIN: SignedDuration = SignedDuration::from_hours(14 * 24);
+/// Of the RTO: what takes less of it may grow for other reasons than the data.
+const SHARE_MIN: f64 = 0.1;
+
 /// By how long the data of each time took to come back: what is drilled may be older than the drill.
 pub(super) fn of(drills: &[DrillFact], target_seconds: u64, now: Timestamp) -> Option<Forecast> {
     let mut points: Vec<(Timestamp, f64)> = drills
@@ -19,14 +24,20 @@ pub(super) fn of(drills: &[DrillFact], target_seconds: u64, now: Timestamp) -> O
         .collect();
     points.sort_by_key(|(at, _)| *at);
     let (begin, _) = *points.first()?;
-    let days = |at: Timestamp| at.duration_since(begin).as_secs_f64() / 86_400.0;
-    let points: Vec<(f64, f64)> = points.iter().map(|(at, y)| (days(*at), *y)).collect();
-    let trend = Trend::of(&points)?;
+    let drilled = drills.iter().map(|drill| drill.at);
+    let span = drilled.clone().max()?.duration_since(drilled.min()?);
     #[expect(
         clippy::cast_precision_loss,
         reason = "targets are far below 2^52 seconds"
     )]
     let target = target_seconds as f64;
+    let (end, newest) = *points.last()?;
+    if span < SPAN_MIN || end.duration_since(begin) < SPAN_MIN || newest < target * SHARE_MIN {
+        return None;
+    }
+    let days = |at: Timestamp| at.duration_since(begin).as_secs_f64() / 86_400.0;
+    let points: Vec<(f64, f64)> = points.iter().map(|(at, y)| (days(*at), *y)).collect();
+    let trend = Trend::of(&points)?;
     let at = |line: &Line| {
         let seconds = line.reaches(target) * 86_400.0;
         let length = SignedDuration::try_from_secs_f64(seconds).ok()?;
@@ -87,6 +98,37 @@ mod tests {
         assert_eq!(of(&same, 4 * 3600, now()), None);
         // In a hundred years.
         assert_eq!(of(&monthly(10, 180.0), 400 * 3600, now()), None);
+    }
+
+    #[test]
+    fn drills_of_a_few_days_and_quick_ones_tell_nothing() {
+        let within = |span: i64, last_seconds: f64| {
+            let drills: Vec<DrillFact> = (0..8_u32)
+                .map(|number| {
+                    let age = span * i64::from(7 - number) / 7 + 60;
+                    DrillFact {
+                        rto_seconds: Some(last_seconds * f64::from(number + 1) / 8.0),
+                        ..drill(age, backup(age), Verdict::Passed)
+                    }
+                })
+                .collect();
+            of(&drills, 300, now()).is_some()
+        };
+        assert!(!within(600, 0.5));
+        assert!(!within(600, 200.0));
+        assert!(!within(13 * DAY, 200.0));
+        assert!(within(14 * DAY, 200.0));
+        assert!(within(14 * DAY, 30.0));
+        assert!(!within(14 * DAY, 29.0));
+    }
+
+    #[test]
+    fn old_backups_drilled_on_one_day_tell_nothing() {
+        let mut drills = monthly(10, 180.0);
+        for drill in &mut drills {
+            drill.at = ago(60);
+        }
+        assert_eq!(of(&drills, 4 * 3600, now()), None);
     }
 
     #[test]
