@@ -95,7 +95,7 @@ pub enum RunState {
     Succeeded,
     /// It did not; of a drill: a check did not pass, of a verification: something is wrong.
     Failed,
-    /// It was stopped by a signal.
+    /// It was stopped by a signal, or found that another run works on its source.
     Interrupted,
     /// Its process ended without a word.
     Died,

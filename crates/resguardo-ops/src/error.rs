@@ -14,7 +14,7 @@ mod stopped;
 
 pub use hint::hint_of_absent;
 use hint::{RETIRED_HINT, engine_hint, some, target_hint, vault_hint};
-use kind::{engine_kind, vault_kind};
+use kind::{engine_kind, vault_error_in, vault_kind};
 pub use stopped::Stopped;
 
 /// The kinds of error; each is one exit code.
@@ -337,6 +337,16 @@ impl OpsError {
             Self::CopyGone { .. } | Self::CopyAbsent { .. } => ErrorKind::Vault,
             Self::Cancelled(_) => ErrorKind::Interrupted,
         }
+    }
+
+    /// Another run works on the source: nothing was begun, and nothing is wrong with it.
+    pub(crate) fn is_of_another_run(&self) -> bool {
+        let cause = match self {
+            Self::Vault { source, .. } => Some(&**source),
+            Self::Engine { source, .. } => vault_error_in(source),
+            _ => None,
+        };
+        matches!(cause, Some(VaultError::Locked { .. }))
     }
 
     /// What a command said that failed: shown to whoever ran it, and kept nowhere.

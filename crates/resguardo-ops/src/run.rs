@@ -155,7 +155,7 @@ impl Drop for OpenRun<'_> {
 
 /// The state of a run that ended with `error`.
 pub(crate) fn state_of(error: &OpsError) -> RunState {
-    if error.kind() == ErrorKind::Interrupted {
+    if error.kind() == ErrorKind::Interrupted || error.is_of_another_run() {
         RunState::Interrupted
     } else {
         RunState::Failed

@@ -143,6 +143,10 @@ fn a_locked_source_is_named_with_its_holder() {
         cause.contains("4711") && cause.contains("other-host"),
         "{cause}"
     );
+    // It waits for that run: nothing failed that anybody has to look at.
+    let waited = &ctx.catalog.runs(10).unwrap()[0];
+    assert_eq!(waited.state, RunState::Interrupted);
+    assert!(waited.message.contains("other-host"), "{}", waited.message);
     drop(lease);
     assert!(take(&ctx, &world.shop()).is_ok());
 }
