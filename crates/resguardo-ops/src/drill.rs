@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use resguardo_model::receipt::Verb;
 use resguardo_model::{
-    BackupId, CheckResult, EngineKind, Objectives, RunId, Sha256Digest, SourceName, Verdict,
+    BackupId, CheckOutcome, CheckResult, EngineKind, Objectives, RunId, Sha256Digest, SourceName,
+    Verdict,
 };
 use resguardo_vault::VaultError;
 use serde::{Deserialize, Serialize};
@@ -278,8 +279,24 @@ fn conclude(
     } else {
         RunState::Failed
     };
-    run.end(state, verdict_name(done.verdict));
+    run.end(state, ended_as(done.verdict, &done.checks));
     done
+}
+
+/// The message of the run: the verdict, and the checks that are the reason for it.
+fn ended_as(verdict: Verdict, checks: &[CheckResult]) -> String {
+    let is_bad =
+        |check: &&CheckResult| matches!(check.outcome, CheckOutcome::Failed | CheckOutcome::Error);
+    let names: Vec<&str> = checks
+        .iter()
+        .filter(is_bad)
+        .map(|check| check.name.as_str())
+        .collect();
+    let verdict = verdict_name(verdict);
+    if names.is_empty() {
+        return verdict.to_owned();
+    }
+    format!("{verdict}: {}", names.join(", "))
 }
 
 /// A drill that was stopped says so, so that it leaves no hole in the history.

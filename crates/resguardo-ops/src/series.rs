@@ -67,8 +67,10 @@ pub struct Day {
     pub backups: u32,
     /// Drills that passed.
     pub drills_passed: u32,
-    /// Drills that failed, or could not be carried out.
+    /// Drills that failed.
     pub drills_failed: u32,
+    /// Drills that could not be carried out: they say nothing of the backup.
+    pub drills_error: u32,
     /// Backups that failed or died, as far as the catalog knows.
     pub backups_failed: u32,
     /// Size of what the day's last backup restores, in bytes.
@@ -130,6 +132,7 @@ fn empty(last: Date) -> Vec<Day> {
             backups: 0,
             drills_passed: 0,
             drills_failed: 0,
+            drills_error: 0,
             backups_failed: 0,
             raw_bytes: 0,
             stored_bytes: 0,
@@ -156,7 +159,8 @@ fn fill(days: &mut [Day], facts: &Facts, failed: &[Timestamp], date: impl Fn(Tim
     for drill in &facts.drills {
         on(drill.at, &|day| match drill.verdict {
             Verdict::Passed => day.drills_passed += 1,
-            Verdict::Failed | Verdict::Error => day.drills_failed += 1,
+            Verdict::Failed => day.drills_failed += 1,
+            Verdict::Error => day.drills_error += 1,
         });
     }
     for at in failed {
@@ -216,7 +220,8 @@ mod tests {
         facts.drills.push(drill(30, newest, Verdict::Error));
         let days = dated(&TimeZone::UTC, &facts, &[ago(60), ago(400 * DAY)]);
         let today = days.last().unwrap();
-        assert_eq!((today.drills_failed, today.backups_failed), (2, 1));
+        assert_eq!((today.drills_failed, today.drills_error), (1, 1));
+        assert_eq!(today.backups_failed, 1);
         let all: u32 = days.iter().map(|day| day.backups).sum();
         assert_eq!(all, 2);
     }

@@ -160,10 +160,16 @@ pub(super) async fn nowhere(
 }
 
 /// What is answered where a route is asked for in another way.
-pub(super) async fn otherwise(request: Request) -> Response<Body> {
-    let is_api = request.uri().path().starts_with("/api/");
-    let problem = Problem::bad("that cannot be done here");
-    refuse(is_api, &problem.with(StatusCode::METHOD_NOT_ALLOWED))
+pub(super) async fn otherwise(
+    axum::extract::State(state): axum::extract::State<Arc<State>>,
+    request: Request,
+) -> Response<Body> {
+    let (parts, _) = request.into_parts();
+    let problem = Problem::bad("that cannot be done here").with(StatusCode::METHOD_NOT_ALLOWED);
+    if parts.uri.path().starts_with("/api/") {
+        return problem.json();
+    }
+    refuse_page(&state, &parts, &problem)
 }
 
 /// Answers a request of a route.
@@ -365,6 +371,12 @@ fn refuse(is_api: bool, problem: &Problem) -> Response<Body> {
 fn refuse_page(state: &Arc<State>, parts: &Parts, problem: &Problem) -> Response<Body> {
     let who = identify(state, &parts.headers).ok().flatten();
     let query = Fields::default();
-    let visit = Visit::of(state, &parts.headers, &here(parts), &query, who.as_ref());
+    // The address of a form is no page: what is linked to is the page that it stands on.
+    let here = if parts.method == Method::POST || problem.status == StatusCode::METHOD_NOT_ALLOWED {
+        pages::page_of_form(parts.uri.path()).to_owned()
+    } else {
+        here(parts)
+    };
+    let visit = Visit::of(state, &parts.headers, &here, &query, who.as_ref());
     pages::refused(&visit, problem)
 }

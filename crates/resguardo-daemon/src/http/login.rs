@@ -29,7 +29,16 @@ pub(super) fn login(ask: &Ask) -> Answer {
     let password = SecretString::from(ask.body.get("password").unwrap_or_default().to_owned());
     let state = &ask.state;
     if let Err(wait) = state.tries.begin(&name, ask.address, Instant::now()) {
-        return Err(Problem::wait(wait.as_secs()));
+        if wait.is_news {
+            let line = format!(
+                "logins from {} have to wait: too many tries in vain",
+                ask.address
+            );
+            if let Some(line) = state.refusals.line(Instant::now(), line) {
+                state.house.desk.note(&line);
+            }
+        }
+        return Err(Problem::wait(wait.left.as_secs()));
     }
     let accounts = &state.house.accounts;
     if !users::knows(&accounts.read, &name, &password)? {

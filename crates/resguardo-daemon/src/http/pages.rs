@@ -18,6 +18,7 @@ mod act;
 mod look;
 mod made;
 
+pub(super) use act::page_of_form;
 pub(super) use look::login;
 
 const YEAR_SECONDS: u32 = 31_536_000;
@@ -170,6 +171,15 @@ impl Visit {
         )
     }
 
+    /// Of a page of what the board shows: its time is that of the look, and ages are counted to it.
+    fn of_board(ask: &Ask) -> Self {
+        let mut visit = Self::of_ask(ask);
+        if let Some(at) = ask.state.house.board.snapshot().seen_at {
+            visit.say.now = at.min(visit.say.now);
+        }
+        visit
+    }
+
     pub(super) fn frame(&self, section: Section) -> Frame<'_> {
         Frame {
             say: &self.say,
@@ -247,12 +257,20 @@ fn shown(ask: &Ask, make: impl FnOnce(&Visit) -> Result<Markup, Problem>) -> Ans
     Ok(html(StatusCode::OK, make(&visit)?))
 }
 
+/// A page of what the board shows and of what is asked anew: its time is the board's.
+fn shown_with_board(ask: &Ask, make: impl FnOnce(&Visit) -> Result<Markup, Problem>) -> Answer {
+    if let Some(response) = wish(ask) {
+        return Ok(response);
+    }
+    Ok(html(StatusCode::OK, make(&Visit::of_board(ask))?))
+}
+
 /// A page of what the board shows: not sent again to whoever has it.
 fn shown_of_board(ask: &Ask, make: impl FnOnce(&Visit) -> Result<Markup, Problem>) -> Answer {
     if let Some(response) = wish(ask) {
         return Ok(response);
     }
-    let visit = Visit::of_ask(ask);
+    let visit = Visit::of_board(ask);
     let board = &ask.state.house.board;
     let depends = format!(
         "{} {} {}",
@@ -303,7 +321,7 @@ fn html(status: StatusCode, page: Markup) -> Response<Body> {
 /// The page that says why there is none.
 pub(super) fn refused(visit: &Visit, problem: &Problem) -> Response<Body> {
     let refusal = match problem.status {
-        StatusCode::NOT_FOUND => Refusal::NotThere,
+        StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => Refusal::NotThere,
         StatusCode::FORBIDDEN => match problem.needs {
             Some(role) => Refusal::NotAllowed {
                 role,

@@ -10,8 +10,12 @@ use std::time::{Duration, Instant};
 
 use resguardo_model::UserName;
 
-/// Tries in vain before anybody waits.
-const FREE: u32 = 5;
+/// Tries of a name in vain before it waits.
+const NAME_FREE: u32 = 5;
+/// Tries of an address in vain before it waits: many people may share it, and one who mistypes keeps nobody out.
+const ADDRESS_FREE: u32 = 50;
+/// How often at most it is told that somebody waits, for an address.
+const TOLD_EVERY: Duration = Duration::from_secs(60);
 /// Longest wait of a name: whoever tries others' names must not keep them out for long.
 const NAME_WAIT_MAX: Duration = Duration::from_secs(60);
 /// Longest wait of an address.
@@ -25,12 +29,23 @@ const REMEMBERED_MAX: usize = 10_000;
 struct Failures {
     count: u32,
     last: Instant,
+    /// When it was told last that it waits.
+    told: Option<Instant>,
 }
 
 #[derive(Default)]
 struct Held {
     names: HashMap<String, Failures>,
     addresses: HashMap<IpAddr, Failures>,
+}
+
+/// Somebody has to wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Wait {
+    /// How long.
+    pub(super) left: Duration,
+    /// Whether it should be told in the log.
+    pub(super) is_news: bool,
 }
 
 /// The tries of late.
@@ -41,20 +56,23 @@ impl Tries {
     /// A try of a password. It counts as one in vain until [`Tries::succeeded`].
     ///
     /// # Errors
-    /// How long to wait.
-    pub(super) fn begin(
-        &self,
-        name: &UserName,
-        address: IpAddr,
-        now: Instant,
-    ) -> Result<(), Duration> {
+    /// How long to wait, and whether that should be told: not each time, whoever floods it.
+    pub(super) fn begin(&self, name: &UserName, address: IpAddr, now: Instant) -> Result<(), Wait> {
         let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let address = network(address);
         let of_name = held.names.get(name.as_str()).copied();
         let of_address = held.addresses.get(&address).copied();
-        let wait = left(of_name, NAME_WAIT_MAX, now).max(left(of_address, ADDRESS_WAIT_MAX, now));
+        let wait = left(of_name, NAME_FREE, NAME_WAIT_MAX, now).max(left(
+            of_address,
+            ADDRESS_FREE,
+            ADDRESS_WAIT_MAX,
+            now,
+        ));
         if !wait.is_zero() {
-            return Err(wait);
+            return Err(Wait {
+                left: wait,
+                is_news: is_news(&mut held.addresses, address, now),
+            });
         }
         count(&mut held.names, name.as_str().to_owned(), now);
         count(&mut held.addresses, address, now);
@@ -71,6 +89,26 @@ impl Tries {
     }
 }
 
+/// Whether nobody was told of late that this address is refused. One that never tried is counted as one
+/// with no try in vain.
+fn is_news(all: &mut HashMap<IpAddr, Failures>, address: IpAddr, now: Instant) -> bool {
+    if !all.contains_key(&address) {
+        count(all, address, now);
+        if let Some(failures) = all.get_mut(&address) {
+            failures.count = 0;
+        }
+    }
+    let Some(failures) = all.get_mut(&address) else {
+        return false;
+    };
+    let of_late = |told: Instant| now.saturating_duration_since(told) < TOLD_EVERY;
+    if failures.told.is_some_and(of_late) {
+        return false;
+    }
+    failures.told = Some(now);
+    true
+}
+
 /// Of an IPv6 address its network: one customer has 2^64 of them.
 fn network(address: IpAddr) -> IpAddr {
     match address {
@@ -82,11 +120,11 @@ fn network(address: IpAddr) -> IpAddr {
     }
 }
 
-fn left(failures: Option<Failures>, longest: Duration, now: Instant) -> Duration {
+fn left(failures: Option<Failures>, free: u32, longest: Duration, now: Instant) -> Duration {
     let Some(failures) = failures else {
         return Duration::ZERO;
     };
-    let Some(over) = failures.count.checked_sub(FREE) else {
+    let Some(over) = failures.count.checked_sub(free) else {
         return Duration::ZERO;
     };
     let wait = Duration::from_secs(1 << over.min(20)).min(longest);
@@ -108,6 +146,7 @@ fn count<K: std::hash::Hash + Eq + Clone>(all: &mut HashMap<K, Failures>, key: K
     let failures = all.entry(key).or_insert(Failures {
         count: 0,
         last: now,
+        told: None,
     });
     if is_old(failures) {
         failures.count = 0;
@@ -135,21 +174,27 @@ mod tests {
         let tries = Tries::default();
         let start = Instant::now();
         let (ana, home) = (name("ana"), address("203.0.113.7"));
-        for _ in 0..FREE {
+        let waits = |seconds, is_news| {
+            Err(Wait {
+                left: Duration::from_secs(seconds),
+                is_news,
+            })
+        };
+        for _ in 0..NAME_FREE {
             assert_eq!(tries.begin(&ana, home, start), Ok(()));
         }
-        assert_eq!(tries.begin(&ana, home, start), Err(Duration::from_secs(1)));
-        // Another address may not try that name either, nor that address another name.
+        assert_eq!(tries.begin(&ana, home, start), waits(1, true));
+        // Another address may not try that name either; that address may try another name.
         let elsewhere = address("198.51.100.1");
-        assert!(tries.begin(&ana, elsewhere, start).is_err());
-        assert!(tries.begin(&name("bea"), home, start).is_err());
-        assert_eq!(tries.begin(&name("bea"), elsewhere, start), Ok(()));
+        assert_eq!(tries.begin(&ana, elsewhere, start), waits(1, true));
+        assert_eq!(tries.begin(&ana, elsewhere, start), waits(1, false));
+        assert_eq!(tries.begin(&name("bea"), home, start), Ok(()));
         let later = start + Duration::from_secs(1);
         assert_eq!(tries.begin(&ana, home, later), Ok(()));
-        assert_eq!(tries.begin(&ana, home, later), Err(Duration::from_secs(2)));
+        assert_eq!(tries.begin(&ana, home, later), waits(2, false));
         // Forgotten after an hour.
         let much_later = later + FORGOTTEN + Duration::from_secs(1);
-        for _ in 0..FREE {
+        for _ in 0..NAME_FREE {
             assert_eq!(tries.begin(&ana, home, much_later), Ok(()));
         }
     }
@@ -159,7 +204,7 @@ mod tests {
         let tries = Tries::default();
         let now = Instant::now();
         let home = address("2001:db8::1");
-        for guess in 0..FREE {
+        for guess in 0..ADDRESS_FREE {
             tries.begin(&name(&format!("u{guess}")), home, now).unwrap();
         }
         // Another address of the same network.

@@ -42,10 +42,19 @@ pub(super) fn run(of: &Of<'_>, asked: Option<&Asked>) -> Ended {
         .iter()
         .filter(|check| matches!(check.outcome, CheckOutcome::Failed | CheckOutcome::Error));
     let names: Vec<&str> = bad.map(|check| check.name.as_str()).collect();
-    Ended::Failed(match names.as_slice() {
-        [] => "the drill did not pass".to_owned(),
-        names => format!("the drill did not pass: {}", names.join(", ")),
-    })
+    Ended::Failed(told(done.verdict, &names))
+}
+
+/// What is said of a drill that did not pass.
+fn told(verdict: Verdict, names: &[&str]) -> String {
+    let begin = match verdict {
+        Verdict::Error => "the drill could not be carried out",
+        Verdict::Passed | Verdict::Failed => "the drill did not pass",
+    };
+    match names {
+        [] => begin.to_owned(),
+        names => format!("{begin}: {}", names.join(", ")),
+    }
 }
 
 /// The backup that is drilled.
@@ -62,4 +71,18 @@ fn which(of: &Of<'_>, asked: Option<&Asked>) -> Result<Reference, Ended> {
     let listed = list::list(of.ctx, Some(of.source)).map_err(|error| ended_with(&error))?;
     let backup = chosen(&listed.backups, of.source, choice, of.ctx.clock.now());
     Ok(backup.map_or(latest, |backup| Reference::Word(backup.to_string())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_drill_that_could_not_be_carried_out_is_none_that_did_not_pass() {
+        assert_eq!(
+            told(Verdict::Error, &["sandbox"]),
+            "the drill could not be carried out: sandbox"
+        );
+        assert_eq!(told(Verdict::Failed, &[]), "the drill did not pass");
+    }
 }

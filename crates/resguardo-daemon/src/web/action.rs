@@ -21,6 +21,8 @@ pub struct Action<'a> {
     pub role: Role,
     /// The name that has to be typed first, in the field `confirm`.
     pub confirm: Option<&'a str>,
+    /// Whether something could be lost by it.
+    pub is_danger: bool,
     /// Fields of its own.
     pub fields: Markup,
 }
@@ -64,7 +66,7 @@ fn form(frame: &Frame<'_>, action: &Action<'_>) -> Markup {
                     input type="text" name="confirm" required autocomplete="off" autocapitalize="none" spellcheck="false";
                 }
             }
-            p { button.danger[action.confirm.is_some()] { (action.name) } }
+            p { button.danger[action.is_danger] { (action.name) } }
             p.cli { (words.same_as) " " code { (action.command) } }
         }
     }

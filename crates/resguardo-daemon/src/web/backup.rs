@@ -1,12 +1,13 @@
 //! One backup: its facts, where it lies, what keeps it, what speaks of it.
 
 use maud::{Markup, html};
+use resguardo_model::Verdict;
 
 use super::action::{self, Action};
 use super::figures::Say;
 use super::frame::{self, Frame, Live, part};
 use super::source::{proven, short};
-use super::view::{BackupPage, Receipt, Role};
+use super::view::{BackupLine, BackupPage, Receipt, Role};
 use super::words::in_table;
 use super::{plain, signs};
 
@@ -24,7 +25,7 @@ pub fn page(frame: &Frame<'_>, view: &BackupPage) -> Markup {
             a href={ "/sources/" (part(&line.source)) } { (line.source) } " / " (short(&line.id))
         }
         h1 { (words.backup_of.replacen("{}", &say.moment(line.taken_at), 1)) }
-        p.summary.(if line.proven_at.is_some() { "ok" } else { "never" }) { (proven(say, line)) }
+        p.summary.(proven_class(line)) { (proven(say, line)) }
         @if !line.trusted { p.banner.bad { (words.untrusted_means) } }
         (facts(say, view))
         h2 { (words.places) }
@@ -40,6 +41,16 @@ pub fn page(frame: &Frame<'_>, view: &BackupPage) -> Markup {
     };
     let title = format!("{}: {}", line.source, short(&line.id));
     frame::page(frame, &title, Live::No, &main)
+}
+
+/// The class of what is known of its restores: the last drill counts, not the last that passed.
+fn proven_class(line: &BackupLine) -> &'static str {
+    match (line.last_drill, line.proven_at) {
+        (Some(Verdict::Failed), _) => "bad",
+        (Some(Verdict::Error), _) => "risk",
+        (_, Some(_)) => "ok",
+        (_, None) => "never",
+    }
 }
 
 fn facts(say: &Say, view: &BackupPage) -> Markup {
@@ -167,6 +178,7 @@ fn actions<'a>(say: &Say, view: &'a BackupPage) -> Vec<Action<'a>> {
         command: format!("resguardo {verb} {id}"),
         role,
         confirm: None,
+        is_danger: false,
         fields: html! {},
     };
     let mut actions = vec![
@@ -186,6 +198,7 @@ fn actions<'a>(say: &Say, view: &'a BackupPage) -> Vec<Action<'a>> {
     if view.pin.is_some() {
         actions.push(Action {
             confirm: Some(name),
+            is_danger: true,
             ..action("unpin", words.do_unpin, words.means_unpin, Role::Admin)
         });
     } else {

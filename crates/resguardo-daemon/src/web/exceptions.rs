@@ -106,6 +106,10 @@ fn resolve(frame: &Frame<'_>, exception: &Exception) -> Markup {
 pub fn kind(what: &What, say: &Say) -> &'static str {
     let words = say.words();
     match what {
+        What::DrillFailed {
+            verdict: Verdict::Error,
+            ..
+        } => words.kind_drill_error,
         What::DrillFailed { .. } => words.kind_drill_failed,
         What::DrillOverdue { .. } => words.kind_drill_overdue,
         What::RunFailed { .. } => words.kind_run_failed,

@@ -95,7 +95,7 @@ impl Say {
         }
     }
 
-    /// A length of time in at most two units: `3.4 s`, `12 min`, `31 h 5 min`, `5 d 3 h`.
+    /// A length of time in at most two units: `38 ms`, `3.4 s`, `12 min`, `31 h 5 min`, `5 d 3 h`.
     #[must_use]
     pub fn duration(&self, seconds: f64) -> String {
         let seconds = if seconds.is_finite() {
@@ -103,6 +103,9 @@ impl Say {
         } else {
             0.0
         };
+        if seconds < 0.9995 {
+            return format!("{}{NBSP}ms", self.decimal(seconds * 1000.0, 0));
+        }
         if seconds < 9.95 {
             return format!("{}{NBSP}s", self.decimal(seconds, 1));
         }
@@ -289,7 +292,9 @@ mod tests {
     fn lengths_have_two_units_at_most() {
         let (en, es) = (say(Language::En), say(Language::Es));
         for (seconds, english, spanish) in [
-            (0.0, "0.0 s", "0,0 s"),
+            (0.0, "0 ms", "0 ms"),
+            (0.0381, "38 ms", "38 ms"),
+            (0.9996, "1.0 s", "1,0 s"),
             (3.44, "3.4 s", "3,4 s"),
             (12.0, "12 s", "12 s"),
             (59.7, "1 min", "1 min"),
@@ -301,8 +306,8 @@ mod tests {
             (111_900.0, "31 h", "31 h"),
             (442_800.0, "5 d 3 h", "5 d 3 h"),
             (9_000_000.0, "104 d", "104 d"),
-            (f64::NAN, "0.0 s", "0,0 s"),
-            (-5.0, "0.0 s", "0,0 s"),
+            (f64::NAN, "0 ms", "0 ms"),
+            (-5.0, "0 ms", "0 ms"),
         ] {
             assert_eq!(en.duration(seconds).replace(NBSP, " "), english);
             assert_eq!(es.duration(seconds).replace(NBSP, " "), spanish);

@@ -110,7 +110,7 @@ pub(super) fn running(say: &Say, running: &[Running]) -> Markup {
                                 ", " (in_table(words.phases, phase))
                             }
                             @if let Some(share) = share(run) { ", " (say.percent(share)) }
-                            ", " span.dim { (words.begun) " " (say.ago(run.began_at)) }
+                            ", " span.dim { (words.begun) " " (say.ago(run.began_at.min(say.now))) }
                         }
                     }
                 }

@@ -80,9 +80,28 @@ fn list(say: &Say, runs: &[Run]) -> Markup {
                 td data-head=(words.source) { @if run.source.is_empty() { i { (words.all) } } @else { a href={ "/sources/" (part(&run.source)) } { (run.source) } } }
                 td data-head=(words.outcome) { (signs::run(run.state, words)) }
                 td.num data-head=(words.time) { (took(say, run)) }
-                td.wrap data-head=(words.message) { (said(&run.message)) }
+                td.wrap data-head=(words.message) { (said(&message(say, run))) }
             } } }
         }
+    }
+}
+
+/// What a run says of its end. What its state says already is not said twice, and a drill names its checks.
+fn message(say: &Say, run: &Run) -> String {
+    let words = say.words();
+    let (verdict, checks) = match run.message.split_once(": ") {
+        Some((verdict, checks)) => (verdict, Some(checks)),
+        None => (run.message.as_str(), None),
+    };
+    let begin = match (run.verb.as_str(), verdict) {
+        (_, "passed" | "succeeded" | "failed") if checks.is_none() => return String::new(),
+        ("drill", "failed") => words.checks_title,
+        ("drill", "error") => words.not_carried_out,
+        _ => return run.message.clone(),
+    };
+    match checks {
+        Some(checks) => format!("{begin}: {checks}"),
+        None => begin.to_owned(),
     }
 }
 
@@ -102,7 +121,7 @@ fn took(say: &Say, run: &Run) -> Markup {
     html! {
         @match run.finished_at {
             Some(end) => (say.duration(end.duration_since(run.started_at).as_secs_f64())),
-            None => i { (say.words().state_running) },
+            None => i { (say.duration(say.now.duration_since(run.started_at).as_secs_f64())) },
         }
     }
 }
@@ -124,7 +143,8 @@ pub fn run(frame: &Frame<'_>, view: &RunPage) -> Markup {
         h1 { (title) }
         div #state data-live aria-live="polite" {
             p.summary.(signs::run_class(run.state)) { (signs::run(run.state, words)) }
-            @if !run.message.is_empty() && !runs_now { pre tabindex="0" { (plain::text(&run.message)) } }
+            @let message = message(say, run);
+            @if !message.is_empty() && !runs_now { pre tabindex="0" { (plain::text(&message)) } }
         }
         div #progress data-live { @if let Some(log) = view.log.as_ref().filter(|_| runs_now) { (progress(say, log)) } }
         div #log data-live {
@@ -226,6 +246,59 @@ fn facts(say: &Say, view: &RunPage) -> Markup {
                 @else { (words.no_receipt) }
             }
             dt { "id" } dd { code { (run.id) } }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "test")]
+
+    use super::*;
+    use crate::web::Language;
+
+    #[test]
+    fn a_message_is_in_the_language_of_its_page() {
+        let told = |language, verb: &str, text: &str| {
+            let say = Say {
+                language,
+                zone: jiff::tz::TimeZone::UTC,
+                now: "2026-11-22T15:00:00Z".parse().unwrap(),
+            };
+            let run = Run {
+                id: String::new(),
+                verb: verb.to_owned(),
+                source: String::new(),
+                backup: String::new(),
+                state: RunState::Failed,
+                started_at: say.now,
+                finished_at: None,
+                host: String::new(),
+                operator: String::new(),
+                message: text.to_owned(),
+                receipt: false,
+            };
+            message(&say, &run)
+        };
+        for (verb, text, english, spanish) in [
+            ("drill", "passed", "", ""),
+            ("verify", "failed", "", ""),
+            (
+                "drill",
+                "failed: a, b",
+                "Checks: a, b",
+                "Comprobaciones: a, b",
+            ),
+            (
+                "drill",
+                "error: sandbox",
+                "could not be carried out: sandbox",
+                "no se pudo hacer: sandbox",
+            ),
+            ("backup", "failed: no", "failed: no", "failed: no"),
+        ] {
+            assert_eq!(told(Language::En, verb, text), english);
+            assert_eq!(told(Language::Es, verb, text), spanish);
         }
     }
 }

@@ -109,13 +109,23 @@ pub fn run(state: RunState, words: &Words) -> Markup {
     said(name, run_word(state, words))
 }
 
-/// Whether a drill passed.
+/// How a drill ended, in a list of drills.
 #[must_use]
-pub fn passed(passed: bool, words: &Words) -> Markup {
-    if passed {
-        said("ok", words.passed)
-    } else {
-        said("bad", words.failed)
+pub fn drill(verdict: Verdict, words: &Words) -> Markup {
+    match verdict {
+        Verdict::Passed => said("ok", words.passed),
+        Verdict::Failed => said("bad", words.failed),
+        Verdict::Error => said("risk", words.not_carried_out),
+    }
+}
+
+/// How the last drill of a backup ended, where nothing else speaks of drills.
+#[must_use]
+pub fn last_drill(verdict: Verdict, words: &Words) -> Markup {
+    match verdict {
+        Verdict::Passed => said("ok", words.year_passed),
+        Verdict::Failed => said("bad", words.year_failed),
+        Verdict::Error => said("risk", words.drill_error),
     }
 }
 

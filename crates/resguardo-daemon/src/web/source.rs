@@ -1,7 +1,7 @@
 //! One source: how it stands, its year, where it is going, its backups.
 
 use maud::{Markup, html};
-use resguardo_model::Standing;
+use resguardo_model::{Standing, Verdict};
 
 use super::action::{self, Action};
 use super::figures::Say;
@@ -71,7 +71,7 @@ fn tiles(say: &Say, view: &SourcePage) -> Markup {
     };
     let late = row.copies.iter().any(|copy| copy.behind > 0);
     html! {
-        ul.tiles {
+        ul.tiles.six {
             (tile(words.rpo_head, row.rpo.standing, &overview::measure(say, &row.rpo), &html! {
                 @match &view.last_backup {
                     Some(line) => { (words.newest_backup) " " a href={ "/backups/" (part(&line.id)) } { (say.ago(line.taken_at)) } },
@@ -87,8 +87,10 @@ fn tiles(say: &Say, view: &SourcePage) -> Markup {
                 @if let (Some(at), Some(receipt)) = (row.proven_at, &view.proven_by) {
                     a href={ "/drills/" (part(receipt)) } { (say.moment(at)) }
                 }
-                @if let Some(drill) = view.last_drill.as_ref().filter(|drill| !drill.passed) {
-                    " " em { (words.last_drill_failed) } " " (drill_link(say, drill))
+                @if let Some(drill) = view.last_drill.as_ref().filter(|drill| drill.verdict != Verdict::Passed) {
+                    @if drill.verdict == Verdict::Failed { " " em { (words.last_drill_failed) } }
+                    @else { " " (words.why_drill_error) }
+                    " " (drill_link(say, drill))
                 }
             }))
             (tile(words.next_drill_head, calm, &html! {
@@ -169,7 +171,7 @@ fn drills(say: &Say, view: &SourcePage) -> Markup {
                     thead { tr { th scope="col" { (words.when) } th scope="col" { (words.outcome) } th.num scope="col" { "RTO" } } }
                     tbody { @for drill in view.drills.iter().rev().take(24) { tr {
                         th scope="row" { (drill_link(say, drill)) }
-                        td { (signs::passed(drill.passed, words)) }
+                        td { (signs::drill(drill.verdict, words)) }
                         td.num { @match drill.rto_seconds { Some(seconds) => (say.duration(seconds)), None => (words.not_measured) } }
                     } } }
                 }
@@ -231,8 +233,8 @@ pub fn backups(say: &Say, lines: &[BackupLine]) -> Markup {
 pub fn proven(say: &Say, line: &BackupLine) -> Markup {
     let words = say.words();
     html! {
-        @match (line.proven_at, line.last_drill_passed) {
-            (_, Some(false)) => { (signs::passed(false, words)) @if let Some(at) = line.proven_at { small { (words.proven_before) " " (say.moment(at)) } } },
+        @match (line.proven_at, line.last_drill) {
+            (_, Some(verdict @ (Verdict::Failed | Verdict::Error))) => { (signs::last_drill(verdict, words)) @if let Some(at) = line.proven_at { small { (words.proven_before) " " (say.moment(at)) } } },
             (Some(at), _) => { (signs::proven(words)) small { (say.moment(at)) } },
             (None, _) => i { (words.not_proven) },
         }
@@ -279,6 +281,7 @@ fn actions<'a>(say: &Say, view: &'a SourcePage) -> Vec<Action<'a>> {
         command,
         role: Role::Operator,
         confirm: None,
+        is_danger: false,
         fields: html! {},
     };
     vec![

@@ -72,7 +72,7 @@ words! {
     // One source, one backup.
     sources backup backups backups_caption backup_of no_backups newest_backup next_backup last_drill_failed
     last_took space space_more copy_whole copy_lacks year_title year_backup year_passed year_failed
-    year_failed_run year_nothing count_days count_backups count_passed count_failed count_failed_runs
+    year_failed_run year_nothing count_days count_backups count_passed count_failed count_errors count_failed_runs not_carried_out drill_error
     drill_times rto_target trend_words no_drills last_drills forecast_between forecast_after growth
     growth_words runs_of_source data_of data_of_small reason proven proven_before not_proven size added
     frees pinned trusted untrusted untrusted_means finished note commit migration database signed_by places
@@ -87,7 +87,7 @@ words! {
     kept_at destroyed tools what when who message all show no_runs runs_caption
     // Exceptions.
     exceptions_mean only_of show_all no_exceptions open opened happened over over_means resolved
-    resolved_word more_resolved note_means see_drill see_run kind_drill_failed kind_drill_overdue
+    resolved_word more_resolved note_means see_drill see_run kind_drill_failed kind_drill_error kind_drill_overdue
     kind_run_failed kind_rpo_breached kind_rto_breached kind_copy_behind kind_verify_findings
     kind_backup_overdue told_drill_failed told_drill_error told_drill_overdue told_run_failed told_rpo
     told_rto told_copy told_findings told_backup_overdue

@@ -76,6 +76,8 @@ pub fn resolve(ctx: &Context, id: &str, note: &str) -> Result<ResolveDone, OpsEr
 }
 
 fn checked(note: &str) -> Result<String, OpsError> {
+    // Forms and files of some systems end lines with both.
+    let note = note.replace("\r\n", "\n");
     let note = note.trim();
     let bad = |why: String| Err(OpsError::BadNote { why });
     let is_odd = |one: char| one.is_control() && !matches!(one, '\n' | '\t');
@@ -109,5 +111,28 @@ fn find(ctx: &Context, name: &str) -> Result<Exception, OpsError> {
             name: name.to_owned(),
             candidates: found.iter().take(8).map(|one| one.id.to_string()).collect(),
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "test")]
+
+    use super::*;
+
+    #[test]
+    fn a_note_may_have_lines_and_no_other_control_characters() {
+        assert_eq!(
+            checked(" disk full\r\nfreed\n").unwrap(),
+            "disk full\nfreed"
+        );
+        for bad in ["", " \r\n ", "a\rb", "a\u{1b}[31mb", "a\0b"] {
+            assert!(
+                matches!(checked(bad), Err(OpsError::BadNote { .. })),
+                "{bad:?}"
+            );
+        }
+        let long = "x".repeat(NOTE_CHARACTERS_MAX + 1);
+        assert!(matches!(checked(&long), Err(OpsError::BadNote { .. })));
     }
 }

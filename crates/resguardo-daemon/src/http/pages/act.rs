@@ -12,15 +12,22 @@ type Done = act::Done;
 fn done(ask: &Ask, done: Done) -> Answer {
     let answer = done?;
     let word = answer["answer"].as_str().unwrap_or("done");
-    // The form stands on the page above its own address.
     let path = ask.here.split('?').next().unwrap_or("/");
+    Ok(to(&format!("{}?done={word}", page_of_form(path))))
+}
+
+/// The page that a form stands on, by the path that it is posted to: the one above it. `/` where there is none.
+pub(in super::super) fn page_of_form(path: &str) -> &str {
     let above = path.rsplit_once('/').map_or("/", |(above, _)| above);
-    let above = if above.starts_with("/exceptions/") {
-        "/exceptions"
-    } else {
+    if above.starts_with("/exceptions/") {
+        return "/exceptions";
+    }
+    let has_pages = ["/sources/", "/backups/"].iter();
+    if has_pages.into_iter().any(|kind| above.starts_with(kind)) {
         above
-    };
-    Ok(to(&format!("{above}?done={word}")))
+    } else {
+        "/"
+    }
 }
 
 pub(super) fn backup(ask: &Ask) -> Answer {
@@ -88,5 +95,25 @@ impl Problem {
             Self::unreachable("nothing was looked at yet").hint("try again in a moment");
         problem.kind = "starting";
         problem
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::page_of_form;
+
+    #[test]
+    fn a_form_stands_on_a_page() {
+        for (path, page) in [
+            ("/sources/shop/backup", "/sources/shop"),
+            ("/backups/01jd8kq2v3/pin", "/backups/01jd8kq2v3"),
+            ("/exceptions/01jd8kq2v3/resolve", "/exceptions"),
+            ("/sources/shop", "/"),
+            ("/logout", "/"),
+            ("/", "/"),
+            ("", "/"),
+        ] {
+            assert_eq!(page_of_form(path), page, "{path}");
+        }
     }
 }

@@ -12,7 +12,7 @@ use super::super::ask::Ask;
 use super::super::desk::Seen;
 use super::super::login as doors;
 use super::super::path;
-use super::{Visit, html, made, shown, shown_of_board};
+use super::{Visit, html, made, shown, shown_of_board, shown_with_board};
 use crate::feed::Running;
 use crate::web::view::{self, LoginPage, LoginTrouble, Overview, Pages};
 use crate::web::{self, Section};
@@ -45,8 +45,9 @@ fn running(ask: &Ask) -> Vec<view::Running> {
         .collect()
 }
 
-fn page_asked(ask: &Ask) -> Result<u64, Problem> {
-    Ok(u64::from(ask.query.number("page", 1, 1_000_000)?))
+fn page_asked(ask: &Ask) -> u64 {
+    // Of a page that is none the nearest is shown.
+    ask.query.number("page", 1, 1_000_000).map_or(1, u64::from)
 }
 
 /// All sources.
@@ -60,7 +61,7 @@ pub(super) fn overview(ask: &Ask) -> Answer {
 /// One source.
 pub(super) fn source(ask: &Ask) -> Answer {
     let name: SourceName = ask.param("name")?;
-    shown(ask, |visit| {
+    shown_with_board(ask, |visit| {
         let (status, open) = seen(ask, |seen| {
             let mut all = seen.status.sources.iter();
             let found = all.find(|one| one.source == name).cloned();
@@ -78,7 +79,7 @@ pub(super) fn source(ask: &Ask) -> Answer {
         let context = ask.context()?;
         let listed = list::list(&context, Some(&name))?;
         let series = series::series(&context, &name)?;
-        let year = series::year(&context, &name, visit.say.now)?;
+        let year = series::year(&context, &name, ask.state.now())?;
         let running = ask.state.house.desk.running();
         let running = running
             .iter()
@@ -90,7 +91,7 @@ pub(super) fn source(ask: &Ask) -> Answer {
             series: &series,
             year: &year,
             running: running.map(made::running),
-            pages: Pages::of(page_asked(ask)?, LINES, listed.backups.len() as u64),
+            pages: Pages::of(page_asked(ask), LINES, listed.backups.len() as u64),
         };
         let view = made::source(parts, visit);
         Ok(web::source::page(&visit.frame(Section::Overview), &view))
@@ -137,7 +138,7 @@ pub(super) fn runs(ask: &Ask) -> Answer {
         let read = &ask.state.house.accounts.read;
         let unread = |error| Problem::from(resguardo_ops::OpsError::from(error));
         let in_all = read.runs_page(&filter, 0, 0).map_err(unread)?.in_all;
-        let pages = Pages::of(page_asked(ask)?, LINES, in_all);
+        let pages = Pages::of(page_asked(ask), LINES, in_all);
         let skipped = u32::try_from(pages.range().start).unwrap_or(u32::MAX);
         let size = u32::try_from(LINES).expect("there are few");
         let page = read.runs_page(&filter, skipped, size).map_err(unread)?;

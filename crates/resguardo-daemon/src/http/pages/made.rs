@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use resguardo_model::{Measure, Sha256Digest, SourceName, Standing, Verdict};
+use resguardo_model::{Measure, Sha256Digest, SourceName, Standing};
 use resguardo_ops::access::Access;
 use resguardo_ops::audit::Entry;
 use resguardo_ops::catalog::{RunRow, RunState};
@@ -141,13 +141,13 @@ pub(super) fn source(parts: SourceParts<'_>, visit: &Visit) -> view::SourcePage 
             .map(|proven| run_of_key(&proven.receipt)),
         last_drill: status.last_drill.as_ref().map(|last| view::DrillPoint {
             at: last.at,
-            passed: last.verdict == Verdict::Passed,
+            verdict: last.verdict,
             rto_seconds: last.rto_seconds,
             receipt: Some(run_of_key(&last.receipt)),
         }),
         next_backup: status.next_backup,
         backups: status.backups,
-        raw_bytes: listed.backups.iter().map(|backup| backup.raw_bytes).sum(),
+        raw_bytes: newest.first().map_or(0, |backup| backup.raw_bytes),
         stored_bytes: status.stored_bytes,
         running,
         exceptions: open.iter().map(view::Exception::from).collect(),
@@ -167,7 +167,7 @@ pub(super) fn source(parts: SourceParts<'_>, visit: &Visit) -> view::SourcePage 
             .iter()
             .map(|point| view::DrillPoint {
                 at: point.at,
-                passed: point.verdict == Verdict::Passed,
+                verdict: point.verdict,
                 rto_seconds: point.rto_seconds,
                 receipt: None,
             })
@@ -184,6 +184,7 @@ fn day(day: &resguardo_ops::series::Day) -> view::Day {
         backups: day.backups,
         passed: day.drills_passed,
         failed: day.drills_failed,
+        errors: day.drills_error,
         failed_runs: day.backups_failed,
     }
 }
@@ -203,9 +204,7 @@ fn line(backup: &ListedBackup) -> view::BackupLine {
         raw_bytes: backup.raw_bytes,
         stored_bytes: backup.stored_bytes,
         proven_at: backup.proven_at,
-        last_drill_passed: backup
-            .last_drill
-            .map(|last| last.verdict == Verdict::Passed),
+        last_drill: backup.last_drill.map(|last| last.verdict),
         pinned: backup.pin.is_some(),
         copies: backup.copy_names.clone(),
         trusted: backup.trusted,

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use jiff::Timestamp;
 use maud::{Markup, PreEscaped, html};
+use resguardo_model::Verdict;
 
 use crate::web::figures::Say;
 use crate::web::view::{DrillPoint, Forecast, SizePoint};
@@ -147,7 +148,7 @@ pub fn trend(
                     at: drill.at,
                     value: drill.rto_seconds?,
                 },
-                drill.passed,
+                drill.verdict == Verdict::Passed,
             ))
         })
         .collect();
@@ -302,7 +303,11 @@ mod tests {
     fn nothing_is_drawn_outside() {
         let drill = |hours: i64, seconds| DrillPoint {
             at: say().now + SignedDuration::from_hours(hours),
-            passed: hours > 0,
+            verdict: if hours > 0 {
+                Verdict::Passed
+            } else {
+                Verdict::Failed
+            },
             rto_seconds: Some(seconds),
             receipt: None,
         };

@@ -31,7 +31,7 @@ impl Kind {
     fn of(day: &Day) -> Self {
         if day.failed > 0 {
             Self::FailedDrill
-        } else if day.failed_runs > 0 {
+        } else if day.failed_runs > 0 || day.errors > 0 {
             Self::FailedRun
         } else if day.passed > 0 {
             Self::Passed
@@ -156,6 +156,7 @@ fn told(say: &Say, day: &Day) -> String {
         (day.backups, words.count_backups),
         (day.passed, words.count_passed),
         (day.failed, words.count_failed),
+        (day.errors, words.count_errors),
         (day.failed_runs, words.count_failed_runs),
     ] {
         if count > 0 {
@@ -175,9 +176,14 @@ fn summary(say: &Say, days: &[Day]) -> String {
         (with_backup, words.count_days),
         (sum(|day| day.passed), words.count_passed),
         (sum(|day| day.failed), words.count_failed),
+        (sum(|day| day.errors), words.count_errors),
         (sum(|day| day.failed_runs), words.count_failed_runs),
     ]
+    .into_iter()
+    // Of the rare ones nothing is said where there are none.
+    .filter(|(count, pattern)| *count > 0 || *pattern != words.count_errors)
     .map(|(count, pattern)| pattern.replace("{}", &say.number(count)))
+    .collect::<Vec<_>>()
     .join("; ")
 }
 
@@ -186,6 +192,30 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "test")]
 
     use super::*;
+
+    #[test]
+    fn a_drill_that_could_not_be_carried_out_is_none_that_failed() {
+        let say = Say {
+            language: crate::web::Language::En,
+            zone: jiff::tz::TimeZone::UTC,
+            now: "2026-11-22T15:00:00Z".parse().unwrap(),
+        };
+        let day = Day {
+            date: "2026-11-22".parse().unwrap(),
+            backups: 1,
+            passed: 0,
+            failed: 0,
+            errors: 1,
+            failed_runs: 0,
+        };
+        assert_eq!(Kind::of(&day), Kind::FailedRun);
+        let told = summary(&say, &[day]);
+        assert_eq!(
+            told,
+            "days with a backup: 1; drills passed: 0; drills failed: 0; \
+             drills that could not be carried out: 1; failed runs: 0"
+        );
+    }
 
     #[test]
     fn fifty_three_weeks_end_with_the_day() {

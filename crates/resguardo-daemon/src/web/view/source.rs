@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use jiff::civil::Date;
+use resguardo_model::Verdict;
 
 use super::{Exception, Row, Running};
 
@@ -22,7 +23,7 @@ pub struct SourcePage {
     pub next_backup: Option<Timestamp>,
     /// Its backups in all.
     pub backups: u64,
-    /// What they restore to, in bytes, together.
+    /// What the newest restores to, in bytes.
     pub raw_bytes: u64,
     /// What they take in the vault, in bytes.
     pub stored_bytes: u64,
@@ -55,8 +56,10 @@ pub struct Day {
     pub backups: u32,
     /// Drills that passed.
     pub passed: u32,
-    /// Drills that did not.
+    /// Drills that failed.
     pub failed: u32,
+    /// Drills that could not be carried out.
+    pub errors: u32,
     /// Other runs that failed.
     pub failed_runs: u32,
 }
@@ -77,8 +80,8 @@ pub struct SizePoint {
 pub struct DrillPoint {
     /// When it ended.
     pub at: Timestamp,
-    /// Whether it passed.
-    pub passed: bool,
+    /// How it ended.
+    pub verdict: Verdict,
     /// How long the restore took with its checks, in seconds.
     pub rto_seconds: Option<f64>,
     /// The run of its receipt.
@@ -113,8 +116,8 @@ pub struct BackupLine {
     pub stored_bytes: u64,
     /// When a drill of it last passed.
     pub proven_at: Option<Timestamp>,
-    /// Whether the last drill of it passed.
-    pub last_drill_passed: Option<bool>,
+    /// How the last drill of it ended.
+    pub last_drill: Option<Verdict>,
     /// Somebody asked that it be kept.
     pub pinned: bool,
     /// The copies that hold it.
