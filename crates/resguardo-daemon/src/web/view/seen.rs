@@ -1,5 +1,6 @@
 //! Views made of what the use cases tell.
 
+use resguardo_model::Concern;
 use resguardo_ops::status::{self, SourceStatus, Status};
 use resguardo_ops::{exception, receipts};
 
@@ -30,7 +31,7 @@ impl From<&SourceStatus> for Row {
             engine: seen.engine.to_string(),
             environment: seen.environment.clone(),
             standing: seen.standing,
-            concerns: seen.concerns.clone(),
+            concerns: told(&seen.concerns),
             rpo: seen.rpo,
             rto: seen.rto,
             proven_at: seen.proven.as_ref().map(|proven| proven.at),
@@ -89,5 +90,29 @@ impl From<&receipts::ReceiptSummary> for Receipt {
             at: seen.finished_at,
             trusted: seen.trusted,
         }
+    }
+}
+
+/// The concerns that are told: of a source without any backup the further ones say the same again.
+fn told(concerns: &[Concern]) -> Vec<Concern> {
+    let has_none = concerns.contains(&Concern::NoBackup);
+    let again = |one: &Concern| matches!(one, Concern::RpoPassed | Concern::NeverProven);
+    concerns
+        .iter()
+        .copied()
+        .filter(|one| !has_none || !again(one))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_source_without_backups_one_thing_is_told() {
+        let none = [Concern::RpoPassed, Concern::NoBackup, Concern::NeverProven];
+        assert_eq!(told(&none), [Concern::NoBackup]);
+        let old = [Concern::RpoPassed, Concern::NeverProven];
+        assert_eq!(told(&old), old);
     }
 }
