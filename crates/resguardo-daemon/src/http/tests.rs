@@ -110,6 +110,7 @@ pub(super) struct Site {
     desk: Arc<Bench>,
     hands: Arc<Hands>,
     settings: Settings,
+    state: Arc<super::state::State>,
 }
 
 /// An answer, read.
@@ -182,6 +183,7 @@ impl Site {
             desk,
             hands,
             settings,
+            state,
         }
     }
 

@@ -36,6 +36,10 @@ async fn odd_paths_hosts_and_methods_are_refused() {
         site.send(request).await.status,
         StatusCode::METHOD_NOT_ALLOWED
     );
+    // A form's address is looked at by whoever follows a stale link: a page, which links to pages.
+    let told = site.get("/sources/shop/backup").await;
+    assert_eq!(told.status, StatusCode::METHOD_NOT_ALLOWED);
+    assert!(told.text.contains("href=\"/sources/shop?lang=es\""));
     let proxied = Request::get("http://127.0.0.1:8372/healthz")
         .body(Body::empty())
         .unwrap();
