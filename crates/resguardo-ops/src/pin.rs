@@ -1,6 +1,7 @@
 //! `pin` and `unpin`: a backup is kept whatever the retention says, on every machine.
 //!
-//! The pin lies signed in the vault, durable before its receipt. What keeps a backup is written by
+//! The pin lies signed in the vault, durable before its receipt; the backup is looked at once more after it, because
+//! a prune may be at work. What keeps a backup is written by
 //! whoever may write to the vault; to take it away needs the right to delete there.
 
 use std::collections::BTreeMap;
@@ -8,7 +9,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use resguardo_model::receipt::Verb;
 use resguardo_model::{BackupId, RunId, SourceName};
-use resguardo_vault::{CopyPlace, PinDraft, StoredHead, VaultError};
+use resguardo_vault::{CopyPlace, PinDraft, StoredHead, Vault, VaultError};
 
 use crate::catalog::RunState;
 use crate::context::Context;
@@ -59,7 +60,8 @@ pub struct PinDone {
 /// reached is a note: the next synchronisation brings the pin there.
 ///
 /// # Errors
-/// [`OpsError::BadPin`] if reason or end make no sense; as [`refer::resolve`]; without a write key.
+/// [`OpsError::BadPin`] if reason or end make no sense; as [`refer::resolve`]; without a write key;
+/// [`OpsError::NoSuchBackup`] if a prune took the backup away meanwhile.
 pub fn pin(ctx: &Context, request: &PinRequest<'_>) -> Result<PinDone, OpsError> {
     let reason = request.reason.trim();
     let bad = |why: &str| {
@@ -92,6 +94,7 @@ pub fn pin(ctx: &Context, request: &PinRequest<'_>) -> Result<PinDone, OpsError>
             host: ctx.host.clone(),
         };
         vault.put_pin(&draft).map_err(doing())?;
+        refuse_pruned(vault, head)?;
         let sent = copy::at_once(request.copies, |place| {
             let copy = vault.copy_at(place)?;
             vault.send_pin(&copy, &draft.source, draft.backup)
@@ -111,6 +114,21 @@ pub fn pin(ctx: &Context, request: &PinRequest<'_>) -> Result<PinDone, OpsError>
     })?;
     done.notes.extend(notes);
     Ok(done)
+}
+
+/// That the backup is still there now that its pin is: a prune that chose it before may have taken it away. The
+/// pin goes then.
+fn refuse_pruned(vault: &Vault, head: &StoredHead) -> Result<(), OpsError> {
+    let (source, backup) = (&head.head.source, head.head.backup);
+    let doing = || OpsError::vault(format!("pinning {backup}"));
+    if vault.head_stands(source, backup).map_err(doing())? {
+        return Ok(());
+    }
+    vault.remove_pin(source, backup).map_err(doing())?;
+    Err(OpsError::NoSuchBackup {
+        reference: format!("{source}@{backup}"),
+        there_is: "it was pruned while it was being pinned".to_owned(),
+    })
 }
 
 /// Takes the pin of a backup away, in the vault and then at its copies; that there is none is no error. A

@@ -18,7 +18,7 @@ use resguardo_ops::restore::{self, Hooks, RestoreRequest};
 use resguardo_ops::verify::{self, Depth, Scope, VerifyRequest};
 use resguardo_ops::{Context, ErrorKind, OpsError, Origin, Reference, list, receipts};
 use resguardo_store::Store;
-use resguardo_store::wrap::{Fault, Faulty, Operation, Rule};
+use resguardo_store::wrap::{Call, Fault, Faulty, Operation, Record, Rule};
 use resguardo_testkit::FakeClock;
 
 use crate::world::{Watcher, World, run_drill, take};
@@ -220,6 +220,33 @@ fn the_last_proven_backup_and_the_last_two_stay() {
     run_drill(&world.context(), &world.shop()).unwrap();
     prune(&world, &days(1));
     assert_eq!(left(&world), newer[2..]);
+}
+
+#[test]
+fn a_backup_that_is_pruned_while_it_is_pinned_is_not_called_pinned() {
+    let world = World::new();
+    let id = world.back_up().id;
+    let inner = world.store.clone();
+    let pruned = Record::new(world.store.clone(), move |call: Call| {
+        if call.operation == Operation::Put && call.key.contains("/pins/") {
+            let head = format!("shop/snapshots/{id}.head.json");
+            inner.delete(&head.parse().unwrap()).unwrap();
+        }
+    });
+    let request = PinRequest {
+        backup: &id.to_string().parse().unwrap(),
+        reason: "contract 7",
+        until: None,
+        copies: &[],
+    };
+    let refused = pin::pin(&world.context_over(Arc::new(pruned)), &request).unwrap_err();
+    assert!(
+        refused
+            .to_string()
+            .contains("pruned while it was being pinned"),
+        "{refused}"
+    );
+    assert_eq!(world.keys("/pins/"), [""; 0], "the pin is taken back");
 }
 
 #[test]
