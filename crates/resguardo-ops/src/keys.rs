@@ -254,15 +254,22 @@ pub fn give_old_backups(ctx: &Context, recipients: &[String]) -> Result<Vec<Give
 }
 
 /// Takes the leases of all sources, and holds their receipts, so that no run signs anything while a key is
-/// replaced.
+/// replaced: of those that have backups, receipts or a lease in the vault, and of the `configured` ones, whose
+/// first backup may begin at any moment.
 ///
 /// # Errors
 /// If a run holds one, or the vault cannot be read or written.
-pub fn hold_all_sources(ctx: &Context) -> Result<Held, OpsError> {
+pub fn hold_all_sources(
+    ctx: &Context,
+    configured: impl IntoIterator<Item = SourceName>,
+) -> Result<Held, OpsError> {
     let vault = ctx.vault()?;
     let heads = history::heads(ctx, None)?.heads;
     let run = ctx.new_run_id()?;
-    let sources = history::sources_of(&heads);
+    let mut sources = history::sources_of(&heads);
+    let at_work = vault.sources_at_work();
+    sources.extend(at_work.map_err(OpsError::vault("listing the leases of the vault"))?);
+    sources.extend(configured);
     let leases = sources.iter().map(|source| {
         let lease = vault.acquire_lease(source, run, &ctx.host, std::process::id());
         lease.map_err(OpsError::vault(format!("holding {source}")))

@@ -89,6 +89,25 @@ pub enum VaultError {
     /// Writing needs a write key.
     #[error("there is no write key for this vault here")]
     NoWriteKey,
+    /// The write key that a run began with may have been replaced since, and what is there now cannot be read.
+    #[error("the write key cannot be read again")]
+    WriteKeyUnread {
+        /// Why not.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The writer was rotated while a backup was taken: nobody would believe its head.
+    #[error(
+        "this machine signs as {now} by now, and the backup of {source_name} was begun as {began}; nothing was committed"
+    )]
+    WriterReplaced {
+        /// The source.
+        source_name: SourceName,
+        /// Who began it.
+        began: resguardo_model::WriterId,
+        /// Who signs now.
+        now: resguardo_model::WriterId,
+    },
     /// Reading needs an identity.
     #[error("there is no identity here that could open {object}")]
     NoIdentity {

@@ -101,6 +101,11 @@ pub(crate) fn lease(source: &SourceName) -> Key {
     key(&format!("{source}/lease.json"))
 }
 
+/// The source whose lease lies under `key`.
+pub(crate) fn lease_place(key: &Key) -> Option<SourceName> {
+    key.as_str().strip_suffix("/lease.json")?.parse().ok()
+}
+
 /// Folders of a source whose objects are kept by themselves, not by a head: signed each, and copied as they
 /// are. Receipts are the last, because they speak of the others.
 pub(crate) const SIGNED_FOLDERS: [&str; 4] = ["headers", "pins", "prunes", "receipts"];

@@ -4,6 +4,7 @@
 //! whose holder is a process of this machine that is gone lapses at once. Whoever lost his lease must
 //! not commit: [`Lease::confirm`] is asked right before the head is written.
 
+use std::collections::BTreeSet;
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::bounded;
 use crate::error::VaultError;
 use crate::layout;
+use crate::vault::Vault;
 
 const TTL_SECONDS: u64 = 900;
 
@@ -176,6 +178,20 @@ impl Drop for Lease {
             // Left behind, it lapses by itself.
             let _ = self.held.let_go();
         }
+    }
+}
+
+impl Vault {
+    /// Sources that the store has a lease or receipts of, whether they have backups or not.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub fn sources_at_work(&self) -> Result<BTreeSet<SourceName>, VaultError> {
+        let listed = self.store().list("")?;
+        let sources = listed.iter().filter_map(|info| {
+            layout::lease_place(&info.key).or_else(|| layout::receipt_place(&info.key))
+        });
+        Ok(sources.collect())
     }
 }
 

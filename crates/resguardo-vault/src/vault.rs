@@ -74,8 +74,9 @@ pub struct Settings {
     pub prune_grace: SignedDuration,
 }
 
-/// Reads the write key as it is now; `None` where it cannot be read.
-pub type KeyNow = dyn Fn() -> Option<WriteKey> + Send + Sync;
+/// Reads the write key as it is now; `None` where it is not asked for twice; else why it cannot be read.
+pub type KeyNow =
+    dyn Fn() -> Result<Option<WriteKey>, Box<dyn std::error::Error + Send + Sync>> + Send + Sync;
 
 /// An open vault. Clones share it.
 #[derive(Clone)]
@@ -249,8 +250,9 @@ impl Vault {
         })
     }
 
-    /// Lets receipts be signed by the write key that `now` reads when they are: a run of hours may have begun
-    /// before the writer was rotated, and nobody believes the old one afterwards.
+    /// Lets receipts be signed by the write key that `now` reads when they are, and no head be written if that is
+    /// another writer's than the run began with: a run of hours may have begun before the writer was rotated, and
+    /// nobody believes the old one afterwards.
     ///
     /// # Panics
     /// If the vault was shared already.
@@ -262,11 +264,29 @@ impl Vault {
     }
 
     /// The write key that signs receipts: the present one of this vault, else the one it was opened with.
+    ///
+    /// # Errors
+    /// [`VaultError::WriteKeyUnread`]: the one it was opened with may be retired by now.
     pub(crate) fn key_of_receipts(&self) -> Result<Cow<'_, WriteKey>, VaultError> {
         let opened_with = self.write_key()?;
-        let now = self.inner.key_now.as_ref().and_then(|now| now());
-        let now = now.filter(|key| compare_id(self.config(), key).is_ok());
+        let now = self.key_now()?;
         Ok(now.map_or(Cow::Borrowed(opened_with), Cow::Owned))
+    }
+
+    /// The write key as it is now, where it can be asked for.
+    ///
+    /// # Errors
+    /// [`VaultError::WriteKeyUnread`], also if it is another vault's.
+    pub(crate) fn key_now(&self) -> Result<Option<WriteKey>, VaultError> {
+        let unread = |source| VaultError::WriteKeyUnread { source };
+        let Some(now) = &self.inner.key_now else {
+            return Ok(None);
+        };
+        let key = now().map_err(unread)?;
+        if let Some(key) = &key {
+            compare_id(self.config(), key).map_err(|error| unread(error.into()))?;
+        }
+        Ok(key)
     }
 
     /// What is different, where `vault.json` names other recipients than the write key pins.

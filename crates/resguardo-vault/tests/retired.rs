@@ -71,6 +71,10 @@ impl Theft {
 }
 
 fn receipt(vault: &Vault, number: u64) -> StoredReceipt {
+    vault.put_receipt(draft(vault, number)).unwrap()
+}
+
+fn draft(vault: &Vault, number: u64) -> ReceiptDraft {
     let predicate = Predicate {
         format: 1,
         run: run_id(number),
@@ -92,12 +96,11 @@ fn receipt(vault: &Vault, number: u64) -> StoredReceipt {
         passed_tests: Vec::new(),
         failed_tests: Vec::new(),
     };
-    let draft = ReceiptDraft {
+    ReceiptDraft {
         subject: vec![Subject::new("vault.json", Sha256Digest::of(b""))],
         predicate_type: RUN_TYPE.to_owned(),
         predicate,
-    };
-    vault.put_receipt(draft).unwrap()
+    }
 }
 
 fn trusted(heads: &Heads) -> Vec<bool> {
@@ -237,7 +240,7 @@ fn a_run_that_began_before_its_key_was_rotated_signs_with_the_new_one() {
     let begun = theft
         .rig
         .vault()
-        .signing_by(Box::new(move || asked.lock().unwrap().clone()));
+        .signing_by(Box::new(move || Ok(asked.lock().unwrap().clone())));
     let first = receipt(&begun, 50);
     assert_eq!(first.statement.predicate.writer, old.writer());
     let sources = BTreeSet::from([source()]);
@@ -263,13 +266,71 @@ fn a_run_that_began_before_its_key_was_rotated_signs_with_the_new_one() {
     let receipts = rotated.receipts(None).unwrap();
     assert!(receipts.findings.is_empty(), "{:?}", receipts.findings);
     assert!(receipts.receipts.iter().all(|receipt| receipt.trusted));
-    // A key of another vault, or none at all, is not the one that was rotated to.
+    // A key of another vault is not the one that was rotated to: nothing is signed with a guess.
     let stranger = resguardo_vault::WriteKey::generate(
         resguardo_model::VaultId(ulid::Ulid::from_parts(1, 1)),
         old.recipients().to_vec(),
         Timestamp::UNIX_EPOCH,
     );
     *now.lock().unwrap() = Some(stranger.unwrap());
-    let third = receipt(&begun, 52);
-    assert_eq!(third.statement.predicate.writer, old.writer());
+    let refused = begun.put_receipt(draft(&begun, 52)).unwrap_err();
+    assert!(
+        matches!(refused, VaultError::WriteKeyUnread { .. }),
+        "{refused}"
+    );
+}
+
+#[test]
+fn a_key_that_cannot_be_read_again_signs_no_receipt_and_is_a_note_of_the_backup() {
+    let rig = Rig::new();
+    let unread = || Err("the disk is gone".into());
+    let vault = rig.vault().signing_by(Box::new(unread));
+    let refused = vault.put_receipt(draft(&vault, 50)).unwrap_err();
+    let why = std::error::Error::source(&refused).unwrap().to_string();
+    assert_eq!(why, "the disk is gone");
+    let done = back_up(&vault, 1, &content(1)).unwrap();
+    assert!(
+        done.notes
+            .iter()
+            .any(|note| note.contains("the disk is gone")),
+        "{:?}",
+        done.notes
+    );
+}
+
+#[test]
+fn a_backup_whose_writer_was_rotated_while_it_ran_is_not_committed() {
+    let rig = Rig::new();
+    let old = WriteKey::from_json(&rig.write_key).unwrap();
+    let next = old
+        .successor(BTreeSet::new(), Timestamp::UNIX_EPOCH)
+        .unwrap();
+    let now = next.clone();
+    let vault = rig
+        .vault()
+        .signing_by(Box::new(move || Ok(Some(now.clone()))));
+    match back_up(&vault, 1, &content(1)).unwrap_err() {
+        VaultError::WriterReplaced { began, now, .. } => {
+            assert_eq!((began, now), (old.writer(), next.writer()));
+        }
+        other => panic!("{other}"),
+    }
+    assert_eq!(rig.vault().heads(None).unwrap().heads.len(), 0);
+}
+
+#[test]
+fn sources_without_a_backup_are_seen_by_their_leases_and_receipts() {
+    let rig = Rig::new();
+    let vault = rig.vault();
+    assert_eq!(vault.sources_at_work().unwrap(), BTreeSet::new());
+    let shop = source();
+    let lease = vault.acquire_lease(&shop, run_id(1), "host", std::process::id());
+    assert_eq!(
+        vault.sources_at_work().unwrap(),
+        BTreeSet::from([shop.clone()])
+    );
+    drop(lease.unwrap());
+    assert_eq!(vault.sources_at_work().unwrap(), BTreeSet::new());
+    receipt(&vault, 2);
+    assert_eq!(vault.sources_at_work().unwrap(), BTreeSet::from([shop]));
 }

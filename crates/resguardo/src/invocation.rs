@@ -342,12 +342,19 @@ impl Invocation {
             .map(|place| place.value.clone());
         let (keys, folder) = (keys.clone(), config.folder.clone());
         let cancel = self.cancel.clone();
-        Box::new(move || match &place {
-            None => keys.read_write_key().ok().flatten(),
-            Some(place) => {
-                place.file()?;
-                crate::keys::read_write_key(place, &folder, &cancel).ok()
-            }
+        Box::new(move || {
+            let read = match &place {
+                None => match keys.read_write_key() {
+                    Ok(None) => return Err("its file is gone".into()),
+                    read => read,
+                },
+                Some(place) if place.file().is_none() => Ok(None),
+                Some(place) => crate::keys::read_write_key(place, &folder, &cancel).map(Some),
+            };
+            read.map_err(|mut failure| {
+                failure.hint = None;
+                failure.in_a_line().into()
+            })
         })
     }
 

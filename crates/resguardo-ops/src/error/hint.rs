@@ -117,7 +117,12 @@ pub(super) fn vault_hint(error: &VaultError) -> Option<String> {
         VaultError::Locked { .. } => {
             "wait for that run; if its machine is gone, the lease lapses by itself 15 minutes after its last renewal"
         }
-        VaultError::LeaseLost(_) => "run the same command again",
+        VaultError::LeaseLost(_) | VaultError::WriterReplaced { .. } => {
+            "run the same command again"
+        }
+        VaultError::WriteKeyUnread { .. } => {
+            "put the write key back where it was; see what is wrong with `resguardo doctor`"
+        }
         VaultError::RanTooLong { .. } => {
             "set `prune_grace` longer than this backup takes, on every machine of the vault, and run it again"
         }

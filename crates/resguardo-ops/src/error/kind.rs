@@ -71,10 +71,13 @@ pub(super) fn vault_kind(error: &VaultError) -> ErrorKind {
     match error {
         VaultError::Key(_)
         | VaultError::NoWriteKey
+        | VaultError::WriteKeyUnread { .. }
         | VaultError::NoIdentity { .. }
         | VaultError::WrongIdentity { .. }
         | VaultError::NoSuchFile(_) => ErrorKind::User,
-        VaultError::Locked { .. } | VaultError::LeaseLost(_) => ErrorKind::Locked,
+        VaultError::Locked { .. }
+        | VaultError::LeaseLost(_)
+        | VaultError::WriterReplaced { .. } => ErrorKind::Locked,
         VaultError::UntrustedWriter { .. }
         | VaultError::RetiredWriter { .. }
         | VaultError::OtherVault { .. }

@@ -14,6 +14,7 @@ mod copy;
 mod drill;
 mod fault;
 mod interrupt;
+mod keys;
 mod orphans;
 mod prune;
 mod rebuilt;

@@ -79,6 +79,7 @@ impl SnapshotWriter {
             index,
             packs: resolution.packs,
         };
+        self.refuse_replaced_writer()?;
         let head = self.store_head(head)?;
         self.keep_map(map, &head);
         Ok(Committed {
@@ -242,6 +243,29 @@ impl SnapshotWriter {
             Ok(map)
         };
         write().map_err(|error| VaultError::file("writing the page map in", &self.cache, error))
+    }
+
+    /// Nobody believes a head of the old writer once the writer was rotated. A rotation holds the leases of the
+    /// sources that it knows; a source's first backup may be none of them.
+    fn refuse_replaced_writer(&mut self) -> Result<(), VaultError> {
+        let began = self.vault.write_key()?.writer();
+        match self.vault.key_now() {
+            Ok(Some(now)) if now.writer() != began => Err(VaultError::WriterReplaced {
+                source_name: self.source().clone(),
+                began,
+                now: now.writer(),
+            }),
+            Ok(_) => Ok(()),
+            Err(error) => {
+                let why = std::error::Error::source(&error)
+                    .map_or_else(String::new, |why| format!(" ({why})"));
+                self.notes.push(format!(
+                    "the write key cannot be read again{why}: this backup is signed with the one that its run \
+                     began with; if that was rotated meanwhile, take another"
+                ));
+                Ok(())
+            }
+        }
     }
 
     /// Commits: only while the lease is ours, and within the grace of pruned objects. What a prune that

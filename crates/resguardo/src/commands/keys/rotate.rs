@@ -29,7 +29,8 @@ pub(super) fn writer(
     let opened = invocation.open(Reading::Nothing)?;
     reach_copies(invocation, &ground.config, without)?;
     let old = ground.key.writer();
-    let leases = keys::hold_all_sources(&opened.context)?;
+    let configured = ground.config.sources.iter().map(|one| one.name.clone());
+    let leases = keys::hold_all_sources(&opened.context, configured)?;
     let (signed, warnings) = signed_everywhere(invocation, &opened, old, (signed_before, without))?;
     let (kept, refused) = (signed.known.len(), signed.refused);
     let next = ground.key.successor(signed.known, invocation.clock.now())?;
