@@ -220,11 +220,12 @@ async fn foreign(
 
 #[tokio::test]
 async fn what_another_site_sends_changes_nothing() {
+    type Request<'a> = (&'a [(&'a str, &'a str)], Option<&'a str>);
     let site = Site::new();
     site.user("ana", Role::Admin);
     let cookie = site.login("ana", PASSWORD).await.cookie().unwrap();
     let good = form_token(&cookie);
-    let refused: [(&[(&str, &str)], Option<&str>); 12] = [
+    let refused: [Request<'_>; 12] = [
         (&[("sec-fetch-site", "cross-site")], Some(&good)),
         (&[("sec-fetch-site", "same-site")], Some(&good)),
         (&[("sec-fetch-site", "")], Some(&good)),

@@ -489,10 +489,12 @@ fn people_are_reminded_once_a_turn() {
         event.at = format!("2026-11-22T{at}Z").parse().unwrap();
         world.notifier.order(Order::News(vec![event]));
     };
-    ["08:59:59", "09:00:00", "09:00:30"].map(remind);
+    ["08:59:59", "09:00:00", "09:00:30"]
+        .into_iter()
+        .for_each(remind);
     server.wait_for(1);
     wait_for("it is sent", || world.waiting() == 0);
-    ["09:59:59", "11:10:00"].map(remind);
+    ["09:59:59", "11:10:00"].into_iter().for_each(remind);
     let asked = server.wait_for(2);
     world.notifier.stop(Duration::from_secs(60));
     assert!(asked.iter().all(|one| event_of(one) == "reminder"));

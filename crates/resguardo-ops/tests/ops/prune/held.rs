@@ -100,7 +100,7 @@ fn what_the_store_locks_stays_and_its_date_is_told() {
     let locked = ids.split_off(2);
     world.store.lock_until(&locked[0].to_string(), until);
     let ctx = world.context();
-    let words = "the store keeps it until 2026-12-01T00:00:00Z";
+    let words = "the store keeps it until 2026-12-01 00:00 UTC";
     let foreseen = run(&ctx, Some(&days(1)), true).unwrap();
     let done = run(&ctx, Some(&days(1)), false).unwrap();
     assert_eq!(left(&world), locked);
