@@ -27,7 +27,7 @@ fn check_config(bytes: &[u8]) {
     ) {
         Ok(config) => {
             let _ = config.all_sources();
-            assert!(show::as_json(&config).is_object());
+            assert!(show::as_json(&config).is_array());
         }
         Err(invalid) => {
             assert!(!invalid.problems.is_empty());

@@ -565,9 +565,9 @@ mod tests {
     #[test]
     fn an_address_is_https_or_http() {
         assert_eq!(check_url("https://hooks.slack.com/x"), Ok(()));
+        assert!(check_url("https://").is_err());
         for url in [
             "ftp://x",
-            "https://",
             "https://a b",
             "hooks.slack.com",
             "https://x\r\ny",
