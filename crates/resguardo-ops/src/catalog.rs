@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use resguardo_model::receipt::Verb;
 use resguardo_model::{BackupId, RunId, SourceName, VaultId};
-use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Row, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Row, TransactionBehavior, params};
 use serde::{Deserialize, Serialize};
 
 use resguardo_engine::process::ProcessMark;
@@ -102,6 +102,15 @@ pub enum RunState {
 }
 
 impl RunState {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::Running,
+        Self::Succeeded,
+        Self::Failed,
+        Self::Interrupted,
+        Self::Died,
+    ];
+
     /// The word that is stored and printed.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -117,15 +126,7 @@ impl RunState {
     /// The state of a word.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        [
-            Self::Running,
-            Self::Succeeded,
-            Self::Failed,
-            Self::Interrupted,
-            Self::Died,
-        ]
-        .into_iter()
-        .find(|state| state.as_str() == text)
+        Self::ALL.into_iter().find(|state| state.as_str() == text)
     }
 }
 
@@ -353,12 +354,7 @@ impl Catalog {
         operation: &'static str,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T, CatalogError> {
-        let failed = CatalogError::sqlite(operation);
-        let mut connection = self.lock();
-        let transaction = connection.transaction().map_err(&failed)?;
-        let answer = work(&transaction).map_err(&failed)?;
-        transaction.commit().map_err(&failed)?;
-        Ok(answer)
+        self.in_one(TransactionBehavior::Deferred, operation, work)
     }
 
     /// The same, with nobody else writing from the beginning: for whoever writes what hangs on what it reads.
@@ -367,10 +363,19 @@ impl Catalog {
         operation: &'static str,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T, CatalogError> {
+        self.in_one(TransactionBehavior::Immediate, operation, work)
+    }
+
+    fn in_one<T>(
+        &self,
+        behavior: TransactionBehavior,
+        operation: &'static str,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, CatalogError> {
         let failed = CatalogError::sqlite(operation);
         let mut connection = self.lock();
         let transaction = connection
-            .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)
+            .transaction_with_behavior(behavior)
             .map_err(&failed)?;
         let answer = work(&transaction).map_err(&failed)?;
         transaction.commit().map_err(&failed)?;

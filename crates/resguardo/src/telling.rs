@@ -238,10 +238,8 @@ pub fn start(
 /// Why nobody knows, in a line.
 pub fn exceptions(context: &Context, config: &Config) -> Result<Vec<Exception>, String> {
     let watched = status::watched(config, &plan::jobs(config), context);
-    let found = resguardo_ops::status::look(context, &watched).and_then(|status| {
-        exception::assess(context, &status)?;
-        exception::all(context, EXCEPTIONS_MAX)
-    });
+    let found =
+        exception::look(context, &watched).and_then(|_| exception::all(context, EXCEPTIONS_MAX));
     found.map_err(|error| resguardo_ops::described(&error))
 }
 

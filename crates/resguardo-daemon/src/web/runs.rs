@@ -18,7 +18,7 @@ pub fn page(frame: &Frame<'_>, view: &RunsPage) -> Markup {
     let mut path = String::from("/runs");
     for (name, value) in [
         ("source", view.source.as_deref()),
-        ("state", view.state.map(RunState::word)),
+        ("state", view.state.map(RunState::as_str)),
     ] {
         if let Some(value) = value {
             let sign = if path.contains('?') { '&' } else { '?' };
@@ -53,7 +53,7 @@ fn filter(say: &Say, view: &RunsPage) -> Markup {
                 select name="state" {
                     option value="" { (words.all) }
                     @for state in RunState::ALL {
-                        option value=(state.word()) selected[view.state == Some(state)] { (signs::run_word(state, words)) }
+                        option value=(state.as_str()) selected[view.state == Some(state)] { (signs::run_word(state, words)) }
                     }
                 }
             }

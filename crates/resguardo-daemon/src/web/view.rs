@@ -18,13 +18,15 @@ pub use drill::{Check, DrillPage, Phase};
 pub use exceptions::{Exception, ExceptionsPage, Resolved};
 pub use overview::{Copy, Overview, Row};
 pub use people::{
-    AccessPage, Account, AuditEntry, LoginPage, LoginTrouble, Review, StoreSays, Token, WriterSeen,
+    AccessPage, Account, AuditEntry, LoginPage, LoginTrouble, Review, Token, WriterSeen,
 };
 pub use policy::{PolicyBackup, PolicyPage, SourcePolicy};
-pub use runs::{LogLine, Run, RunPage, RunState, Running, RunsPage};
+pub use runs::{LogLine, Run, RunPage, Running, RunsPage};
 pub use source::{BackupLine, Day, DrillPoint, Forecast, Pages, SizePoint, SourcePage};
 
 pub use resguardo_model::Role;
+pub use resguardo_ops::access::StoreSays;
+pub use resguardo_ops::catalog::RunState;
 
 /// Whoever looks at a page.
 #[derive(Clone, Debug, PartialEq, Eq)]

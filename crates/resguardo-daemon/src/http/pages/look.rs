@@ -130,11 +130,8 @@ pub(super) fn drill(ask: &Ask) -> Answer {
 pub(super) fn runs(ask: &Ask) -> Answer {
     shown(ask, |visit| {
         let source = ask.query.said("source").and_then(|text| text.parse().ok());
-        let state = ask.query.said("state").and_then(view::RunState::of_word);
-        let filter = RunFilter {
-            source,
-            state: state.and_then(|state| RunState::parse(state.word())),
-        };
+        let state = ask.query.said("state").and_then(RunState::parse);
+        let filter = RunFilter { source, state };
         let read = &ask.state.house.accounts.read;
         let unread = |error| Problem::from(resguardo_ops::OpsError::from(error));
         let in_all = read.runs_page(&filter, 0, 0).map_err(unread)?.in_all;

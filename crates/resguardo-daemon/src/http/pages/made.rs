@@ -68,7 +68,7 @@ pub(super) fn run_of_live(run: &feed::Running) -> view::Run {
             .source()
             .map_or_else(String::new, ToString::to_string),
         backup: String::new(),
-        state: view::RunState::Running,
+        state: RunState::Running,
         started_at: run.began_at,
         finished_at: None,
         host: String::new(),
@@ -88,13 +88,7 @@ pub(super) fn run(row: &RunRow) -> view::Run {
             .as_ref()
             .map_or_else(String::new, ToString::to_string),
         backup: row.backup.map_or_else(String::new, |id| id.to_string()),
-        state: match row.state {
-            RunState::Running => view::RunState::Running,
-            RunState::Succeeded => view::RunState::Succeeded,
-            RunState::Failed => view::RunState::Failed,
-            RunState::Interrupted => view::RunState::Interrupted,
-            RunState::Died => view::RunState::Died,
-        },
+        state: row.state,
         started_at: row.started_at,
         finished_at: row.finished_at,
         host: row.host.clone(),
@@ -412,15 +406,7 @@ pub(super) fn access(access: &Access, say: &Say) -> view::AccessPage {
             .collect(),
         own_writer: access.own_writer.map(|writer| writer.to_string()),
         can_read: access.can_read,
-        store: access
-            .store
-            .iter()
-            .map(|says| view::StoreSays {
-                subject: says.subject.clone(),
-                says: says.says.clone(),
-                concern: says.concern,
-            })
-            .collect(),
+        store: access.store.clone(),
         review: access.last_review.as_ref().map(|review| view::Review {
             at: review.at,
             by: review.by.clone(),

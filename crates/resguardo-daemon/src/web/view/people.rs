@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use jiff::civil::Date;
 use resguardo_model::Role;
+use resguardo_ops::access::StoreSays;
 
 /// Who may do what.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,17 +47,6 @@ pub struct WriterSeen {
     pub sources: Vec<String>,
     /// When it last signed anything.
     pub last_at: Option<Timestamp>,
-}
-
-/// One thing that the store says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StoreSays {
-    /// What it speaks of.
-    pub subject: String,
-    /// What it says.
-    pub says: String,
-    /// More may than should.
-    pub concern: bool,
 }
 
 /// A review of who may do what.

@@ -1,52 +1,9 @@
 //! Runs: what ran, and what runs.
 
 use jiff::Timestamp;
+use resguardo_ops::catalog::RunState;
 
 use super::Pages;
-
-/// How a run stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum RunState {
-    /// It has not ended yet.
-    Running,
-    /// It did what it was to do.
-    Succeeded,
-    /// It did not.
-    Failed,
-    /// It was stopped by a signal, or by somebody.
-    Interrupted,
-    /// Its process ended without a word.
-    Died,
-}
-
-impl RunState {
-    /// All.
-    pub const ALL: [Self; 5] = [
-        Self::Running,
-        Self::Succeeded,
-        Self::Failed,
-        Self::Interrupted,
-        Self::Died,
-    ];
-
-    /// Its word in addresses.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Running => "running",
-            Self::Succeeded => "succeeded",
-            Self::Failed => "failed",
-            Self::Interrupted => "interrupted",
-            Self::Died => "died",
-        }
-    }
-
-    /// The state of a word.
-    #[must_use]
-    pub fn of_word(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|state| state.word() == word)
-    }
-}
 
 /// One run in a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
