@@ -5,7 +5,7 @@
 //!
 //! Invariants:
 //!
-//! - Who may do what is decided in one place, [`gate`], by the one table of routes, [`route`]; a route that is not in
+//! - Who may do what is decided in one place, `gate`, by the one table of routes, `route`; a route that is not in
 //!   it does not exist.
 //! - Whatever comes from outside is bounded: connections, headers, bodies, time, tries, streams, questions to the vault
 //!   at once.

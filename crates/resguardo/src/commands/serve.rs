@@ -58,7 +58,7 @@ pub struct Args {
     /// How long runs have to end themselves when it is told to stop
     #[arg(long, value_name = "TIME", default_value = "60s")]
     grace: Span,
-    /// Serve the pages and the API there, like 127.0.0.1:8372 [default: what [http] of the config says]
+    /// Serve the pages and the API there, like 127.0.0.1:8372 [default: http.listen of the config]
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
 }

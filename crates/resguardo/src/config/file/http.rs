@@ -12,7 +12,7 @@ pub struct HttpFile {
     /// Where they are served, as address and port. An address that other machines reach needs `tls` or
     /// `behind_proxy`. Default: 127.0.0.1:8372.
     pub listen: Option<Leaf<String>>,
-    /// The address in the browser, like https://resguardo.example.com; needed behind a proxy.
+    /// The address in the browser, like `https://resguardo.example.com`; needed behind a proxy.
     pub url: Option<Leaf<String>>,
     /// A certificate, to serve by TLS.
     pub tls: Option<TlsFile>,
