@@ -36,5 +36,6 @@ mod sync;
 
 pub use compare::{Compared, Numbered};
 pub use place::CopyPlace;
-pub use settle::{Settled, Side};
+pub(crate) use place::at_copy;
+pub use settle::{Replaced, SettleRequest, Settled, Side};
 pub use sync::{Elsewhere, LeftBehind, SentBackup, SyncRequest, Synced};

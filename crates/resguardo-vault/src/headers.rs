@@ -11,6 +11,7 @@
 
 mod bundle;
 mod give;
+mod judge;
 mod splice;
 mod wrap;
 
@@ -155,7 +156,8 @@ impl Vault {
             let Some(bundle) = Bundle::parse(&bytes, self.id(), source) else {
                 continue;
             };
-            let mut objects = bundle.objects.iter().map(|name| format!("{source}/{name}"));
+            let objects = bundle.objects.iter();
+            let mut objects = objects.map(|(name, _)| format!("{source}/{name}"));
             if !objects.any(|key| there.contains(key.as_str())) {
                 orphaned.push(info.key.clone());
             }

@@ -87,6 +87,22 @@ pub(crate) fn header_bundle(source: &SourceName, ulid: ulid::Ulid) -> Key {
     key(&format!("{source}/headers/{name}.jsonl"))
 }
 
+/// Whether `key` is the place of a bundle of further headers.
+pub(crate) fn is_header_bundle(key: &Key) -> bool {
+    let parts: Vec<&str> = key.as_str().split('/').collect();
+    matches!(parts[..], [_, "headers", _])
+}
+
+/// Where the part `number` of a record is kept that another one took the place of: below `replaced/` of its source,
+/// by its folder, its name and its digest.
+pub(crate) fn replaced(record: &Key, sha256: &Sha256Digest, number: usize) -> Key {
+    let (source, rest) = record
+        .as_str()
+        .split_once('/')
+        .expect("records lie in a folder of their source");
+    key(&format!("{source}/replaced/{rest}/{sha256}-{number}"))
+}
+
 /// Whether what lies under `key` is signed: heads, receipts, records of prunes, pins.
 pub(crate) fn may_be_signed(key: &Key) -> bool {
     let parts: Vec<&str> = key.as_str().split('/').collect();

@@ -44,8 +44,8 @@ mod verify;
 mod writer;
 
 pub use copy::{
-    Compared, CopyPlace, Elsewhere, LeftBehind, Numbered, SentBackup, Settled, Side, SyncRequest,
-    Synced,
+    Compared, CopyPlace, Elsewhere, LeftBehind, Numbered, Replaced, SentBackup, SettleRequest,
+    Settled, Side, SyncRequest, Synced,
 };
 pub use error::VaultError;
 pub use headers::Given;

@@ -1,10 +1,12 @@
 //! A record that differs between the vault and a copy: somebody says which is kept, and a receipt says so.
+//!
+//! The vault keeps what is replaced before it replaces it; the receipt, which comes last, names where.
 
 use std::collections::BTreeMap;
 
 use resguardo_model::receipt::Verb;
 use resguardo_model::{RunId, Sha256Digest, SourceName};
-use resguardo_vault::{CopyPlace, Settled, Side, Vault};
+use resguardo_vault::{CopyPlace, Replaced, SettleRequest, Settled, Side, Vault};
 use serde_json::Value;
 
 use super::opened;
@@ -13,9 +15,6 @@ use crate::context::Context;
 use crate::error::OpsError;
 use crate::receipt::{self, Record, value};
 use crate::run::OpenRun;
-
-/// Bytes of a replaced record that its receipt keeps.
-const KEPT_BYTES_MAX: usize = 64 << 10;
 
 /// A record that was settled.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,19 +25,21 @@ pub struct SettleDone {
     pub object: String,
     /// SHA-256 of the record that both sides hold now.
     pub kept: Sha256Digest,
-    /// SHA-256 of what it replaced; `None` if nothing was there.
-    pub replaced: Option<Sha256Digest>,
+    /// What it replaced, and where that lies now; `None` if nothing was there.
+    pub replaced: Option<Replaced>,
+    /// What could not be judged of what is kept, a sentence each.
+    pub unjudged: Vec<String>,
     /// Key of the receipt.
     pub receipt: Option<String>,
     /// What a person should know.
     pub notes: Vec<String>,
 }
 
-/// Puts the record of one side in the place of the other side's. What is replaced is kept in the receipt.
+/// Puts the record of one side in the place of the other side's. What is replaced is kept beside it.
 ///
 /// # Errors
 /// [`OpsError::Refused`] if it is no record, both sides hold the same, or the one to be kept is not good.
-/// [`OpsError::Vault`]: a side cannot be reached or written.
+/// [`OpsError::Vault`]: a side cannot be reached or written, or another run is at work where something is replaced.
 pub fn settle(
     ctx: &Context,
     place: &CopyPlace,
@@ -60,8 +61,15 @@ pub fn settle(
     let copy = opened(vault, place)?;
     let mut run = OpenRun::begin(ctx, Verb::Copy, Some(&source))?;
     let doing = || OpsError::vault(format!("settling {object}"));
-    let done = match vault.settle(&copy, &source, &key, keep).map_err(doing()) {
-        Ok(Settled::Done { kept, replaced }) => Ok((kept, replaced)),
+    let request = SettleRequest {
+        source: &source,
+        key: &key,
+        keep,
+        run: run.id(),
+        host: &ctx.host,
+        pid: std::process::id(),
+    };
+    let settled = match vault.settle(&copy, &request).map_err(doing()) {
         Ok(Settled::NothingToSettle) => Err(refused(
             "is the same in the vault and at the copy",
             "nothing is to be settled",
@@ -70,26 +78,29 @@ pub fn settle(
             &format!("was left as it is: {why}"),
             "keep the other side's",
         )),
+        Ok(Settled::Done {
+            kept,
+            replaced,
+            unjudged,
+        }) => Ok(SettleDone {
+            run: run.id(),
+            object: object.to_owned(),
+            kept,
+            replaced,
+            unjudged,
+            receipt: None,
+            notes: Vec::new(),
+        }),
         Err(error) => Err(error),
     };
-    let (kept, replaced) = match done {
+    let mut done = match settled {
         Ok(done) => done,
         Err(error) => {
             run.end_with(&error);
             return Err(error);
         }
     };
-    let mut done = SettleDone {
-        run: run.id(),
-        object: object.to_owned(),
-        kept,
-        replaced: (!replaced.is_empty()).then(|| Sha256Digest::of(&replaced)),
-        receipt: None,
-        notes: Vec::new(),
-    };
-    let text = std::str::from_utf8(&replaced[..]).ok();
-    let text = text.filter(|text| text.len() <= KEPT_BYTES_MAX);
-    done.receipt = tell(ctx, &run, (&source, place), keep, text, &mut done);
+    done.receipt = tell(ctx, &run, (&source, place), keep, &mut done);
     run.has_receipt(done.receipt.as_deref());
     run.end(RunState::Succeeded, "");
     Ok(done)
@@ -100,21 +111,24 @@ fn tell(
     run: &OpenRun<'_>,
     (source, place): (&SourceName, &CopyPlace),
     keep: Side,
-    replaced_text: Option<&str>,
     done: &mut SettleDone,
 ) -> Option<String> {
     let side = match keep {
         Side::Vault => "vault",
         Side::Copy => "copy",
     };
+    let replaced = done.replaced.as_ref();
     let details: BTreeMap<String, Value> = [
         ("copy", value(place.name())),
         ("place", value(place.describe())),
         ("settled", value(&done.object)),
         ("keeps", value(side)),
         ("kept_sha256", value(done.kept)),
-        ("replaced_sha256", value(done.replaced)),
-        ("replaced", value(replaced_text)),
+        ("replaced_sha256", value(replaced.map(|one| one.sha256))),
+        ("replaced_bytes", value(replaced.map(|one| one.bytes))),
+        ("replaced_place", value(replaced.map(|one| &one.place))),
+        ("replaced_objects", value(replaced.map(|one| &one.objects))),
+        ("unjudged", value(&done.unjudged)),
     ]
     .map(|(name, value)| (name.to_owned(), value))
     .into();

@@ -313,13 +313,15 @@ fn a_record_that_differs_is_settled_by_who_knows() {
     assert_eq!(world.store.get(&key).unwrap(), good);
     let done = copy::settle(&ctx, &place, &name, Side::Vault).unwrap();
     assert_eq!(there.get(&key).unwrap(), good);
-    assert_eq!(
-        done.replaced,
-        Some(resguardo_model::Sha256Digest::of(&forged))
-    );
+    let replaced = done.replaced.unwrap();
+    let sha256 = resguardo_model::Sha256Digest::of(&forged);
+    assert_eq!(replaced.sha256, sha256);
+    let kept = replaced.objects[0].parse().unwrap();
+    assert_eq!(there.get(&kept).unwrap(), forged);
     let receipt = resguardo_ops::receipts::find(&ctx, &done.receipt.unwrap()).unwrap();
     let details = &receipt.statement.predicate.details;
-    assert_eq!(details["replaced"], std::str::from_utf8(&forged).unwrap());
+    assert_eq!(details["replaced_objects"][0], replaced.objects[0]);
+    assert_eq!(details["replaced_sha256"], sha256.to_string());
     assert_eq!(details["keeps"], "vault");
     // The other way round: the vault's own was lost.
     world.store.delete(&key).unwrap();

@@ -230,7 +230,7 @@ fn refuse_strangers(store: &dyn Store) -> Result<(), VaultError> {
 }
 
 /// The error of a copy's store, told from one of the vault's own.
-pub(super) fn at_copy(error: VaultError, place: &str) -> VaultError {
+pub(crate) fn at_copy(error: VaultError, place: &str) -> VaultError {
     match error {
         VaultError::Store(source) => VaultError::AtCopy {
             place: place.to_owned(),

@@ -21,8 +21,8 @@ pub(super) struct Further {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Bundle {
     pub(super) recipients: Vec<String>,
-    /// Names of the objects, below the source.
-    pub(super) objects: Vec<String>,
+    /// Names of the objects, below the source, and their digests.
+    pub(super) objects: Vec<(String, Sha256Digest)>,
     pub(super) headers: HashMap<Sha256Digest, Further>,
 }
 
@@ -110,7 +110,7 @@ impl Bundle {
         let (mut objects, mut headers) = (Vec::new(), HashMap::new());
         for line in lines {
             let line: Line = serde_json::from_str(line).ok()?;
-            objects.push(line.object);
+            objects.push((line.object, line.sha256));
             let further = Further {
                 header_bytes: line.header_bytes,
                 header: BASE64_STANDARD.decode(&line.header).ok()?,
@@ -152,7 +152,7 @@ mod tests {
         );
         let read = Bundle::parse(&text, vault, &source).unwrap();
         assert_eq!(read.recipients, recipients);
-        assert_eq!(read.objects, ["packs/x.age"]);
+        assert_eq!(read.objects, [("packs/x.age".to_owned(), sha256)]);
         assert_eq!(read.headers, HashMap::from([(sha256, further)]));
         for cut in 0..text.len() - 1 {
             assert_eq!(Bundle::parse(&text[..cut], vault, &source), None, "{cut}");

@@ -18,7 +18,7 @@ use crate::seal;
 use crate::vault::{Vault, new_ulid};
 
 /// Enough for the headers of hundreds of recipients.
-const START_BYTES: u64 = 64 << 10;
+pub(super) const START_BYTES: u64 = 64 << 10;
 /// Objects in one bundle.
 const OBJECTS_MAX: usize = 4096;
 
@@ -155,7 +155,7 @@ impl Vault {
 }
 
 /// Whether a header holds the file key of the object. A bundle is not signed: who did not have that key made none.
-fn is_right(further: &Further, opened: &OpenedHeader) -> bool {
+pub(super) fn is_right(further: &Further, opened: &OpenedHeader) -> bool {
     further.header_bytes == opened.header_bytes && wrap::is_sound(&further.header, &opened.file_key)
 }
 

@@ -130,6 +130,13 @@ fn mac(file_key: &FileKey, header: &[u8]) -> [u8; 32] {
     mac.finalize().into_bytes().into()
 }
 
+/// Whether the bytes are the header of an age file, all of it and nothing else.
+pub(super) fn is_header(header: &[u8]) -> bool {
+    let with_nonce = [header, &[0; 16]].concat();
+    let mut cursor = Cursor::new(&with_nonce[..]);
+    Decryptor::new(&mut cursor).is_ok() && cursor.position() == with_nonce.len() as u64
+}
+
 /// Whether a header holds this file key, as whoever has it would see.
 pub(super) fn is_sound(header: &[u8], file_key: &FileKey) -> bool {
     struct Known<'a>(&'a FileKey);
@@ -179,6 +186,11 @@ mod tests {
         let both = keys::resolve(&[to_bea, ssh.to_owned()]).unwrap();
         let header = header_for(&opened.file_key, &both).unwrap();
         assert!(is_sound(&header, &opened.file_key));
+        assert!(is_header(&header));
+        let longer = [&header[..], b"x"].concat();
+        for other in [&header[1..], &header[..header.len() - 1], &longer, b""] {
+            assert!(!is_header(other));
+        }
         let body = usize::try_from(opened.header_bytes).unwrap();
         let spliced = [&header, &sealed[body..]].concat();
         let open = |identities: &Identities| -> Option<Vec<u8>> {

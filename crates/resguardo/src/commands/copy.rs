@@ -490,13 +490,17 @@ fn settle(invocation: &Invocation, named: &str, object: &str, keep: Keep) -> Res
     };
     let done = copy::settle(&opened.context, &place, object, side)?;
     let out = &invocation.out;
-    let told = match (&done.receipt, done.replaced) {
-        (Some(receipt), Some(sha256)) => {
-            format!("; it replaced {sha256}, of which {receipt} tells")
-        }
-        _ => String::new(),
-    };
+    let told = done.replaced.as_ref().map_or_else(String::new, |replaced| {
+        format!(
+            "; what it replaced is kept at {}: {}",
+            replaced.place,
+            replaced.objects.join(", ")
+        )
+    });
     out.say(&format!("{object}: both sides hold {word} now{told}"));
+    for unjudged in &done.unjudged {
+        out.note(unjudged);
+    }
     for note in &done.notes {
         out.note(note);
     }
@@ -504,7 +508,13 @@ fn settle(invocation: &Invocation, named: &str, object: &str, keep: Keep) -> Res
         "copy": settings.name,
         "object": done.object,
         "kept_sha256": done.kept,
-        "replaced_sha256": done.replaced,
+        "replaced": done.replaced.as_ref().map(|one| json!({
+            "sha256": one.sha256,
+            "bytes": one.bytes,
+            "place": one.place,
+            "objects": one.objects,
+        })),
+        "unjudged": done.unjudged,
         "run": done.run,
         "receipt": done.receipt,
         "notes": done.notes,
