@@ -83,6 +83,17 @@ impl CatalogError {
     fn sqlite(operation: &'static str) -> impl Fn(rusqlite::Error) -> Self {
         move |source| Self::Sqlite { operation, source }
     }
+
+    /// The disk that it lies on is full.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        let Self::Sqlite { source, .. } = self else {
+            return false;
+        };
+        let code = source.sqlite_error().map(|error| error.extended_code);
+        source.sqlite_error_code() == Some(ErrorCode::DiskFull)
+            || code == Some(rusqlite::ffi::SQLITE_IOERR_SHMSIZE)
+    }
 }
 
 /// How a run stands.
@@ -398,6 +409,12 @@ impl Catalog {
 fn write_ahead(connection: &Connection) -> rusqlite::Result<()> {
     const PAUSE: Duration = Duration::from_millis(20);
     let begun = Instant::now();
+    // What does so already is left as it is: on a full disk, not even that could be written.
+    let is_so = |mode: String| mode.eq_ignore_ascii_case("wal");
+    let mode = connection.pragma_query_value(None, "journal_mode", |row| row.get(0));
+    if mode.is_ok_and(is_so) {
+        return Ok(());
+    }
     loop {
         match connection.pragma_update(None, "journal_mode", "wal") {
             Err(error)

@@ -13,7 +13,7 @@ mod kind;
 mod stopped;
 
 pub use hint::hint_of_absent;
-use hint::{RETIRED_HINT, engine_hint, some, target_hint, vault_hint};
+use hint::{FULL_HINT, RETIRED_HINT, engine_hint, some, target_hint, vault_hint};
 use kind::{engine_kind, vault_error_in, vault_kind};
 pub use stopped::Stopped;
 
@@ -403,6 +403,7 @@ impl OpsError {
                 ));
             }
             Self::CopyAbsent { name, .. } => return Some(hint_of_absent(name)),
+            Self::Catalog(error) if error.is_full() => FULL_HINT,
             Self::Catalog(_) => "make it anew from the vault with `resguardo catalog rebuild`",
             Self::NoSuchReceipt { .. } => {
                 "see all receipts with `resguardo receipts list`; four characters of a run's id name one"

@@ -87,7 +87,7 @@ pub use context::{Context, Engines};
 pub use error::{ErrorKind, OpsError};
 pub use origin::Origin;
 pub use refer::Reference;
-pub use run::described;
+pub use run::{described, failed_to_begin};
 pub use source::{CheckKind, CheckSpec, DrillSpec, Expectation, SourceSpec};
 
 /// The parsers of words from outside, for the fuzz target.

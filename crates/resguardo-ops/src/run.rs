@@ -153,6 +153,20 @@ impl Drop for OpenRun<'_> {
     }
 }
 
+/// Writes down a run that failed before it could begin, so that it stands among the runs like any other.
+///
+/// # Errors
+/// [`OpsError::NoRandomness`].
+pub fn failed_to_begin(
+    ctx: &Context,
+    verb: Verb,
+    source: &SourceName,
+    why: &str,
+) -> Result<(), OpsError> {
+    OpenRun::begin(ctx, verb, Some(source))?.end(RunState::Failed, why);
+    Ok(())
+}
+
 /// The state of a run that ended with `error`.
 pub(crate) fn state_of(error: &OpsError) -> RunState {
     if error.kind() == ErrorKind::Interrupted || error.is_of_another_run() {

@@ -119,14 +119,19 @@ const MIGRATIONS: [&str; 11] = [
 /// Brings the catalog to the newest version, or refuses one that is newer.
 pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), CatalogError> {
     let failed = CatalogError::sqlite("migrating");
+    let known = i64::try_from(MIGRATIONS.len()).expect("there are few migrations");
+    let version = |connection: &Connection| -> rusqlite::Result<i64> {
+        connection.pragma_query_value(None, "user_version", |row| row.get(0))
+    };
+    // One that is current is only read: it can be on a full disk, and while another process writes.
+    if version(connection).map_err(&failed)? == known {
+        return Ok(());
+    }
     // Immediate: two processes that start at once must not both find version 0.
     let transaction = connection
         .transaction_with_behavior(TransactionBehavior::Immediate)
         .map_err(&failed)?;
-    let version: i64 = transaction
-        .pragma_query_value(None, "user_version", |row| row.get(0))
-        .map_err(&failed)?;
-    let known = i64::try_from(MIGRATIONS.len()).expect("there are few migrations");
+    let version = version(&transaction).map_err(&failed)?;
     let done = match usize::try_from(version) {
         Ok(done) if done <= MIGRATIONS.len() => done,
         _ => {

@@ -9,6 +9,9 @@ use super::kind::vault_error_in;
 /// What a server is asked for when it does not know the password.
 const LOGGING_IN: &str = "logging in to";
 
+/// What to do where the catalog cannot be written for want of space.
+pub(super) const FULL_HINT: &str = "free space on the disk where this machine keeps its state: the folder of RESGUARDO_HOME, or ~/.local/state/resguardo without it";
+
 pub(super) fn some(hint: &str) -> Option<String> {
     (!hint.is_empty()).then(|| hint.to_owned())
 }
@@ -162,6 +165,23 @@ pub(super) fn vault_hint(error: &VaultError) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_full_disk_is_not_healed_by_making_the_catalog_anew() {
+        use crate::OpsError;
+        use crate::catalog::CatalogError;
+
+        let of = |code| {
+            let code = rusqlite::ffi::Error::new(code);
+            let source = rusqlite::Error::SqliteFailure(code, None);
+            let operation = "writing a run to";
+            let error = OpsError::from(CatalogError::Sqlite { operation, source });
+            error.hint().unwrap()
+        };
+        assert!(of(rusqlite::ffi::SQLITE_FULL).contains("free space"));
+        assert!(of(rusqlite::ffi::SQLITE_IOERR_SHMSIZE).contains("free space"));
+        assert!(of(rusqlite::ffi::SQLITE_CORRUPT).contains("catalog rebuild"));
+    }
 
     #[test]
     fn what_is_wrong_with_a_target_is_told_of_the_target() {

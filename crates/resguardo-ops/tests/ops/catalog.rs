@@ -86,6 +86,19 @@ fn a_damaged_catalog_is_moved_aside_and_a_newer_one_refused() {
     assert!(path.exists());
 }
 
+#[test]
+fn one_that_is_current_is_opened_without_a_write() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("catalog.db");
+    drop(Catalog::open(&path).unwrap());
+    let other = Connection::open(&path).unwrap();
+    other.execute_batch("begin immediate").unwrap();
+    // A write would wait for the other one, and say that it is busy.
+    let opened = Catalog::open(&path).unwrap();
+    assert_eq!(opened.runs(1).unwrap(), []);
+    assert!(opened.notes().is_empty());
+}
+
 /// A process that has ended: its number and start time fit nobody any more.
 fn dead_process() -> ProcessMark {
     let mut child = std::process::Command::new("true").spawn().unwrap();
