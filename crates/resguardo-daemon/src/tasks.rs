@@ -1,6 +1,7 @@
 //! What the daemon does when something is due: the same use cases as the command line's.
 
 mod backup;
+mod begun;
 mod choice;
 mod copy;
 mod drill;
@@ -10,7 +11,7 @@ mod verify;
 use std::sync::Arc;
 
 use resguardo_model::retention::Policy;
-use resguardo_model::{CancelToken, Clock, SourceName};
+use resguardo_model::{CancelToken, Clock, Progress, SourceName};
 use resguardo_ops::catalog::Catalog;
 use resguardo_ops::copy::CopyPlace;
 use resguardo_ops::verify::Depth;
@@ -18,7 +19,9 @@ use resguardo_ops::{Context, ErrorKind, OpsError, SourceSpec, recover};
 
 use crate::agenda::{Subject, Task};
 use crate::driver::{Ended, JobState};
+use crate::poke::Asked;
 use crate::run::{Memory, Run, Work};
+use begun::Begun;
 pub use choice::Choice;
 
 /// Where the daemon finds what is configured, read anew for each run: a password may have changed, a writer
@@ -80,9 +83,10 @@ pub struct OpsWork {
 impl Work for OpsWork {
     fn run(&self, subject: &Subject, task: Task, run: &Run) -> Ended {
         let asked = run.asked.as_ref();
+        let begun = Begun::new(Arc::clone(&run.progress));
         let base = Context {
             cancel: run.cancel.clone(),
-            progress: Arc::clone(&run.progress),
+            progress: Arc::clone(&begun) as Arc<dyn Progress>,
             operator: asked.map_or_else(|| self.context.operator.clone(), |asked| asked.by.clone()),
             ..self.context.clone()
         };
@@ -90,9 +94,23 @@ impl Work for OpsWork {
             (Subject::Machine, _) | (_, Task::Sweep) => return sweep(&base),
             (Subject::Source(source), _) => source,
         };
-        let context = match self.sources.context(&base) {
+        let ended = self.at_source(&base, source, task, asked);
+        begun.write_down(&base, task, source, &ended);
+        ended
+    }
+}
+
+impl OpsWork {
+    fn at_source(
+        &self,
+        base: &Context,
+        source: &SourceName,
+        task: Task,
+        asked: Option<&Asked>,
+    ) -> Ended {
+        let context = match self.sources.context(base) {
             Ok(context) => context,
-            Err(_) if run.cancel.is_cancelled() => return Ended::Interrupted,
+            Err(_) if base.cancel.is_cancelled() => return Ended::Interrupted,
             Err(why) => return Ended::Transient(why),
         };
         let of = Of {
@@ -206,3 +224,6 @@ impl Memory for CatalogMemory {
             .map_err(|error| resguardo_ops::described(&error))
     }
 }
+
+#[cfg(test)]
+mod tests;

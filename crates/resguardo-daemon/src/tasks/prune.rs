@@ -22,14 +22,16 @@ pub(super) fn run(of: &Of<'_>) -> Ended {
         Err(ended) => return ended,
     };
     let (mut ends, mut reached) = (Vec::new(), Vec::new());
-    for copy in of.sources.copies(of.source, &of.ctx.cancel) {
+    let copies = of.sources.copies(of.source, &of.ctx.cancel);
+    // One that was not begun yet has nothing to delete, and that is as it has to be.
+    let is_for_copies = copies.iter().any(|copy| copy.policy.is_some());
+    for copy in copies {
         let name = copy.name.clone();
         match reach(of, copy) {
             Ok(copy) => reached.extend(copy),
             Err(ended) => ends.push(at_copy(&name, ended)),
         }
     }
-    let is_for_copies = reached.iter().any(|one| one.copy.policy.is_some());
     if rules.retention.is_none() && !is_for_copies && ends.is_empty() {
         return Ended::Failed(format!(
             "nothing says what is kept: {} has no retention; set one, like retention = {{ daily = 14, weekly = 8, monthly = 12 }}",
