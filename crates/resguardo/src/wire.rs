@@ -92,6 +92,13 @@ pub enum Missing {
     Leave,
 }
 
+/// Nothing says where the vault is.
+#[must_use]
+pub fn no_vault() -> Failure {
+    Failure::user("no vault is configured")
+        .hint("set one up with `resguardo init`, or name one with --vault URL")
+}
+
 /// The store that the settings name, with retries. Nothing is asked of it yet.
 ///
 /// # Errors
@@ -103,8 +110,7 @@ pub fn open_store(
     cancel: &CancelToken,
 ) -> Result<Arc<dyn Store>, Failure> {
     let Some(url) = &settings.url else {
-        return Err(Failure::user("no vault is configured")
-            .hint("set one up with `resguardo init`, or name one with --vault URL"));
+        return Err(no_vault());
     };
     open_place(&url.value, &settings.store, folder, missing, cancel)
 }

@@ -59,7 +59,7 @@ pub struct Args {
     #[arg(long, value_name = "TIME", default_value = "60s")]
     grace: Span,
     /// Serve the pages and the API there, like 127.0.0.1:8372 [default: http.listen of the config]
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = crate::config::pages::address)]
     listen: Option<SocketAddr>,
 }
 
@@ -74,11 +74,7 @@ pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
     if let Some(settings) = &pages {
         settings.check()?;
     }
-    if jobs.iter().all(is_own) && pages.is_none() {
-        return Err(Failure::user("there is nothing to do by schedule").hint(
-            "add to the environment of a source: schedule = \"daily 02:00\", and see it with `resguardo plan`",
-        ));
-    }
+    has_work(&jobs, pages.is_some())?;
     let opened = invocation.open_with(config, Reading::IfAtHand)?;
     let place = opened.context.state.join("serve.lock");
     let Some(_alone) = Exclusive::take(&place)? else {
@@ -192,6 +188,16 @@ fn jobs(config: &Config) -> Vec<Job> {
         limits: Limits::default(),
     });
     jobs
+}
+
+/// Refuses jobs that nobody configured, where no pages are served either.
+fn has_work(jobs: &[Job], serves_pages: bool) -> Result<(), Failure> {
+    if serves_pages || !jobs.iter().all(is_own) {
+        return Ok(());
+    }
+    Err(Failure::user("there is nothing to do by schedule").hint(
+        "add to the environment of a source: schedule = \"daily 02:00\", and see it with `resguardo plan`",
+    ))
 }
 
 /// Whether nobody configured it to be done.

@@ -142,9 +142,9 @@ fn print_one(out: &Output, one: &SourceStatus, now: Timestamp, zone: &TimeZone) 
     }
     if let Some(backup) = &one.last_backup {
         let said = format!(
-            "{}, {} ago, {} in {}",
+            "{}, {}, {} in {}",
             time::moment(backup.taken_at, zone),
-            time::age(backup.taken_at, now),
+            time::ago(backup.taken_at, now),
             ByteSize(backup.raw_bytes),
             time::length(backup.seconds)
         );

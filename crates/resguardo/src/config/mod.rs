@@ -16,7 +16,7 @@ mod key_place;
 pub mod load;
 pub mod location;
 pub mod notify;
-mod pages;
+pub mod pages;
 pub mod problem;
 pub mod resolve;
 mod resolver;

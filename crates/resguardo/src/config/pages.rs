@@ -11,15 +11,30 @@ use super::resolver::Resolver;
 /// Where they are where nothing is said.
 const LISTEN: &str = "127.0.0.1:8372";
 
+/// What an address looks like.
+const LIKE: &str = "like 127.0.0.1:8372 or [::1]:8372";
+
+/// An address and a port; `localhost` is this machine alone.
+///
+/// # Errors
+/// What one looks like.
+pub fn address(text: &str) -> Result<SocketAddr, String> {
+    let parsed = match text.strip_prefix("localhost:") {
+        Some(port) => format!("127.0.0.1:{port}").parse(),
+        None => text.parse(),
+    };
+    parsed.map_err(|_| format!("it is an address and a port, {LIKE}"))
+}
+
 impl Resolver<'_> {
     /// What `[http]` says.
     pub(super) fn http(&mut self, file: &HttpFile) -> Settings {
         let default: SocketAddr = LISTEN.parse().expect("it is an address");
         let text = self.with_default("http.listen", file.listen.as_ref(), LISTEN.to_owned());
-        let listen = text.parse().ok();
+        let listen = address(&text).ok();
         if let (None, Some(leaf)) = (listen, &file.listen) {
             let message = format!("{text} is no address and port");
-            let label = "like 127.0.0.1:8372 or [::1]:8372";
+            let label = LIKE;
             self.problems.push(Problem::at(leaf.span(), message, label));
         }
         let url = self.optional("http.url", file.url.as_ref());
@@ -75,6 +90,26 @@ impl Resolver<'_> {
         if let Some(span) = span {
             self.problems
                 .push(Problem::at(span, error.to_string(), label));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_may_be_localhost_and_what_is_none_is_told_what_one_looks_like() {
+        for (text, means) in [
+            ("localhost:18372", "127.0.0.1:18372"),
+            ("127.0.0.1:8372", "127.0.0.1:8372"),
+            ("[::1]:8372", "[::1]:8372"),
+        ] {
+            assert_eq!(address(text).map(|at| at.to_string()), Ok(means.to_owned()));
+        }
+        for text in ["18372", "localhost", "localhost:", "localhost:99999", ""] {
+            let why = address(text).expect_err(text);
+            assert!(why.contains("127.0.0.1:8372"), "{why}");
         }
     }
 }

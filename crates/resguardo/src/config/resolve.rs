@@ -65,6 +65,23 @@ impl Resolver<'_> {
             notify: self.environment_notify(name, file, endpoints),
         }
     }
+
+    /// Prunes by schedule where nothing says what is kept: each of them would fail.
+    fn refuse_idle_prunes(&mut self, environments: &BTreeMap<String, EnvironmentFile>) {
+        for (name, environment) in environments {
+            let prune = environment.prune.as_ref();
+            let schedule = prune.and_then(|prune| prune.schedule.as_ref());
+            if let (Some(leaf), None) = (schedule, &environment.retention) {
+                let message =
+                    format!("prune is scheduled for {name}, and nothing says what is kept there");
+                self.problems.push(
+                    Problem::at(leaf.span(), message, "it would fail each time").with_hint(
+                        "say what is to stay, like retention = { daily = 14, weekly = 8, monthly = 12 }, or remove prune: without a retention everything is kept",
+                    ),
+                );
+            }
+        }
+    }
 }
 
 /// The configuration with the file at `path`.
@@ -104,6 +121,9 @@ pub(super) fn with_file(
     };
     let http = file.http.as_ref().map(|http| resolver.http(http));
     let copies = resolver.copies(&file.vault, vault.url.as_ref(), &zone);
+    if copies.iter().all(|copy| copy.retention.is_none()) {
+        resolver.refuse_idle_prunes(&file.environments);
+    }
     let sources = resolver.sources(
         &file.sources,
         &environments,

@@ -178,7 +178,7 @@ impl Resolver<'_> {
                 let error: resguardo_model::schedule::NotASchedule = error;
                 self.problems.push(
                     Problem::at(leaf.span(), error.to_string(), "minute hour day month weekday, or words").with_hint(
-                        "every day at 2:00 is \"daily 02:00\" or \"0 2 * * *\"; the first Sunday of each month at 4:00 is \"monthly first sunday 04:00\"",
+                        "every quarter of an hour is \"every 15m\"; every day at 2:00 is \"daily 02:00\" or \"0 2 * * *\"; the first Sunday of each month at 4:00 is \"monthly first sunday 04:00\"",
                     ),
                 );
                 None

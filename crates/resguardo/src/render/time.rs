@@ -23,6 +23,15 @@ pub fn age(at: Timestamp, now: Timestamp) -> String {
     }
 }
 
+/// How long ago, in a sentence: `just now`, `5 min ago`.
+#[must_use]
+pub fn ago(at: Timestamp, now: Timestamp) -> String {
+    match age(at, now) {
+        age if age == "now" => "just now".to_owned(),
+        age => format!("{age} ago"),
+    }
+}
+
 /// A length in seconds: `0.42 s`, `12.3 s`, `4 min 05 s`, `2 h 03 min`, `3 d 4 h`.
 #[must_use]
 pub fn length(seconds: f64) -> String {
@@ -64,6 +73,9 @@ mod tests {
                 text
             );
         }
+        let minute = jiff::SignedDuration::from_secs(60);
+        assert_eq!(ago(now, now), "just now");
+        assert_eq!(ago(now - minute, now), "1 min ago");
         for (seconds, text) in [
             (0.001, "0.00 s"),
             (9.5, "9.50 s"),

@@ -14,6 +14,7 @@ use super::scheduled;
 use crate::config::Config;
 use crate::error::Failure;
 use crate::invocation::Invocation;
+use crate::wire;
 
 /// Reads the config again for a daemon that runs.
 pub(super) struct Reload {
@@ -82,6 +83,10 @@ impl Reload {
             return Err(Failure::user(format!("the config file {file} is gone")));
         }
         let jobs = super::jobs(&config);
+        super::has_work(&jobs, self.front.is_some())?;
+        if config.vault.url.is_none() {
+            return Err(wire::no_vault());
+        }
         Ok((config, jobs))
     }
 }
