@@ -13,6 +13,7 @@ use std::fmt;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use resguardo_model::duration::Span;
+use resguardo_model::receipt::Verb;
 use resguardo_model::{Schedule, SourceName};
 use serde::{Deserialize, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
@@ -60,6 +61,19 @@ impl Task {
             Self::Drill => "drill",
             Self::Prune => "prune",
             Self::Sweep => "sweep",
+        }
+    }
+
+    /// What its runs are called in the catalog; `None`: they do not stand there.
+    #[must_use]
+    pub fn verb(self) -> Option<Verb> {
+        match self {
+            Self::Backup => Some(Verb::Backup),
+            Self::Copy => Some(Verb::Copy),
+            Self::Verify => Some(Verb::Verify),
+            Self::Drill => Some(Verb::Drill),
+            Self::Prune => Some(Verb::Prune),
+            Self::Sweep => None,
         }
     }
 }

@@ -1,14 +1,18 @@
-//! When the jobs of a source were due last, and are next: what its standing is judged by.
+//! When the jobs of a source were due last, and are next, and which are being tried again: what its standing is
+//! judged by.
 
 use jiff::{SignedDuration, Timestamp};
 use resguardo_ops::status::{Timing, Watched};
 
-use crate::agenda::{Job, Task};
+use crate::agenda::{Job, Subject, Task};
 use crate::driver::JobState;
 use crate::run::Memory;
 
 /// How far back a schedule is looked for its last time, one after the other: most come often.
 const BACK_HOURS: [i64; 6] = [2, 26, 8 * 24, 32 * 24, 367 * 24, 9 * 366 * 24];
+
+/// A try that is so late is none: nobody is there who would make it.
+const GIVEN_UP_AFTER: SignedDuration = SignedDuration::from_hours(1);
 
 /// When a job was due last and is next. What its schedule named before the job was known was never due.
 #[must_use]
@@ -41,8 +45,22 @@ pub fn fill(watched: &mut [Watched], jobs: &[Job], memory: &dyn Memory, now: Tim
             Some(of(job, state.as_ref(), now))
         };
         let (backup, drill) = (timing(Task::Backup), timing(Task::Drill));
-        (one.backup, one.drill) = (backup, drill);
+        let subject = Subject::Source(one.source.clone());
+        let retried = |task: Task| {
+            let state = memory.state(&subject, task).ok().flatten()?;
+            Some((task.verb()?, retried_since(&state, now)?))
+        };
+        let retried = Task::OF_SOURCES.into_iter().filter_map(retried).collect();
+        (one.backup, one.drill, one.retried) = (backup, drill, retried);
     }
+}
+
+/// Since when a job is being done or tried again for a time of its schedule: what failed since then is not
+/// given up. `None`: it is not, or whoever was to try it again has not for long.
+fn retried_since(state: &JobState, now: Timestamp) -> Option<Timestamp> {
+    let waits = |at: Timestamp| now.duration_since(at) <= GIVEN_UP_AFTER;
+    let runs = state.running_since.is_some() && !state.out_of_turn;
+    (runs || state.retry_at.is_some_and(waits)).then_some(state.handled)
 }
 
 #[cfg(test)]
@@ -52,7 +70,7 @@ mod tests {
     use jiff::tz::TimeZone;
 
     use super::*;
-    use crate::agenda::{Limits, Plan, Subject};
+    use crate::agenda::{Limits, Plan};
 
     fn job(schedule: &str) -> Job {
         Job {
@@ -98,6 +116,32 @@ mod tests {
             assert_eq!(timing.last_due, Some(at(last)), "{schedule}");
             assert_eq!(timing.next, Some(at(next)), "{schedule}");
         }
+    }
+
+    #[test]
+    fn what_is_tried_again_is_so_since_its_schedule_named_it() {
+        let now = at("2026-11-22T12:00:00Z");
+        let handled = at("2026-11-22T07:00:00Z");
+        let new = JobState::new(handled);
+        assert_eq!(retried_since(&new, now), None);
+        let waits = |retry: &str| JobState {
+            retry_at: Some(at(retry)),
+            ..new.clone()
+        };
+        assert_eq!(
+            retried_since(&waits("2026-11-22T12:05:00Z"), now),
+            Some(handled)
+        );
+        // Nobody has made that try.
+        assert_eq!(retried_since(&waits("2026-11-22T10:59:00Z"), now), None);
+        let runs = |out_of_turn| JobState {
+            running_since: Some(now),
+            out_of_turn,
+            ..new.clone()
+        };
+        assert_eq!(retried_since(&runs(false), now), Some(handled));
+        // Whoever asked for it sees how it ends: it is not tried again.
+        assert_eq!(retried_since(&runs(true), now), None);
     }
 
     #[test]

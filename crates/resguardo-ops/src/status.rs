@@ -50,6 +50,8 @@ pub struct Watched {
     pub backup: Option<Timing>,
     /// When drills are due; `None`: by no schedule.
     pub drill: Option<Timing>,
+    /// What is being tried again, and since when: of runs that failed since then the last word is not spoken.
+    pub retried: Vec<(Verb, Timestamp)>,
     /// The copies that are to hold its backups.
     pub copies: Vec<WatchedCopy>,
 }
@@ -137,6 +139,10 @@ pub struct SourceStatus {
     /// What somebody has to look at as it is now; one of each kind at most.
     /// [`exception::assess`] makes exceptions of them.
     pub alarms: Vec<What>,
+    /// What is running or tried again: a run of it that failed before is not made good, and one that failed
+    /// just now wakes nobody yet.
+    #[serde(skip)]
+    pub undecided: Vec<Verb>,
 }
 
 /// A drill that passed.

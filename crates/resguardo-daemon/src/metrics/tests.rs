@@ -80,6 +80,7 @@ fn source(name: &str) -> SourceStatus {
         exceptions: 1,
         forecast: None,
         alarms: Vec::new(),
+        undecided: Vec::new(),
     }
 }
 

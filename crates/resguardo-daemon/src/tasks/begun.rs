@@ -4,7 +4,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use resguardo_model::receipt::Verb;
 use resguardo_model::{Progress, RunId, SourceName};
 use resguardo_ops::{Context, failed_to_begin};
 
@@ -30,14 +29,7 @@ impl Begun {
         let (Ended::Failed(why) | Ended::Transient(why)) = ended else {
             return;
         };
-        let verb = match task {
-            Task::Backup => Verb::Backup,
-            Task::Copy => Verb::Copy,
-            Task::Verify => Verb::Verify,
-            Task::Drill => Verb::Drill,
-            Task::Prune => Verb::Prune,
-            Task::Sweep => return,
-        };
+        let Some(verb) = task.verb() else { return };
         if self.has_begun.load(Ordering::Acquire) {
             return;
         }

@@ -41,6 +41,9 @@ pub fn assess(ctx: &Context, status: &Status) -> Result<Vec<Change>, OpsError> {
                     continue;
                 }
                 let before = exceptions.newest(&source.source, kind)?;
+                if is_undecided(source, before.as_ref(), kind) {
+                    continue;
+                }
                 let fresh = id_of(&source.source, kind);
                 let Some((after, changed)) =
                     next(before, alarm_of(source, kind), status.at, || {
@@ -64,6 +67,14 @@ pub fn assess(ctx: &Context, status: &Status) -> Result<Vec<Change>, OpsError> {
 
 fn alarm_of(source: &SourceStatus, kind: ExceptionKind) -> Option<&What> {
     source.alarms.iter().find(|alarm| alarm.kind() == kind)
+}
+
+/// Whether nobody knows yet if what failed is good again: it runs, or is tried again.
+fn is_undecided(source: &SourceStatus, before: Option<&Exception>, kind: ExceptionKind) -> bool {
+    let Some(What::RunFailed { verb, .. }) = before.map(|before| &before.what) else {
+        return false;
+    };
+    alarm_of(source, kind).is_none() && source.undecided.contains(verb)
 }
 
 /// What becomes of the newest exception of a source and kind; `None`: nothing.

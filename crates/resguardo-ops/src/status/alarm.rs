@@ -27,7 +27,7 @@ pub(super) fn alarms(
         let proven_at = status.proven.as_ref().map(|proven| proven.at);
         alarms.push(What::DrillOverdue { due, proven_at });
     }
-    alarms.extend(run_failed(facts, runs));
+    alarms.extend(run_failed(facts, runs, &status.undecided));
     let was_used = newest.is_some() || !facts.drills.is_empty();
     if let Some(target_seconds) = status.rpo.target_seconds
         && status.rpo.standing == Standing::Breached
@@ -65,9 +65,24 @@ fn drill_failed(facts: &Facts) -> Option<What> {
     })
 }
 
-/// The newest run that failed and was not made good since, of those that run by themselves. A drill
-/// that came to a verdict is told by it.
-fn run_failed(facts: &Facts, runs: &[RunRow]) -> Option<What> {
+/// What is done or tried again at this moment, of the newest run of each verb: only when it has succeeded or
+/// is given up is there a last word about it.
+pub(super) fn undecided(watched: &Watched, runs: &[RunRow]) -> Vec<Verb> {
+    let is_retried = |run: &RunRow| {
+        let mut retried = watched.retried.iter();
+        retried.any(|(verb, since)| *verb == run.verb && run.started_at >= *since)
+    };
+    let is_open = |run: &&RunRow| match run.state {
+        RunState::Running | RunState::Interrupted => true,
+        RunState::Failed | RunState::Died => is_retried(run),
+        RunState::Succeeded => false,
+    };
+    runs.iter().filter(is_open).map(|run| run.verb).collect()
+}
+
+/// The newest run that failed, was given up and was not made good since, of those that run by themselves. A
+/// drill that came to a verdict is told by it.
+fn run_failed(facts: &Facts, runs: &[RunRow], undecided: &[Verb]) -> Option<What> {
     let is_told = |run: &RunRow| run.state == RunState::Failed && run.receipt.is_some();
     let counts = |run: &&RunRow| match run.verb {
         // A backup that another machine took since makes it good.
@@ -83,6 +98,7 @@ fn run_failed(facts: &Facts, runs: &[RunRow]) -> Option<What> {
     let failed = runs
         .iter()
         .filter(|run| matches!(run.state, RunState::Failed | RunState::Died))
+        .filter(|run| !undecided.contains(&run.verb))
         .filter(counts)
         .max_by_key(|run| (run.started_at, run.run))?;
     Some(What::RunFailed {

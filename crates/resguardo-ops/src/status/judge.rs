@@ -94,6 +94,7 @@ pub(crate) fn judge(
         exceptions: open,
         forecast,
         alarms: Vec::new(),
+        undecided: alarm::undecided(watched, runs),
         concerns,
     };
     let alarms = alarm::alarms(watched, facts, runs, &status);

@@ -38,6 +38,7 @@ pub(crate) fn watched() -> Watched {
         },
         backup: None,
         drill: None,
+        retried: Vec::new(),
         copies: Vec::new(),
     }
 }

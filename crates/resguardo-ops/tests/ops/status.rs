@@ -23,6 +23,7 @@ fn watched() -> Watched {
         },
         backup: None,
         drill: None,
+        retried: Vec::new(),
         copies: Vec::new(),
     }
 }
@@ -153,6 +154,43 @@ fn an_exception_is_opened_signed_resolved_and_signed() {
     world.later(30);
     assert_eq!(assess(&ctx), [(rpo, Changed::Opened)]);
     assert_ne!(exception::open(&ctx).unwrap()[0].id, open[0].id);
+}
+
+#[test]
+fn a_run_that_is_tried_again_opens_nothing_until_it_is_given_up() {
+    let world = World::new();
+    let ctx = world.context();
+    world.back_up_in(&ctx);
+    run_drill(&ctx, &world.shop()).unwrap();
+    world.later(1);
+    let assess = |since: Option<jiff::Timestamp>| {
+        let retried = since.map(|since| (Verb::Prune, since));
+        let watched = Watched {
+            retried: retried.into_iter().collect(),
+            ..watched()
+        };
+        let status = status::look(&ctx, &[watched]).unwrap();
+        let changes = exception::assess(&ctx, &status).unwrap();
+        changes.iter().map(|one| one.what).collect::<Vec<_>>()
+    };
+    let fails = || {
+        let shop = "shop".parse().unwrap();
+        resguardo_ops::failed_to_begin(&ctx, Verb::Prune, &shop, "no route to host").unwrap();
+    };
+    let since = ctx.clock.now();
+    fails();
+    assert_eq!(assess(Some(since)), []);
+    assert_eq!(assess(None), [Changed::Opened]);
+    // The next time has come: while it is tried, nothing is good, and nothing is new.
+    world.later(1);
+    let since = ctx.clock.now();
+    fails();
+    assert_eq!(assess(Some(since)), []);
+    assert_eq!(assess(None), []);
+    let [open] = &exception::open(&ctx).unwrap()[..] else {
+        panic!("there is one")
+    };
+    assert_eq!((open.times, open.good_at), (2, None));
 }
 
 #[test]

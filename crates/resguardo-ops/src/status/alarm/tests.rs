@@ -91,6 +91,36 @@ fn runs_that_failed_are_alarms_until_they_are_made_good() {
 }
 
 #[test]
+fn what_is_tried_again_wakes_nobody_until_it_is_given_up() {
+    let watched = |retried: &[(Verb, i64)]| Watched {
+        retried: retried
+            .iter()
+            .map(|(verb, since)| (*verb, ago(*since)))
+            .collect(),
+        ..watched()
+    };
+    let of = |retried: &[(Verb, i64)], state| {
+        let failed = run(Verb::Backup, state, 60);
+        let status = judge(&watched(retried), &good(), &[failed], 0, now());
+        let kinds: Vec<_> = status.alarms.iter().map(What::kind).collect();
+        (kinds, status.undecided)
+    };
+    let is_alarm = (vec![ExceptionKind::RunFailed], vec![]);
+    let is_open = (vec![], vec![Verb::Backup]);
+    for state in [RunState::Failed, RunState::Died] {
+        assert_eq!(of(&[(Verb::Backup, HOUR)], state), is_open);
+        // Another thing is tried again, or it failed before that began.
+        assert_eq!(of(&[(Verb::Drill, HOUR)], state), is_alarm);
+        assert_eq!(of(&[(Verb::Backup, 30)], state), is_alarm);
+        assert_eq!(of(&[], state), is_alarm);
+    }
+    // What runs, or waits for another run, has not made anything good.
+    assert_eq!(of(&[], RunState::Running), is_open);
+    assert_eq!(of(&[], RunState::Interrupted), is_open);
+    assert_eq!(of(&[], RunState::Succeeded), (vec![], vec![]));
+}
+
+#[test]
 fn of_several_runs_the_newest_is_told() {
     let runs = [
         run(Verb::Prune, RunState::Failed, 60),

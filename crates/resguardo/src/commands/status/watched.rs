@@ -29,6 +29,7 @@ pub fn watched(config: &Config, jobs: &[Job], context: &Context) -> Vec<Watched>
                 objectives: spec.objectives,
                 backup: None,
                 drill: None,
+                retried: Vec::new(),
                 copies: copies.clone(),
             }
         })
