@@ -11,6 +11,7 @@ mod lacks;
 mod pins;
 mod reach;
 mod rebuild;
+mod remedy;
 mod settle;
 mod status;
 mod stretches;
@@ -32,6 +33,7 @@ pub use reach::{not_tried, open_each, refresh_each, status_of_each, unreached};
 pub use rebuild::{
     Came, RebuildDone, Rebuilt, Unsettled, left_behind_json, rebuild, settle_command,
 };
+pub use remedy::Remedy;
 pub use settle::{SettleDone, settle};
 pub use status::{CopyStatus, SourceStatus, status};
 pub(crate) use stretches::Stretches;

@@ -4,7 +4,8 @@ use jiff::Timestamp;
 use resguardo_model::{BackupId, SourceName};
 use resguardo_vault::CopyPlace;
 
-use super::Verified;
+use super::remedy::{Remedy, remedies};
+use super::{Verified, opened};
 use crate::context::Context;
 use crate::error::OpsError;
 use crate::history;
@@ -41,6 +42,8 @@ pub struct SourceStatus {
     pub synced_at: Option<Timestamp>,
     /// What receipts say of the bytes that it holds; `None`: nobody ever looked.
     pub verified: Option<Verified>,
+    /// What to do about what was found there and not put right since.
+    pub remedies: Vec<Remedy>,
 }
 
 /// Asks a copy what it holds of each source of the vault.
@@ -55,7 +58,7 @@ pub fn status(ctx: &Context, place: &CopyPlace) -> Result<CopyStatus, OpsError> 
     let ask = || -> Result<Vec<SourceStatus>, OpsError> {
         let doing = || format!("asking the copy {}", place.name());
         let vault = ctx.vault()?;
-        let copy = super::opened(vault, place)?;
+        let copy = opened(vault, place)?;
         let mut all = Vec::new();
         for source in &sources {
             ctx.cancel.check()?;
@@ -70,6 +73,9 @@ pub fn status(ctx: &Context, place: &CopyPlace) -> Result<CopyStatus, OpsError> 
                     .map(|stored| stored.head.taken_at)
                     .max()
             };
+            let verified = known.verified_at(source, &place.describe()).cloned();
+            let findings = verified.iter().flat_map(|one| &one.findings);
+            let findings: Vec<_> = findings.cloned().collect();
             all.push(SourceStatus {
                 source: source.clone(),
                 held: found.held.len() as u64,
@@ -79,7 +85,8 @@ pub fn status(ctx: &Context, place: &CopyPlace) -> Result<CopyStatus, OpsError> 
                 newest: newest(&|_| true),
                 newest_there: newest(&|backup| found.held.iter().any(|one| one.backup == backup)),
                 synced_at: known.at(source, &place.describe()).map(|copied| copied.at),
-                verified: known.verified_at(source, &place.describe()).cloned(),
+                remedies: remedies(place.name(), &findings, &heads),
+                verified,
             });
         }
         Ok(all)

@@ -1,15 +1,15 @@
 //! When a copy was last read as a whole, and what was found wrong there and not put right since: by receipts.
 
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff::Timestamp;
 use resguardo_model::receipt::{Predicate, Verb};
 use resguardo_model::{BackupId, Diagnosis, Finding, FindingKind, Severity};
-use resguardo_vault::StoredHead;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::remedy::{advice, remedies};
 use crate::context::Context;
 use crate::error::OpsError;
 use crate::history;
@@ -129,9 +129,6 @@ impl Verified {
     }
 }
 
-/// Backups named in an advice; the others are counted.
-const NAMED_MAX: usize = 5;
-
 /// What can be done about findings at the copy called `name`: a mend brings nothing of backups that the copy alone
 /// has.
 ///
@@ -139,38 +136,7 @@ const NAMED_MAX: usize = 5;
 /// If the vault cannot be read.
 pub fn mending(ctx: &Context, name: &str, findings: &[Finding]) -> Result<String, OpsError> {
     let heads = history::heads(ctx, None)?.heads;
-    Ok(advice(name, findings, &heads))
-}
-
-fn advice(name: &str, findings: &[Finding], heads: &[StoredHead]) -> String {
-    let heads = heads.iter().filter(|stored| stored.trusted);
-    let here: HashSet<BackupId> = heads.map(|stored| stored.head.backup).collect();
-    let is_only_there = |finding: &&Finding| {
-        let hit = &finding.backups_hit;
-        !hit.is_empty() && !hit.iter().any(|id| here.contains(id))
-    };
-    let (lost, rest): (Vec<&Finding>, Vec<&Finding>) = findings.iter().partition(is_only_there);
-    let mut said = Vec::new();
-    if !rest.is_empty() {
-        said.push(format!(
-            "send again what the vault has whole with `resguardo copy sync {name} --mend`"
-        ));
-    }
-    let lost = lost.into_iter().flat_map(|finding| &finding.backups_hit);
-    let lost: BTreeSet<&BackupId> = lost.collect();
-    if !lost.is_empty() {
-        let named = lost.iter().take(NAMED_MAX).map(ToString::to_string);
-        let named = named.collect::<Vec<_>>().join(", ");
-        let more = match lost.len().saturating_sub(NAMED_MAX) {
-            0 => String::new(),
-            more => format!(" and {more} more"),
-        };
-        said.push(format!(
-            "the vault has nothing to mend these with: {named}{more}; another copy may have them: \
-             `resguardo verify --depth digests --from` that copy"
-        ));
-    }
-    said.join("; ")
+    Ok(advice(&remedies(name, findings, &heads)))
 }
 
 /// What `doctor` says of the bytes at the copy called `name`, by receipts alone: the copy is not asked.
@@ -213,7 +179,7 @@ pub fn diagnose_verified(
                 "what was found there on {at} was not put right yet: {}{others}",
                 finding.message
             ),
-            advice(name, &verified.findings, &heads),
+            advice(&remedies(name, &verified.findings, &heads)),
         ));
     }
     Ok(found)

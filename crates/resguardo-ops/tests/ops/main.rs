@@ -11,6 +11,7 @@ mod backup;
 mod catalog;
 mod copies;
 mod copy;
+mod disputed;
 mod drill;
 mod fault;
 mod interrupt;

@@ -36,7 +36,7 @@ fn back_ups(world: &World, count: i64) -> Vec<BackupId> {
     ids
 }
 
-fn lose(world: &World) {
+pub(crate) fn lose(world: &World) {
     for info in world.store.list("").unwrap() {
         world.store.delete(&info.key).unwrap();
     }
@@ -48,7 +48,7 @@ fn rebuild(world: &World, ctx: &Context, others: &[CopyPlace]) -> copy::RebuildD
 }
 
 /// Prunes a source, in the vault or at a copy, to its newest backups.
-fn prune_to(ctx: &Context, at: Option<&CopyPlace>, last: u32) {
+pub(crate) fn prune_to(ctx: &Context, at: Option<&CopyPlace>, last: u32) {
     let policy = Policy {
         last: Some(last),
         keep_successful: 1,

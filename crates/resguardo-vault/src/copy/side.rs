@@ -63,8 +63,10 @@ impl Run<'_> {
     fn record(&self, folder: &str, key: &Key, here: &Listing) -> Result<Record, VaultError> {
         let bytes = here[key].bytes;
         let listed_there = self.there.get(key).map(|info| info.bytes);
-        // A pin may be set again, to another date of the same length; all else never changes.
-        if listed_there == Some(bytes) && !self.request.mend && folder != "pins" {
+        // A pin may be set again, to another date of the same length; all else never changes. Two copies of which a
+        // vault is made again may still differ.
+        let is_read = self.request.mend || self.rebuilds || folder == "pins";
+        if listed_there == Some(bytes) && !is_read {
             return Ok(Record::WasThere);
         }
         if bytes > RECORD_BYTES_MAX {
@@ -94,8 +96,13 @@ impl Run<'_> {
             };
         };
         // Whom to believe is what this machine knows, wherever the record lies.
-        if ours.replaces(&standing(self.from, source, key, &theirs)?) {
+        let their_standing = standing(self.from, source, key, &theirs)?;
+        if ours.replaces(&their_standing) {
             return self.put_record(key, body);
+        }
+        // A copy that was out of reach when a backup was pinned anew has the older pin: another copy gave the later.
+        if self.rebuilds && folder == "pins" && their_standing.replaces(&ours) {
+            return Ok(Record::WasThere);
         }
         Ok(match ours {
             Standing::Bad(why) => {

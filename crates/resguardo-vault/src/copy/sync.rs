@@ -185,6 +185,7 @@ impl Vault {
         let before = compared(&heads.heads, request.source, (&here, &there), pruned);
         let mut run = Run::new((self, copy), request, (cancel, progress), &lease, &place);
         run.there = there;
+        run.rebuilds = others.is_some();
         run.others = others.unwrap_or_default();
         run.done.findings = heads.findings;
         run.heads(&heads.heads, &here, &before)?;
@@ -238,6 +239,8 @@ pub(super) struct Run<'a> {
     pub(super) sent_keys: BTreeMap<Key, u64>,
     /// Backups whose head has other bytes at the copy.
     pub(super) other_heads: HashSet<BackupId>,
+    /// Whether `to` is the vault that is made again from its copies.
+    pub(super) rebuilds: bool,
     /// Further copies, from which an object is taken that is not whole here.
     pub(super) others: &'a [Vault],
     pub(super) sent_bytes: AtomicU64,
@@ -267,6 +270,7 @@ impl<'a> Run<'a> {
             looked_at: HashSet::new(),
             sent_keys: BTreeMap::new(),
             other_heads: HashSet::new(),
+            rebuilds: false,
             others: &[],
             sent_bytes: AtomicU64::new(0),
             total_bytes: 0,

@@ -104,14 +104,20 @@ pub(super) fn damage_of(source: &SourceStatus) -> &[Finding] {
 }
 
 pub(super) fn state_of(copy: &str, source: &SourceStatus) -> String {
-    let damage = damage_of(source).len() as u64;
-    if damage > 0 {
-        let damaged = counted(damage, "object was", "objects were");
-        return format!("{damaged} found damaged: `resguardo copy sync {copy} --mend`");
+    let mut states: Vec<String> = source
+        .remedies
+        .iter()
+        .map(|one| {
+            let count = counted(one.findings, "object", "objects");
+            format!("{count} {}: {}", one.state, one.command)
+        })
+        .collect();
+    if !source.missing.is_empty() {
+        states.push(format!("behind: `resguardo copy sync {copy}`"));
     }
-    match source.missing.len() {
-        0 => "has everything".to_owned(),
-        _ => format!("behind: `resguardo copy sync {copy}`"),
+    match states.is_empty() {
+        true => "has everything".to_owned(),
+        false => states.join("; "),
     }
 }
 
@@ -131,6 +137,7 @@ pub(super) fn status_json(status: &CopyStatus) -> Value {
                     "synced_at": one.synced_at,
                     "verified_at": one.verified.as_ref().and_then(|verified| verified.at),
                     "findings": damage_of(one),
+                    "next": one.remedies.iter().map(|one| &one.next).collect::<Vec<_>>(),
                 })
             })
             .collect::<Vec<_>>()
