@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use resguardo_engine::process::ProcessMark;
 
-use crate::status::Pace;
+use crate::status::{Pace, Seen};
 
 mod audit;
 mod cache;
@@ -29,7 +29,7 @@ mod runs;
 mod schema;
 mod users;
 
-pub(crate) use cache::{CachedHead, CachedReceipt};
+pub(crate) use cache::CachedReceipt;
 pub use rebuild::{Rebuilt, rebuild};
 pub use runs::{RunFilter, RunsPage};
 pub(crate) use users::{SessionRow, TokenRow, UserRow};
@@ -182,6 +182,8 @@ pub struct Catalog {
     notes: Arc<Vec<String>>,
     /// When the vaults that it is a cache of were listed last.
     pace: Arc<Pace>,
+    /// What was read of their heads.
+    seen: Arc<Seen>,
 }
 
 impl Catalog {
@@ -249,6 +251,7 @@ impl Catalog {
             connection: Arc::new(Mutex::new(connection)),
             notes: Arc::default(),
             pace: Arc::default(),
+            seen: Arc::default(),
         })
     }
 
@@ -395,6 +398,10 @@ impl Catalog {
 
     pub(crate) fn pace(&self) -> &Pace {
         &self.pace
+    }
+
+    pub(super) fn seen(&self) -> &Seen {
+        &self.seen
     }
 
     fn lock(&self) -> MutexGuard<'_, Connection> {

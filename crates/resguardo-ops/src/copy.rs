@@ -26,7 +26,7 @@ pub use resguardo_vault::{CopyPlace, Vault};
 
 pub(crate) use holdings::holdings;
 pub use known::{Behind, behind};
-pub(crate) use known::{Copied, KnownCopies, behind_with, receipts_there};
+pub(crate) use known::{Copied, KnownCopies, behind_of, receipts_there};
 pub use lacks::{Lacks, lacks_of_each};
 pub(crate) use reach::at_once;
 pub use reach::{not_tried, open_each, refresh_each, status_of_each, unreached};

@@ -25,7 +25,11 @@ use crate::status::Stated;
 pub(crate) fn heads(ctx: &Context, source: Option<&SourceName>) -> Result<Heads, OpsError> {
     let vault = ctx.vault()?;
     // A cache that cannot be read costs time, and nothing else.
-    let known = ctx.catalog.heads(vault.id()).unwrap_or_default();
+    let known = match source {
+        Some(source) => ctx.catalog.heads_of(vault.id(), source),
+        None => ctx.catalog.heads(vault.id()),
+    };
+    let known = known.unwrap_or_default();
     let heads = vault
         .heads_known(source, &|key| {
             known.get(key).map(|cached| StoredHead {
@@ -72,7 +76,7 @@ pub(crate) fn remember_head(ctx: &Context, stored: &StoredHead) {
 /// The receipts of one source or of all, each checked again. `findings` holds what is wrong with them.
 pub(crate) fn receipts(ctx: &Context, source: Option<&SourceName>) -> Result<Receipts, OpsError> {
     let vault = ctx.vault()?;
-    let known = ctx.catalog.receipts(vault.id()).unwrap_or_default();
+    let known = ctx.catalog.receipts(vault.id(), source).unwrap_or_default();
     let receipts = vault
         .receipts_known(source, &|key| known.get(key).cloned())
         .map_err(OpsError::vault("reading the receipts of the vault"))?;
@@ -261,11 +265,22 @@ pub(crate) fn read_new(
     sources: &BTreeSet<SourceName>,
 ) -> Result<HashSet<String>, OpsError> {
     let there = receipts_there(ctx, sources)?;
-    let known = ctx.catalog.receipt_keys(ctx.vault()?.id());
-    if !there.is_subset(&known.unwrap_or_default()) {
-        receipts(ctx, None)?;
-    }
+    read_unknown(ctx, &there)?;
     Ok(there)
+}
+
+/// Reads those receipts that the catalog does not know, and no source's that it knows.
+pub(crate) fn read_unknown(ctx: &Context, there: &HashSet<String>) -> Result<(), OpsError> {
+    let known = ctx.catalog.receipt_keys(ctx.vault()?.id());
+    let known = known.unwrap_or_default();
+    let new = there.difference(&known);
+    let sources: BTreeSet<SourceName> = new
+        .filter_map(|key| key.split('/').next()?.parse().ok())
+        .collect();
+    for source in sources {
+        receipts(ctx, Some(&source))?;
+    }
+    Ok(())
 }
 
 /// What receipts say of a backup: of its drills, and when it was taken.

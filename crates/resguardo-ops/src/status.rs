@@ -27,13 +27,18 @@ use crate::run::described;
 mod alarm;
 mod facts;
 mod forecast;
+mod gather;
 mod judge;
+mod listing;
 #[cfg(test)]
 pub(crate) mod made;
 mod pace;
+mod seen;
 
-pub(crate) use facts::{BackupFact, DrillFact, Facts, Stated, known_of};
+pub(crate) use facts::{BackupFact, DrillFact, Facts, Stated};
+pub(crate) use gather::known_of;
 pub(crate) use pace::Pace;
+pub(crate) use seen::{Seen, SourceHeads, Sources, Stale};
 
 /// What the config says of a source.
 #[derive(Clone, Debug, PartialEq)]
@@ -230,10 +235,10 @@ pub struct Forecast {
 pub fn look(ctx: &Context, watched: &[Watched]) -> Result<Status, OpsError> {
     let now = ctx.clock.now();
     ctx.vault()?;
-    let (facts, findings, unreachable) = match facts::gather(ctx, watched) {
+    let (facts, findings, unreachable) = match gather::gather(ctx, watched) {
         Ok((facts, findings)) => (facts, findings, None),
         Err(error @ OpsError::Vault { .. }) => (
-            facts::known(ctx, watched)?,
+            gather::known(ctx, watched)?,
             Vec::new(),
             Some(described(&error)),
         ),

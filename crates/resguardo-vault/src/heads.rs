@@ -1,7 +1,7 @@
 //! The heads of a vault: which backups there are, and whether they are what their writers signed, in
 //! the order in which they were signed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use resguardo_model::{BackupId, Finding, FindingKind, Head, Sha256Digest, SourceName};
@@ -285,6 +285,13 @@ impl Vault {
             // There may be none; one that stays raises the same alarm again.
             let _ = std::fs::remove_file(self.cache_of(source).join(file));
         }
+    }
+
+    /// The sources of which this host remembers a head that it wrote, whatever is listed of them now.
+    #[must_use]
+    pub fn remembered_sources(&self) -> BTreeSet<SourceName> {
+        let heads = self.remembered_heads(None);
+        heads.into_iter().map(|pinned| pinned.source).collect()
     }
 
     fn remembered_heads(&self, source: Option<&SourceName>) -> Vec<RememberedHead> {

@@ -67,6 +67,7 @@ pub use recipients::{
     RecipientChange, RecipientEvent, RecipientSpan, RecipientState, RecipientsChanged,
     change_recipients, span_of, spans_of,
 };
+pub use resguardo_store::ObjectInfo;
 pub use space::{BackupSpace, SourceSpace, Space};
 pub use vault::{Access, KeyNow, Settings, Vault, VaultConfig};
 pub use verify::{Depth, Selection};

@@ -1,16 +1,18 @@
 //! What was seen of the vault: heads and receipts by their keys. Both never change once they are
 //! written; one that the vault no longer holds is forgotten.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
 use resguardo_model::{Head, Sha256Digest, SourceName, VaultId, WriterId};
+use resguardo_vault::StoredHead;
 use rusqlite::{Row, params};
 use serde::de::DeserializeOwned;
 
 use super::{Catalog, CatalogError, from_json, parsed, to_json};
 use crate::copy::Copied;
 use crate::history::{Drilled, Told};
-use crate::status::Stated;
+use crate::status::{SourceHeads, Sources, Stale, Stated};
 
 /// A head as it was seen. Whether its writer is trusted is not kept: that is asked anew each time.
 #[derive(Clone, Debug)]
@@ -54,6 +56,89 @@ impl Catalog {
         Ok(rows.filter_map(Result::ok).collect())
     }
 
+    /// The heads of a vault that were seen before, as much of them as standings are made of. Only what was
+    /// written since the last time is read.
+    pub(crate) fn seen_heads(&self, vault: VaultId) -> Result<Sources, CatalogError> {
+        let version = self.data_version()?;
+        let mut before = self.seen().before(vault, version);
+        match &before.stale {
+            Stale::Everything => before.sources = self.all_seen_heads(vault)?,
+            Stale::These(stale) if stale.is_empty() => return Ok(before.sources),
+            Stale::These(stale) => {
+                for source in stale {
+                    let heads = self.heads_of(vault, source)?;
+                    let heads = SourceHeads::of(&as_stored(heads));
+                    if heads.heads.is_empty() {
+                        before.sources.remove(source);
+                    } else {
+                        before.sources.insert(source.clone(), Arc::new(heads));
+                    }
+                }
+            }
+        }
+        self.seen().put(vault, version, &before);
+        Ok(before.sources)
+    }
+
+    /// The sources of a vault whose heads were seen before.
+    pub(crate) fn sources_of_heads(
+        &self,
+        vault: VaultId,
+    ) -> Result<BTreeSet<SourceName>, CatalogError> {
+        let failed = CatalogError::sqlite("reading the sources of");
+        let connection = self.lock();
+        let mut statement = connection
+            .prepare_cached(
+                "select distinct substr(key, 1, instr(key, '/') - 1) from heads where vault = ?1",
+            )
+            .map_err(&failed)?;
+        let rows = statement
+            .query_map([vault.to_string()], |row| row.get::<_, String>(0))
+            .map_err(&failed)?;
+        let names: Vec<String> = rows.collect::<Result<_, _>>().map_err(&failed)?;
+        Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
+    }
+
+    /// Changes with whatever another connection writes.
+    fn data_version(&self) -> Result<i64, CatalogError> {
+        let version = self
+            .lock()
+            .query_row("pragma data_version", [], |row| row.get(0));
+        version.map_err(CatalogError::sqlite("reading the version of"))
+    }
+
+    /// One source after the other: all heads at once would take hundreds of megabytes.
+    fn all_seen_heads(&self, vault: VaultId) -> Result<Sources, CatalogError> {
+        let failed = CatalogError::sqlite("reading the heads of");
+        let connection = self.lock();
+        let mut statement = connection
+            .prepare_cached("select key, sha256, head from heads where vault = ?1 order by key")
+            .map_err(&failed)?;
+        let rows = statement
+            .query_map([vault.to_string()], cached_head)
+            .map_err(&failed)?;
+        let mut all = Sources::new();
+        let mut of_one: Vec<(String, CachedHead)> = Vec::new();
+        let mut take = |heads: &mut Vec<(String, CachedHead)>| {
+            if let Some((_, first)) = heads.first() {
+                let source = first.head.source.clone();
+                let heads = SourceHeads::of(&as_stored(heads.drain(..)));
+                all.insert(source, Arc::new(heads));
+            }
+        };
+        for row in rows.filter_map(Result::ok) {
+            let is_other = of_one
+                .first()
+                .is_some_and(|(_, first)| first.head.source != row.1.head.source);
+            if is_other {
+                take(&mut of_one);
+            }
+            of_one.push(row);
+        }
+        take(&mut of_one);
+        Ok(all)
+    }
+
     /// The heads of one source that were seen before, by their keys.
     pub(crate) fn heads_of(
         &self,
@@ -80,7 +165,8 @@ impl Catalog {
         vault: VaultId,
         heads: impl Iterator<Item = (&'a str, &'a Sha256Digest, &'a Head)>,
     ) -> Result<(), CatalogError> {
-        self.in_transaction("writing heads to", |connection| {
+        let mut changed = BTreeSet::new();
+        let put = self.in_transaction("writing heads to", |connection| {
             let mut statement = connection.prepare_cached(
                 "insert or replace into heads (vault, key, sha256, head) values (?1, ?2, ?3, ?4)",
             )?;
@@ -91,9 +177,14 @@ impl Catalog {
                     sha256.to_string(),
                     to_json(head)
                 ])?;
+                changed.insert(head.source.clone());
             }
             Ok(())
-        })
+        });
+        changed
+            .iter()
+            .for_each(|source| self.seen().changed(source));
+        put
     }
 
     /// Forgets heads that the vault no longer holds.
@@ -102,28 +193,43 @@ impl Catalog {
         vault: VaultId,
         keys: impl Iterator<Item = &'a str>,
     ) -> Result<(), CatalogError> {
-        self.in_transaction("removing heads from", |connection| {
+        let mut changed = BTreeSet::new();
+        let gone = self.in_transaction("removing heads from", |connection| {
             let mut statement =
                 connection.prepare_cached("delete from heads where vault = ?1 and key = ?2")?;
             for key in keys {
                 statement.execute(params![vault.to_string(), key])?;
+                let source = key.split('/').next();
+                changed.extend(source.and_then(|name| name.parse::<SourceName>().ok()));
             }
             Ok(())
-        })
+        });
+        changed
+            .iter()
+            .for_each(|source| self.seen().changed(source));
+        gone
     }
 
-    /// The bytes of the receipts that were seen before, by their keys.
+    /// The bytes of the receipts of one source or of all that were seen before, by their keys.
     pub(crate) fn receipts(
         &self,
         vault: VaultId,
+        source: Option<&SourceName>,
     ) -> Result<HashMap<String, Vec<u8>>, CatalogError> {
+        // Beyond every key: a source's name begins with a letter or a digit.
+        let all = || (String::new(), "~".to_owned());
+        let (from, to) = source.map_or_else(all, below);
         let failed = CatalogError::sqlite("reading the receipts of");
         let connection = self.lock();
         let mut statement = connection
-            .prepare_cached("select key, bytes from receipts where vault = ?1")
+            .prepare_cached(
+                "select key, bytes from receipts where vault = ?1 and key > ?2 and key < ?3",
+            )
             .map_err(&failed)?;
         let rows = statement
-            .query_map([vault.to_string()], |row| Ok((row.get(0)?, row.get(1)?)))
+            .query_map([vault.to_string(), from, to], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })
             .map_err(&failed)?;
         rows.collect::<Result<_, _>>().map_err(&failed)
     }
@@ -264,7 +370,7 @@ impl Catalog {
 
     /// Forgets everything that the vault can tell again.
     pub(crate) fn forget_vault(&self, vault: VaultId) -> Result<(), CatalogError> {
-        self.in_transaction("emptying", |connection| {
+        let emptied = self.in_transaction("emptying", |connection| {
             for table in ["heads", "receipts"] {
                 connection.execute(
                     &format!("delete from {table} where vault = ?1"),
@@ -272,8 +378,20 @@ impl Catalog {
                 )?;
             }
             Ok(())
-        })
+        });
+        self.seen().forget();
+        emptied
     }
+}
+
+fn as_stored(heads: impl IntoIterator<Item = (String, CachedHead)>) -> Vec<StoredHead> {
+    let stored = heads.into_iter().map(|(key, cached)| StoredHead {
+        trusted: false,
+        head: cached.head,
+        sha256: cached.sha256,
+        key,
+    });
+    stored.collect()
 }
 
 /// Between these lie the keys of a source; `0` is the character behind the slash.

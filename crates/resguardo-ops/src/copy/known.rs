@@ -208,24 +208,35 @@ pub(crate) fn behind_with(
     heads: &[StoredHead],
     known: Option<&Copied>,
 ) -> Behind {
-    let of_source = || {
-        let trusted = heads.iter().filter(|stored| stored.trusted);
-        trusted.filter(|stored| stored.head.source == *source)
-    };
-    let holds =
-        |stored: &&StoredHead| known.is_some_and(|copied| copied.holds(&Numbered::of(stored)));
-    let is_left_out =
-        |stored: &&StoredHead| known.is_some_and(|copied| copied.left_out(&Numbered::of(stored)));
-    let wanted = of_source().filter(|stored| holds(stored) || !is_left_out(stored));
-    let of = wanted.count() as u64;
-    let held: Vec<_> = of_source().filter(holds).collect();
-    Behind {
+    let trusted = heads.iter().filter(|stored| stored.trusted);
+    let of_source = trusted.filter(|stored| stored.head.source == *source);
+    let backups = of_source.map(|stored| (Numbered::of(stored), stored.head.taken_at));
+    behind_of(source, backups, known)
+}
+
+/// As [`behind_with`], by the backups of trusted writers and the instants whose data they hold.
+pub(crate) fn behind_of(
+    source: &SourceName,
+    backups: impl Iterator<Item = (Numbered, Timestamp)>,
+    known: Option<&Copied>,
+) -> Behind {
+    let mut behind = Behind {
         source: source.clone(),
-        backups: of - held.len() as u64,
-        of,
-        newest: held.iter().map(|stored| stored.head.taken_at).max(),
+        backups: 0,
+        of: 0,
+        newest: None,
         synced_at: known.map(|copied| copied.at),
+    };
+    for (one, taken_at) in backups {
+        if known.is_some_and(|copied| copied.holds(&one)) {
+            behind.of += 1;
+            behind.newest = behind.newest.max(Some(taken_at));
+        } else if !known.is_some_and(|copied| copied.left_out(&one)) {
+            behind.of += 1;
+            behind.backups += 1;
+        }
     }
+    behind
 }
 
 /// The keys of the receipts of these sources that lie in the vault now.

@@ -52,7 +52,7 @@ fn remembered(ctx: &Context) -> Result<BTreeMap<BackupId, Told>, OpsError> {
     let vault = ctx.vault()?;
     let mut newest: BTreeMap<BackupId, Told> = BTreeMap::new();
     // A catalog that cannot be read remembers nothing.
-    let cached = ctx.catalog.receipts(vault.id()).unwrap_or_default();
+    let cached = ctx.catalog.receipts(vault.id(), None).unwrap_or_default();
     for bytes in cached.into_values() {
         let Ok((statement, writer)) = verify_envelope(&bytes) else {
             continue;

@@ -1,20 +1,15 @@
 //! What is known of sources, without a judgement: their backups, drills and copies.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::time::Instant;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use resguardo_model::receipt::{Statement, Verb};
-use resguardo_model::{BackupId, Finding, FindingKind, RunId, SourceName, Verdict};
-use resguardo_vault::{Space, StoredHead, Vault};
+use resguardo_model::{BackupId, RunId, SourceName, Verdict};
+use resguardo_vault::StoredHead;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Watched, WatchedCopy};
-use crate::catalog::CachedHead;
-use crate::context::Context;
-use crate::copy::{Behind, KnownCopies, behind_with};
-use crate::error::OpsError;
+use crate::copy::Behind;
 use crate::history;
 
 /// What is known of one source.
@@ -48,7 +43,7 @@ pub(crate) struct BackupFact {
 }
 
 impl BackupFact {
-    fn of(stored: &StoredHead) -> Self {
+    pub(super) fn of(stored: &StoredHead) -> Self {
         let head = &stored.head;
         Self {
             id: head.backup,
@@ -211,159 +206,4 @@ pub(super) fn standing_finding(
         one.findings > 0 && !is_cleared && !is_gone
     };
     all.iter().rfind(stands).cloned()
-}
-
-/// What the vault's list and the catalog tell of the watched sources, and what is wrong with heads.
-pub(super) fn gather(
-    ctx: &Context,
-    watched: &[Watched],
-) -> Result<(BTreeMap<SourceName, Facts>, Vec<Finding>), OpsError> {
-    let vault = ctx.vault()?.id();
-    if let Some(findings) = ctx.catalog.pace().rests(vault) {
-        let mut all = known(ctx, watched)?;
-        add_findings(&findings, &mut all);
-        return Ok((all, findings));
-    }
-    let begun = Instant::now();
-    let heads = history::heads(ctx, None)?;
-    let mut sources = history::sources_of(&heads.heads);
-    sources.extend(watched.iter().map(|one| one.source.clone()));
-    let there = history::read_new(ctx, &sources)?;
-    let copies = KnownCopies::read(ctx, &there)?;
-    let mut all = put_together(heads.heads, &copies, watched);
-    add_findings(&heads.findings, &mut all);
-    add_stated(ctx, Some(&there), None, &mut all)?;
-    let pace = ctx.catalog.pace();
-    pace.listed(vault, begun.elapsed(), &heads.findings);
-    Ok((all, heads.findings))
-}
-
-fn add_findings(findings: &[Finding], all: &mut BTreeMap<SourceName, Facts>) {
-    for finding in findings {
-        let strangers = [FindingKind::WriterUnknown, FindingKind::WriterRetired];
-        if let Some(source) = finding.source.as_ref()
-            && !strangers.contains(&finding.kind)
-        {
-            let facts = all.entry(source.clone()).or_default();
-            facts.findings.push(finding.message.clone());
-        }
-    }
-}
-
-/// What the catalog alone tells: the vault as it was seen last.
-pub(super) fn known(
-    ctx: &Context,
-    watched: &[Watched],
-) -> Result<BTreeMap<SourceName, Facts>, OpsError> {
-    let vault = ctx.vault()?;
-    let heads = trusted_by(vault, ctx.catalog.heads(vault.id())?);
-    let copies = KnownCopies::read(ctx, &ctx.catalog.receipt_keys(vault.id())?)?;
-    let mut all = put_together(heads, &copies, watched);
-    add_stated(ctx, None, None, &mut all)?;
-    Ok(all)
-}
-
-/// What the catalog alone tells of one source. Copies are not looked at.
-pub(crate) fn known_of(ctx: &Context, source: &SourceName) -> Result<Facts, OpsError> {
-    let vault = ctx.vault()?;
-    let heads = ctx.catalog.heads_of(vault.id(), source)?;
-    let mut all = put_together(trusted_by(vault, heads), &KnownCopies::default(), &[]);
-    add_stated(ctx, None, Some(source), &mut all)?;
-    Ok(all.remove(source).unwrap_or_default())
-}
-
-fn trusted_by(vault: &Vault, heads: HashMap<String, CachedHead>) -> Vec<StoredHead> {
-    let heads = heads.into_iter();
-    heads
-        .map(|(key, cached)| StoredHead {
-            trusted: vault.trusts(cached.head.writer, &cached.sha256),
-            head: cached.head,
-            sha256: cached.sha256,
-            key,
-        })
-        .collect()
-}
-
-fn put_together(
-    heads: Vec<StoredHead>,
-    copies: &KnownCopies,
-    watched: &[Watched],
-) -> BTreeMap<SourceName, Facts> {
-    let mut by_source: BTreeMap<SourceName, Vec<StoredHead>> = BTreeMap::new();
-    for one in watched {
-        by_source.entry(one.source.clone()).or_default();
-    }
-    for head in heads {
-        let name = head.head.source.clone();
-        by_source.entry(name).or_default().push(head);
-    }
-    let places: BTreeMap<&SourceName, &[WatchedCopy]> = watched
-        .iter()
-        .map(|one| (&one.source, &*one.copies))
-        .collect();
-    by_source
-        .into_iter()
-        .map(|(source, heads)| {
-            let places = places.get(&source).copied().unwrap_or_default();
-            let behind = places.iter().map(|copy| {
-                let known = copies.named(&source, &copy.name, &copy.place);
-                (copy.place.clone(), behind_with(&source, &heads, known))
-            });
-            let trusted = heads.iter().filter(|stored| stored.trusted);
-            let mut backups: Vec<_> = trusted.map(BackupFact::of).collect();
-            backups.sort_by_key(|backup| (backup.taken_at, backup.id));
-            let facts = Facts {
-                untrusted: (heads.len() - backups.len()) as u64,
-                stored_bytes: Space::of(&heads)
-                    .sources
-                    .iter()
-                    .map(|one| one.stored_bytes)
-                    .sum(),
-                copies: behind.collect(),
-                drills: Vec::new(),
-                verified: None,
-                findings: Vec::new(),
-                backups,
-            };
-            (source, facts)
-        })
-        .collect()
-}
-
-/// What receipts state that are `there`, or that the catalog knows at all.
-fn add_stated(
-    ctx: &Context,
-    there: Option<&HashSet<String>>,
-    only: Option<&SourceName>,
-    all: &mut BTreeMap<SourceName, Facts>,
-) -> Result<(), OpsError> {
-    let vault = ctx.vault()?;
-    let mut verified: BTreeMap<SourceName, Vec<VerifyFact>> = BTreeMap::new();
-    for (key, writer, sha256, stated) in ctx.catalog.stated(vault.id(), only)? {
-        if there.is_some_and(|there| !there.contains(&key)) || !vault.trusts(writer, &sha256) {
-            continue;
-        }
-        match stated {
-            Stated::Drill(drill) => {
-                let facts = all.entry(drill.source.clone()).or_default();
-                facts.drills.push(DrillFact {
-                    receipt: key,
-                    ..drill
-                });
-            }
-            Stated::Verify(verify) => {
-                let source = verify.source.clone();
-                verified.entry(source).or_default().push(verify);
-            }
-        }
-    }
-    for (source, facts) in all {
-        if let Some(found) = verified.remove(source) {
-            facts.verified = standing_finding(found, &facts.backups);
-        }
-        facts
-            .drills
-            .sort_by(|a, b| (a.at, &a.receipt).cmp(&(b.at, &b.receipt)));
-    }
-    Ok(())
 }

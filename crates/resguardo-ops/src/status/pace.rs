@@ -1,56 +1,80 @@
 //! How often a vault is listed: whoever looks each minute must not spend the minute on it.
 //!
-//! A vault that lists at once is listed each time. One that takes long rests for a hundred times as long, ten
+//! A vault that lists at once is listed each time. One that takes long rests for five hundred times as long, ten
 //! minutes at most; meanwhile the catalog tells, which knows at once what this machine writes.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::hash::RandomState;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use jiff::{SignedDuration, Timestamp};
 use resguardo_model::{Finding, VaultId};
+
+use super::listing::Listed;
 
 /// What takes no longer than this is no burden.
 const AT_ONCE: Duration = Duration::from_millis(200);
-const REST_FACTOR: u32 = 100;
-const REST_MAX: Duration = Duration::from_secs(600);
+const REST_FACTOR: u32 = 500;
+const REST_MAX: SignedDuration = SignedDuration::from_mins(10);
 
-/// When vaults were listed last, for as long as the process lives.
+/// When vaults were listed last, and what, for as long as the process lives.
 #[derive(Debug, Default)]
-pub(crate) struct Pace(Mutex<HashMap<VaultId, Listing>>);
+pub(crate) struct Pace {
+    last: Mutex<HashMap<VaultId, Listing>>,
+    stamps: RandomState,
+}
 
 #[derive(Clone, Debug)]
 struct Listing {
-    ended: Instant,
+    ended: Timestamp,
     took: Duration,
-    findings: Vec<Finding>,
+    listed: Arc<Listed>,
 }
 
 impl Pace {
-    /// What was wrong with the vault when it was listed last, if it need not be listed again now.
-    pub(crate) fn rests(&self, vault: VaultId) -> Option<Vec<Finding>> {
-        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    /// What was wrong with the vault when it was listed last, if it need not be listed again now. A clock that
+    /// was set back since lengthens no rest.
+    pub(crate) fn rests(&self, vault: VaultId, now: Timestamp) -> Option<Vec<Finding>> {
+        let all = self.all();
         let last = all.get(&vault)?;
-        (last.ended.elapsed() < rest(last.took)).then(|| last.findings.clone())
+        let since = now.duration_since(last.ended);
+        let rests = !since.is_negative() && since < rest(last.took);
+        rests.then(|| last.listed.findings())
     }
 
-    /// It was listed.
-    pub(crate) fn listed(&self, vault: VaultId, took: Duration, findings: &[Finding]) {
+    /// What was listed last; nothing, if it was not.
+    pub(crate) fn last(&self, vault: VaultId) -> Option<Arc<Listed>> {
+        self.all().get(&vault).map(|last| last.listed.clone())
+    }
+
+    /// By which all lists of this process are stamped: nobody can make two objects whose stamps are the same.
+    pub(crate) fn stamps(&self) -> &RandomState {
+        &self.stamps
+    }
+
+    /// It was listed, and what there was news of read.
+    pub(crate) fn listed(&self, vault: VaultId, ended: Timestamp, took: Duration, listed: Listed) {
         let listing = Listing {
-            ended: Instant::now(),
+            ended,
             took,
-            findings: findings.to_vec(),
+            listed: Arc::new(listed),
         };
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.insert(vault, listing);
+        self.all().insert(vault, listing);
+    }
+
+    fn all(&self) -> MutexGuard<'_, HashMap<VaultId, Listing>> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// How long a vault is left alone whose list took so long.
-fn rest(took: Duration) -> Duration {
+fn rest(took: Duration) -> SignedDuration {
     if took <= AT_ONCE {
-        return Duration::ZERO;
+        return SignedDuration::ZERO;
     }
-    took.saturating_mul(REST_FACTOR).min(REST_MAX)
+    let rest = took.saturating_mul(REST_FACTOR);
+    SignedDuration::try_from(rest).map_or(REST_MAX, |rest| rest.min(REST_MAX))
 }
 
 #[cfg(test)]
@@ -61,9 +85,10 @@ mod tests {
 
     #[test]
     fn a_long_list_is_not_asked_for_each_minute() {
-        for (milliseconds, seconds) in [(0, 0), (200, 0), (900, 90), (5000, 500), (60_000, 600)] {
+        for (milliseconds, seconds) in [(0, 0), (200, 0), (900, 450), (1000, 500), (60_000, 600)] {
             let took = Duration::from_millis(milliseconds);
-            assert_eq!(rest(took), Duration::from_secs(seconds), "{milliseconds}");
+            let expected = SignedDuration::from_secs(seconds);
+            assert_eq!(rest(took), expected, "{milliseconds}");
         }
         assert_eq!(rest(Duration::MAX), REST_MAX);
     }
@@ -75,11 +100,17 @@ mod tests {
             "01jd8kq2v3m4n5p6q7r8s9t0vw".parse().unwrap(),
             "01jd8kq2v3m4n5p6q7r8s9t0vx".parse().unwrap(),
         );
-        assert_eq!(pace.rests(one), None);
-        pace.listed(one, Duration::from_secs(5), &[]);
-        assert_eq!(pace.rests(one), Some(Vec::new()));
-        assert_eq!(pace.rests(other), None);
-        pace.listed(one, Duration::from_millis(5), &[]);
-        assert_eq!(pace.rests(one), None);
+        let at: Timestamp = "2026-11-22T12:00:00Z".parse().unwrap();
+        let later = |minutes| at + SignedDuration::from_mins(minutes);
+        assert_eq!(pace.rests(one, at), None);
+        assert!(pace.last(one).is_none());
+        pace.listed(one, at, Duration::from_secs(5), Listed::default());
+        assert_eq!(pace.rests(one, at), Some(Vec::new()));
+        assert_eq!(pace.rests(one, later(9)), Some(Vec::new()));
+        assert_eq!(pace.rests(one, later(10)), None);
+        assert_eq!(pace.rests(one, later(-1)), None, "the clock was set back");
+        assert_eq!(pace.rests(other, at), None);
+        pace.listed(one, at, Duration::from_millis(5), Listed::default());
+        assert_eq!(pace.rests(one, at), None);
     }
 }

@@ -16,6 +16,7 @@ mod drill;
 mod fault;
 mod interrupt;
 mod keys;
+mod looks;
 mod orphans;
 mod prune;
 mod rebuilt;

@@ -81,7 +81,7 @@ impl World {
         self.open(access)
     }
 
-    fn open(&self, access: Access) -> Vault {
+    pub(crate) fn open(&self, access: Access) -> Vault {
         self.open_over(self.store.clone(), access)
     }
 
