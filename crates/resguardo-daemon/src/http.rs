@@ -21,6 +21,7 @@ mod desk;
 mod events;
 mod gate;
 mod login;
+mod oidc;
 mod openapi;
 mod origin;
 mod pages;

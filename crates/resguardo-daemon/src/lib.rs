@@ -10,10 +10,12 @@ pub mod feed;
 pub mod http;
 pub mod metrics;
 pub mod notify;
+pub mod oidc;
 pub mod poke;
 pub mod run;
 pub mod tasks;
 pub mod timing;
+mod trust;
 pub mod web;
 pub mod window;
 

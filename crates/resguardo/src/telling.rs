@@ -20,7 +20,8 @@ use secrecy::SecretString;
 
 use crate::commands::{plan, status};
 use crate::config::Config;
-use crate::config::notify::{EndpointSettings, at_hand};
+use crate::config::late::at_hand;
+use crate::config::notify::EndpointSettings;
 use crate::error::Failure;
 use crate::invocation::Invocation;
 use crate::secret;
@@ -166,6 +167,8 @@ pub fn secrets(config: &Config) -> Vec<SecretString> {
     for endpoint in all_endpoints(config) {
         secrets.extend(endpoint.secrets_at_hand());
     }
+    let client = config.oidc.as_ref().and_then(|oidc| oidc.secret.as_ref());
+    secrets.extend(client.and_then(at_hand));
     let specs = config
         .sources
         .iter()

@@ -26,6 +26,8 @@ pub(super) struct Who {
     pub(super) name: String,
     /// What he may do.
     pub(super) role: Role,
+    /// Who vouches for him, if he is no user of ours.
+    pub(super) issuer: Option<String>,
     /// What he came in with.
     pub(super) by: By,
 }
@@ -43,7 +45,11 @@ impl Who {
     /// As receipts name him.
     pub(super) fn operator(&self) -> String {
         match self.by {
-            By::Session(_) => self.name.clone(),
+            By::Session(_) => match &self.issuer {
+                // A name of theirs is not taken for one of ours.
+                Some(issuer) => format!("{} ({issuer})", self.name),
+                None => self.name.clone(),
+            },
             By::Token => format!("token {}", self.name),
         }
     }
@@ -255,6 +261,7 @@ pub(super) fn identify(state: &Arc<State>, headers: &HeaderMap) -> Result<Option
         return Ok(Some(Who {
             name: token.name.to_string(),
             role: token.role,
+            issuer: None,
             by: By::Token,
         }));
     }
@@ -265,6 +272,12 @@ pub(super) fn identify(state: &Arc<State>, headers: &HeaderMap) -> Result<Option
     let Some(found) = session::find(&accounts.read, &secret, now).map_err(unread)? else {
         return Ok(None);
     };
+    // Whoever was let in by a service that is no longer asked is nobody.
+    let provider = state.house.provider.as_ref();
+    let asked = provider.map(|one| one.settings().issuer.as_str());
+    if found.issuer.is_some() && found.issuer.as_deref() != asked {
+        return Ok(None);
+    }
     if now >= found.see_at {
         let (write, secret) = (accounts.write.clone(), secret.clone());
         // If it cannot be written, the session ends the earlier.
@@ -275,6 +288,7 @@ pub(super) fn identify(state: &Arc<State>, headers: &HeaderMap) -> Result<Option
     Ok(Some(Who {
         name: found.user.to_string(),
         role: found.role,
+        issuer: found.issuer,
         by: By::Session(secret),
     }))
 }

@@ -264,6 +264,7 @@ async fn answer(state: &Arc<State>, route: &'static Route, parts: &mut Parts) ->
             let pool = match pooled {
                 Pooled::Questions => &state.questions,
                 Pooled::Passwords => &state.passwords,
+                Pooled::Provider => &state.provider,
             };
             pool.run(move || handler(&ask))
                 .await

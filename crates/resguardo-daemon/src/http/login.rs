@@ -89,14 +89,18 @@ pub(super) fn logout(ask: &Ask) -> Answer {
     Ok(response)
 }
 
-fn set_cookie(state: &State, value: &str, seconds: i64) -> HeaderValue {
+/// A cookie of ours: for this host alone, sent by no other site's forms, hidden from scripts.
+pub(super) fn cookie_text(state: &State, name: &str, value: &str, seconds: i64) -> String {
     let secure = if state.settings.is_secure() {
         "; Secure"
     } else {
         ""
     };
-    let name = cookie_name(state);
-    let text = format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={seconds}{secure}");
+    format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={seconds}{secure}")
+}
+
+fn set_cookie(state: &State, value: &str, seconds: i64) -> HeaderValue {
+    let text = cookie_text(state, cookie_name(state), value, seconds);
     let mut set = HeaderValue::from_str(&text).expect("digits and letters stand in a header");
     set.set_sensitive(true);
     set

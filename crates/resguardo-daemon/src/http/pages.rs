@@ -15,11 +15,12 @@ use crate::web::view::Viewer;
 use crate::web::{Frame, Language, Say, Section, Theme, assets};
 
 mod act;
+mod login;
 mod look;
 mod made;
 
 pub(super) use act::page_of_form;
-pub(super) use look::login;
+pub(super) use login::{login, login_again};
 
 const YEAR_SECONDS: u32 = 31_536_000;
 
@@ -69,7 +70,7 @@ pub(super) static ROUTES: &[Route] = &[
     page("/exceptions", "what is open", slow(look::exceptions)),
     page("/policy", "what a prune would do", slow(look::policy)),
     page("/access", "who may do what", slow(look::access)),
-    anybody("/login", look::login_page),
+    anybody("/login", login::login_page),
     Route {
         reads_who: false,
         ..anybody("/assets/{file}", asset)

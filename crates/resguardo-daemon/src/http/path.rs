@@ -1,7 +1,7 @@
 //! What the path of a request may be. Everything else is refused before anything looks at it.
 
-/// Characters of path and query.
-const LENGTH_MAX: usize = 2_048;
+/// Characters of path and query: the codes with which some services lead back have two thousand.
+const LENGTH_MAX: usize = 4_096;
 
 /// Why a path is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

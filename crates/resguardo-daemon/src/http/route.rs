@@ -12,7 +12,7 @@ use resguardo_model::Role;
 use super::answer::Answer;
 use super::ask::Ask;
 use super::state::State;
-use super::{api, events, gate, login, openapi, pages, probe};
+use super::{api, events, gate, login, oidc, openapi, pages, probe};
 
 /// Whom a route answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +41,8 @@ pub(super) enum Pooled {
     Questions,
     /// Passwords.
     Passwords,
+    /// Logins for which another service is asked.
+    Provider,
 }
 
 /// What a route does.
@@ -164,6 +166,17 @@ static OTHERS: &[Route] = &[
         reads_who: true,
         handler: Handler::Slow(Pooled::Passwords, pages::login),
         ..open("/login", "log in", login::logout)
+    },
+    Route {
+        surface: Surface::Page,
+        handler: Handler::Slow(Pooled::Provider, oidc::begin),
+        ..open(oidc::BEGIN, "log in by another service", probe::health)
+    },
+    Route {
+        surface: Surface::Page,
+        reads_who: true,
+        handler: Handler::Slow(Pooled::Provider, oidc::end),
+        ..open(oidc::BACK, "the other service leads back", probe::health)
     },
     Route {
         way: Way::Post,

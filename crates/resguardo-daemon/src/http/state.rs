@@ -9,15 +9,19 @@ use tokio::sync::Semaphore;
 
 use super::desk::{Desk, Seen};
 use super::events::Streams;
+use super::oidc::Knocks;
 use super::refusals::Refusals;
 use super::server::Settings;
 use super::tries::Tries;
 use crate::board::Board;
+use crate::oidc::Provider;
 
 /// Passwords that are hashed at once: each takes 19 MiB.
 const HASHES_MAX: usize = 2;
 /// Questions to the vault and the catalog at once.
 const QUESTIONS_MAX: usize = 4;
+/// Logins at once for which another service is asked.
+const LOGINS_MAX: usize = 4;
 /// Requests that wait for their turn, of each kind.
 const WAITING_MAX: usize = 32;
 
@@ -40,6 +44,8 @@ pub struct House {
     pub desk: Arc<dyn Desk>,
     /// Who may come in.
     pub accounts: Accounts,
+    /// The service that lets people in as well; it takes effect where it is known what browsers call the server.
+    pub provider: Option<Arc<Provider>>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// The version of the program.
@@ -79,6 +85,8 @@ pub(super) struct State {
     pub(super) refusals: Refusals,
     pub(super) passwords: Pool,
     pub(super) questions: Pool,
+    pub(super) provider: Pool,
+    pub(super) knocks: Knocks,
     pub(super) streams: Streams,
 }
 
@@ -91,6 +99,8 @@ impl State {
             refusals: Refusals::default(),
             passwords: Pool::new(HASHES_MAX),
             questions: Pool::new(QUESTIONS_MAX),
+            provider: Pool::new(LOGINS_MAX),
+            knocks: Knocks::new(),
             streams: Streams::default(),
         })
     }

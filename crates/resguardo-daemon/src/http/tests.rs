@@ -5,6 +5,7 @@
 
 mod api;
 mod logins;
+mod oidc;
 mod pages;
 mod requests;
 mod sockets;
@@ -160,22 +161,28 @@ impl Site {
     }
 
     fn with(settings: Settings) -> Self {
+        Self::furnished(settings, |_| {})
+    }
+
+    fn furnished(settings: Settings, furnish: impl FnOnce(&mut House)) -> Self {
         let now: Timestamp = "2026-11-22T10:00:00Z".parse().unwrap();
         let hands = Arc::new(Hands(Mutex::new(now)));
         let catalog = Catalog::in_memory().unwrap();
         let desk = Arc::new(Bench::default());
         let board = Board::new(now);
         board.put(now, Ok(seen(now)));
-        let house = House {
+        let mut house = House {
             board,
             desk: Arc::clone(&desk) as Arc<dyn Desk>,
             accounts: Accounts {
                 read: catalog.clone(),
                 write: catalog,
             },
+            provider: None,
             clock: Arc::clone(&hands) as Arc<dyn Clock>,
             version: "0.0.0".to_owned(),
         };
+        furnish(&mut house);
         let state = super::state::State::new(house.clone(), settings.clone());
         Self {
             router: super::route::router(&state),

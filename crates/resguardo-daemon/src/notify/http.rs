@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use secrecy::ExposeSecret as _;
-use ureq::tls::{Certificate, RootCerts, TlsConfig};
+use ureq::tls::TlsConfig;
 
 use super::endpoint::{Again, HttpPlace, Refused};
+use crate::trust;
 
 /// Bytes of an answer that are read: enough to say why.
 const ANSWER_BYTES_MAX: u64 = 4096;
@@ -124,28 +125,8 @@ fn retry_after(asked: &str, date: Option<&str>) -> Option<Duration> {
 }
 
 fn tls(place: &HttpPlace) -> Result<TlsConfig, Refused> {
-    let Some(pem) = &place.authority else {
-        return Ok(TlsConfig::default());
-    };
-    let mut believed = Vec::new();
-    for item in ureq::tls::parse_pem(pem.as_bytes()) {
-        match item {
-            Ok(ureq::tls::PemItem::Certificate(certificate)) => believed.push(certificate),
-            Ok(_) => {}
-            Err(_) => {
-                let why = format!("{}: the authority's file is no PEM", place.shown());
-                return Err(Refused::later(why));
-            }
-        }
-    }
-    if believed.is_empty() {
-        let why = format!("{}: the authority's file has no certificate", place.shown());
-        return Err(Refused::later(why));
-    }
-    let believed: Vec<Certificate<'static>> = believed;
-    Ok(TlsConfig::builder()
-        .root_certs(RootCerts::new_with_certs(&believed))
-        .build())
+    let authority = place.authority.as_deref();
+    trust::tls(authority).map_err(|why| Refused::later(format!("{}: {why}", place.shown())))
 }
 
 fn failed(host: &str, error: &ureq::Error, timeout: Duration) -> Refused {

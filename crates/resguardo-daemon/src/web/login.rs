@@ -3,6 +3,7 @@
 use maud::{Markup, html};
 
 use super::frame::{self, Frame, Live};
+use super::plain;
 use super::view::{LoginPage, LoginTrouble};
 
 /// The whole page.
@@ -12,7 +13,7 @@ pub fn page(frame: &Frame<'_>, view: &LoginPage) -> Markup {
     let main = html! {
         div.login {
             h1 { (words.log_in) }
-            @if let Some(trouble) = view.trouble { p.banner.bad role="alert" { (told(frame, trouble)) } }
+            @if let Some(trouble) = &view.trouble { p.banner.bad role="alert" { (told(frame, trouble)) } }
             @if view.nobody {
                 p { (words.nobody_yet) }
                 p { code { "resguardo users add NAME --role admin" } }
@@ -34,17 +35,23 @@ pub fn page(frame: &Frame<'_>, view: &LoginPage) -> Markup {
     frame::page(frame, words.log_in, Live::No, &main)
 }
 
-fn told(frame: &Frame<'_>, trouble: LoginTrouble) -> String {
+fn told(frame: &Frame<'_>, trouble: &LoginTrouble) -> String {
     let (say, words) = (frame.say, frame.say.words());
     match trouble {
         LoginTrouble::Wrong => words.login_wrong.to_owned(),
         LoginTrouble::Wait(seconds) => {
             words
                 .login_wait
-                .replacen("{}", &say.promised(seconds.max(1)), 1)
+                .replacen("{}", &say.promised((*seconds).max(1)), 1)
         }
         LoginTrouble::Ended => words.login_ended.to_owned(),
         LoginTrouble::Stale => words.login_stale.to_owned(),
         LoginTrouble::Elsewhere => words.login_elsewhere.to_owned(),
+        LoginTrouble::Unreachable(name) => words.login_unreachable.replacen("{}", name, 1),
+        LoginTrouble::NoRole(name) => words.login_no_role.replacen("{}", name, 1),
+        LoginTrouble::NotVerified(email) => {
+            let email = plain::text(email);
+            words.login_not_verified.replacen("{}", &email, 1)
+        }
     }
 }

@@ -100,7 +100,8 @@ words! {
     store_caption store_silent subject says more_than_should accounts accounts_caption name role last_login
     change_with tokens tokens_caption no_tokens scope expires last_used audit audit_caption no_audit refused
     // The login, and what went wrong.
-    password nobody_yet log_in_with login_wrong login_wait login_ended login_stale login_elsewhere not_there
+    password nobody_yet log_in_with login_wrong login_wait login_ended login_stale login_elsewhere login_unreachable
+    login_no_role login_not_verified not_there
     not_there_means not_allowed not_allowed_means stale stale_means impossible too_much starting
     starting_means broken back
 }

@@ -10,6 +10,8 @@ use crate::catalog::{Catalog, SessionRow};
 pub const IDLE_MAX: SignedDuration = SignedDuration::from_hours(12);
 /// How long it is valid in all.
 pub const AGE_MAX: SignedDuration = SignedDuration::from_hours(7 * 24);
+/// How long one in all of somebody for whom another service vouches: it is not asked again meanwhile.
+pub const VOUCHED_AGE_MAX: SignedDuration = SignedDuration::from_hours(12);
 /// Sessions of one user.
 const OF_ONE_USER_MAX: u32 = 20;
 /// How often it is written down that one is used.
@@ -105,7 +107,11 @@ pub fn find(
 ) -> Result<Option<Session>, UsersError> {
     let row = catalog.session(&secret.id())?;
     let valid = row.filter(|row| {
-        now.duration_since(row.began_at) < AGE_MAX && now.duration_since(row.seen_at) < IDLE_MAX
+        let age_max = match row.issuer {
+            Some(_) => VOUCHED_AGE_MAX,
+            None => AGE_MAX,
+        };
+        now.duration_since(row.began_at) < age_max && now.duration_since(row.seen_at) < IDLE_MAX
     });
     Ok(valid.map(|row| Session {
         see_at: row.seen_at.saturating_add(SEEN_EVERY).unwrap_or(now),

@@ -151,6 +151,10 @@ fn whoever_is_vouched_for_is_no_user_of_ours() {
     // Nor does a change of ours end it.
     remove(&catalog, &name("ana")).unwrap();
     assert!(session::find(&catalog, &foreign, now()).unwrap().is_some());
+    // Whoever is gone there is gone here before the day is over, however much he does.
+    let late = now() + session::VOUCHED_AGE_MAX;
+    session::seen(&catalog, &foreign, late - SignedDuration::from_secs(1)).unwrap();
+    assert!(session::find(&catalog, &foreign, late).unwrap().is_none());
 }
 
 #[test]

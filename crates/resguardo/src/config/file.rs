@@ -21,7 +21,7 @@ mod retention;
 mod step;
 
 pub use copy::{CopyFile, CopyTable};
-pub use http::HttpFile;
+pub use http::{HttpFile, OidcFile};
 pub use notify::{NotifyFile, SourcePingFile};
 pub use retention::{RetentionFile, RetentionTable};
 pub use step::{JsonScalar, StepFile};

@@ -13,9 +13,11 @@ mod fuzz;
 mod http;
 pub mod interpolate;
 mod key_place;
+pub mod late;
 pub mod load;
 pub mod location;
 pub mod notify;
+pub mod oidc;
 pub mod pages;
 pub mod problem;
 pub mod resolve;
@@ -47,6 +49,7 @@ use interpolate::SecretRef;
 pub use key_place::KeyPlace;
 use location::{POSTGRES_HINT, engine_of};
 use notify::{EnvironmentNotify, NotifySettings};
+use oidc::OidcSettings;
 use problem::{InvalidConfig, Problem};
 use schedule::Plans;
 use store::StoreSettings;
@@ -181,6 +184,8 @@ pub struct Config {
     pub environments: BTreeMap<String, EnvironmentSettings>,
     /// Where the pages of `serve` are; `None`: nowhere, unless the command line says it.
     pub http: Option<resguardo_daemon::http::Settings>,
+    /// Who lets people in as well.
+    pub oidc: Option<OidcSettings>,
     /// Every source, by name.
     pub sources: Vec<SourceSettings>,
     /// Who is told what happens.

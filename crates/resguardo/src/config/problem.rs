@@ -214,8 +214,18 @@ fn count_wanted(message: &str, before: &str) -> Option<String> {
     ))
 }
 
-/// The text, byte for byte as long, with asterisks for every value that is a URL which holds a password,
-/// or may hold one.
+/// What keys of secrets end with.
+const SECRETS: [&str; 6] = [
+    "secret",
+    "secret_key",
+    "account_key",
+    "password",
+    "passphrase",
+    "token",
+];
+
+/// The text, byte for byte as long, with asterisks for every value that is a secret, or a URL which holds a
+/// password, or may hold one.
 fn without_passwords(text: &str) -> String {
     text.split_inclusive('\n')
         .map(|line| {
@@ -224,6 +234,11 @@ fn without_passwords(text: &str) -> String {
             };
             let url = value.trim().trim_matches(['"', '\'']);
             let is_command = ["cmd:", "file:"].iter().any(|kind| url.starts_with(kind));
+            let is_secret = SECRETS.iter().any(|end| key.trim_end().ends_with(end));
+            if is_secret && !is_command && !url.is_empty() && !url.contains("${") {
+                let hidden = url.bytes().map(|_| '*').collect::<String>();
+                return format!("{key}={}", value.replacen(url, &hidden, 1));
+            }
             let is_url = url.contains("://") || key.trim_end().ends_with("url");
             if is_command || !(is_url || url.starts_with("postgres")) || is_shown(url) {
                 return line.to_owned();

@@ -120,6 +120,7 @@ pub(super) fn with_file(
         _ => ambient.zone.clone(),
     };
     let http = file.http.as_ref().map(|http| resolver.http(http));
+    let oidc = file.http.as_ref().and_then(|http| resolver.oidc(http));
     let copies = resolver.copies(&file.vault, vault.url.as_ref(), &zone);
     if copies.iter().all(|copy| copy.retention.is_none()) {
         resolver.refuse_idle_prunes(&file.environments);
@@ -154,6 +155,7 @@ pub(super) fn with_file(
         vault,
         copies,
         http,
+        oidc,
         environments,
         sources,
         notify,
@@ -220,6 +222,7 @@ pub fn without_file(ambient: &Ambient, overrides: &Overrides) -> Result<Config, 
     let environments = environments_without_file(&mut resolver)?;
     Ok(Config {
         http: None,
+        oidc: None,
         file: None,
         text: "".into(),
         folder: folder.clone(),

@@ -1,7 +1,6 @@
 //! What pages show.
 
-use axum::http::StatusCode;
-use resguardo_model::{BackupId, Role, RunId, SourceName, UserName};
+use resguardo_model::{BackupId, Role, RunId, SourceName};
 use resguardo_ops::catalog::{RunFilter, RunRow, RunState};
 use resguardo_ops::prune::{self, PruneRequest};
 use resguardo_ops::users::{self, token};
@@ -10,11 +9,9 @@ use resguardo_ops::{Reference, access as reviews, audit, exception, list, receip
 use super::super::answer::{Answer, Problem, to};
 use super::super::ask::Ask;
 use super::super::desk::Seen;
-use super::super::login as doors;
-use super::super::path;
-use super::{Visit, html, made, shown, shown_of_board, shown_with_board};
+use super::{made, shown, shown_of_board, shown_with_board};
 use crate::feed::Running;
-use crate::web::view::{self, LoginPage, LoginTrouble, Overview, Pages};
+use crate::web::view::{self, Overview, Pages};
 use crate::web::{self, Section};
 
 /// Lines of a page of a long list.
@@ -294,44 +291,4 @@ pub(super) fn access(ask: &Ask) -> Answer {
         }
         Ok(web::access::page(&visit.frame(Section::Access), &view))
     })
-}
-
-/// The login.
-pub(super) fn login_page(ask: &Ask) -> Answer {
-    let next = path::next(ask.query.get("next").unwrap_or("/")).to_owned();
-    let nobody = users::list(&ask.state.house.accounts.read)?.is_empty();
-    shown(ask, |visit| {
-        let view = LoginPage {
-            next,
-            nobody,
-            ..LoginPage::default()
-        };
-        Ok(web::login::page(&visit.frame(Section::Outside), &view))
-    })
-}
-
-/// A login by form: what is wrong with it stands on the same page again.
-pub(in super::super) fn login(ask: &Ask) -> Answer {
-    let problem = match doors::login(ask) {
-        Ok(response) => return Ok(response),
-        Err(problem) => problem,
-    };
-    let trouble = match problem.kind {
-        "login" => LoginTrouble::Wrong,
-        "wait" => LoginTrouble::Wait(problem.again.unwrap_or(1)),
-        _ => return Err(problem),
-    };
-    let visit = Visit::of_ask(ask);
-    let name: Option<UserName> = ask.body.said("name").and_then(|text| text.parse().ok());
-    let view = LoginPage {
-        name: name.map(|name| name.to_string()).unwrap_or_default(),
-        trouble: Some(trouble),
-        next: path::next(ask.body.get("next").unwrap_or("/")).to_owned(),
-        ..LoginPage::default()
-    };
-    let page = web::login::page(&visit.frame(Section::Outside), &view);
-    let status: StatusCode = problem.status;
-    let mut response = html(status, page);
-    problem.mark(&mut response);
-    Ok(response)
 }

@@ -119,7 +119,7 @@ pub struct LoginPage {
 }
 
 /// Why a login was in vain.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LoginTrouble {
     /// Name or password is wrong; which of them is not said.
     Wrong,
@@ -131,4 +131,10 @@ pub enum LoginTrouble {
     Stale,
     /// The other service did not let in.
     Elsewhere,
+    /// The other service, of that name, cannot be asked.
+    Unreachable(String),
+    /// The other service knows whoever that is, and the config gives him no role.
+    NoRole(String),
+    /// That e-mail of the other service could be anybody's.
+    NotVerified(String),
 }

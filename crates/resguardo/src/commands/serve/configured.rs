@@ -5,11 +5,13 @@ use std::sync::{Arc, PoisonError, RwLock};
 use resguardo_daemon::{ConfiguredCopy, Rules, Sources};
 use resguardo_model::{CancelToken, SourceName};
 use resguardo_ops::{Context, SourceSpec};
+use secrecy::SecretString;
 
 use super::copy;
 use crate::config::{Config, EnvironmentSettings};
 use crate::error::Failure;
 use crate::invocation::{Invocation, Reading};
+use crate::secret;
 use crate::wire::Missing;
 
 /// The configuration that holds, until it is read again.
@@ -33,6 +35,19 @@ impl Configured {
 
     pub(super) fn now(&self) -> Arc<Config> {
         Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The secret of the client of `[http.oidc]`, as it is now.
+    ///
+    /// # Errors
+    /// Why it cannot be read, in a line.
+    pub(super) fn oidc_secret(&self) -> Result<SecretString, String> {
+        let config = self.now();
+        let secret = config.oidc.as_ref().and_then(|oidc| oidc.secret.as_ref());
+        let reference = secret.ok_or_else(|| "it is not in the config any more".to_owned())?;
+        let reference = reference.as_ref().map_err(Clone::clone)?;
+        let cancel = &self.invocation.cancel;
+        secret::read(reference, &config.folder, cancel).map_err(|failure| failure.in_a_line())
     }
 
     fn with_references(&self, name: &SourceName, cancel: &CancelToken) -> Config {

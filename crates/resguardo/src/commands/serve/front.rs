@@ -7,11 +7,12 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use resguardo_daemon::board::{About, Board, Look, Looker};
 use resguardo_daemon::http::{Accounts, Desk, House, HttpError, Planned, Seen, Server, Settings};
+use resguardo_daemon::oidc::{Provider, SecretReader};
 use resguardo_daemon::{
     Answer, CatalogMemory, Feed, Handle, Job, Memory, Poke, Running, Sources, Standing, Watch,
 };
 use resguardo_model::retention::Policy;
-use resguardo_model::{CancelToken, SourceName};
+use resguardo_model::{CancelToken, Clock, SourceName};
 use resguardo_ops::catalog::Catalog;
 use resguardo_ops::copy::CopyPlace;
 use resguardo_ops::{Context, OpsError, status};
@@ -83,17 +84,19 @@ impl Front {
         let looker = Arc::new(looker.map_err(no_thread)?);
         let desk = Arc::new(Counter {
             eyes,
-            configured,
+            configured: Arc::clone(&configured),
             log: Arc::clone(&log),
             handle,
             feed: Arc::clone(&feed),
             looker: Arc::clone(&looker),
         });
+        let provider = provider(&configured, &clock)?;
         let teller = tell(feed, Arc::clone(&board), stop.clone()).map_err(no_thread)?;
         let house = House {
             board,
             desk,
             accounts,
+            provider,
             clock,
             version: env!("CARGO_PKG_VERSION").to_owned(),
         };
@@ -130,6 +133,28 @@ impl Drop for Front {
             let _ = teller.join();
         }
     }
+}
+
+/// Who lets people in as well, by the config. Its secret is read anew for each login.
+fn provider(
+    configured: &Arc<Configured>,
+    clock: &Arc<dyn Clock>,
+) -> Result<Option<Arc<Provider>>, Failure> {
+    let config = configured.now();
+    let Some(settings) = &config.oidc else {
+        return Ok(None);
+    };
+    let ready = settings.ready(|path| {
+        std::fs::read_to_string(path).map_err(|error| Failure::io("reading", path, &error))
+    })?;
+    let secret = settings.secret.is_some().then(|| {
+        let configured = Arc::clone(configured);
+        let read: Box<SecretReader> = Box::new(move || configured.oidc_secret());
+        read
+    });
+    let provider = Provider::new(ready, secret, Arc::clone(clock));
+    let provider = provider.map_err(|error| Failure::user(error.to_string()))?;
+    Ok(Some(Arc::new(provider)))
 }
 
 /// Tells readers of runs that move, and that everything may be otherwise once one has ended.
