@@ -162,7 +162,7 @@ fn capture(
 
     ctx.progress.phase("capture");
     let lease = vault
-        .acquire_lease(&source.name, run.id(), &ctx.host, std::process::id())
+        .acquire_lease_to_add(&source.name, run.id(), &ctx.host, std::process::id())
         .map_err(OpsError::vault(doing()))?;
     let writer = vault
         .begin_snapshot(lease, ctx.new_backup_id()?, &ctx.cancel)

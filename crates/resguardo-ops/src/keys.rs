@@ -271,7 +271,7 @@ pub fn hold_all_sources(
     sources.extend(at_work.map_err(OpsError::vault("listing the leases of the vault"))?);
     sources.extend(configured);
     let leases = sources.iter().map(|source| {
-        let lease = vault.acquire_lease(source, run, &ctx.host, std::process::id());
+        let lease = vault.acquire_lease_to_add(source, run, &ctx.host, std::process::id());
         lease.map_err(OpsError::vault(format!("holding {source}")))
     });
     let leases = leases.collect::<Result<_, _>>()?;

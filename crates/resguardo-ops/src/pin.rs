@@ -1,7 +1,7 @@
 //! `pin` and `unpin`: a backup is kept whatever the retention says, on every machine.
 //!
-//! The pin lies signed in the vault, durable before its receipt; the backup is looked at once more after it, because
-//! a prune may be at work. What keeps a backup is written by
+//! The pin lies signed in the vault, durable before its receipt; after it, it is asked whether a prune is at work, and
+//! whether the backup is still there. What keeps a backup is written by
 //! whoever may write to the vault; to take it away needs the right to delete there.
 
 use std::collections::BTreeMap;
@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use resguardo_model::receipt::Verb;
 use resguardo_model::{BackupId, RunId, SourceName};
-use resguardo_vault::{CopyPlace, PinDraft, StoredHead, Vault, VaultError};
+use resguardo_vault::{CopyPlace, PinDraft, Pinned, StoredHead, VaultError};
 
 use crate::catalog::RunState;
 use crate::context::Context;
@@ -61,7 +61,8 @@ pub struct PinDone {
 ///
 /// # Errors
 /// [`OpsError::BadPin`] if reason or end make no sense; as [`refer::resolve`]; without a write key;
-/// [`OpsError::NoSuchBackup`] if a prune took the backup away meanwhile.
+/// [`OpsError::NoSuchBackup`] if a prune took the backup away meanwhile; [`OpsError::Vault`] (locked) while one is at
+/// work on the source: nothing was changed then.
 pub fn pin(ctx: &Context, request: &PinRequest<'_>) -> Result<PinDone, OpsError> {
     let reason = request.reason.trim();
     let bad = |why: &str| {
@@ -80,7 +81,7 @@ pub fn pin(ctx: &Context, request: &PinRequest<'_>) -> Result<PinDone, OpsError>
     }
     let details = [("reason", value(reason)), ("until", value(request.until))];
     let mut notes = Vec::new();
-    let mut done = change(ctx, request.backup, true, &details, |head| {
+    let mut done = change(ctx, request.backup, true, &details, |head, run| {
         let vault = ctx.vault()?;
         let doing = || OpsError::vault(format!("pinning {}", head.head.backup));
         let before = vault.pins(Some(&head.head.source)).map_err(doing())?;
@@ -93,16 +94,25 @@ pub fn pin(ctx: &Context, request: &PinRequest<'_>) -> Result<PinDone, OpsError>
             operator: ctx.operator.clone(),
             host: ctx.host.clone(),
         };
-        vault.put_pin(&draft).map_err(doing())?;
-        refuse_pruned(vault, head)?;
+        let pid = std::process::id();
+        match vault.pin(&draft, run, pid).map_err(doing())? {
+            Pinned::Holds(_) => {}
+            Pinned::Gone => return Err(pruned(head)),
+        }
         let sent = copy::at_once(request.copies, |place| {
             let copy = vault.copy_at(place)?;
-            vault.send_pin(&copy, &draft.source, draft.backup)
+            vault.send_pin(&copy, &draft.source, draft.backup)?;
+            copy.no_prune_is_at_work(&draft.source, (run, &draft.host, pid))
         });
         for (place, there) in request.copies.iter().zip(sent) {
             match there {
                 // One that was never begun gets the pin with the backups.
                 Ok(()) | Err(VaultError::NotAVault { .. }) => {}
+                Err(VaultError::Locked { .. }) => notes.push(format!(
+                    "the copy {name} is being pruned at this moment: it may not keep the backup; see with `resguardo list` \
+                     when that is done, and send it again with `resguardo copy sync {name}`",
+                    name = place.name(),
+                )),
                 Err(error) => notes.push(format!(
                     "the copy {name} has not got the pin: {}; send it with `resguardo copy sync {name}`",
                     described(&error),
@@ -116,19 +126,12 @@ pub fn pin(ctx: &Context, request: &PinRequest<'_>) -> Result<PinDone, OpsError>
     Ok(done)
 }
 
-/// That the backup is still there now that its pin is: a prune that chose it before may have taken it away. The
-/// pin goes then.
-fn refuse_pruned(vault: &Vault, head: &StoredHead) -> Result<(), OpsError> {
-    let (source, backup) = (&head.head.source, head.head.backup);
-    let doing = || OpsError::vault(format!("pinning {backup}"));
-    if vault.head_stands(source, backup).map_err(doing())? {
-        return Ok(());
-    }
-    vault.remove_pin(source, backup).map_err(doing())?;
-    Err(OpsError::NoSuchBackup {
-        reference: format!("{source}@{backup}"),
+/// A prune took the backup away while it was being pinned.
+fn pruned(head: &StoredHead) -> OpsError {
+    OpsError::NoSuchBackup {
+        reference: format!("{}@{}", head.head.source, head.head.backup),
         there_is: "it was pruned while it was being pinned".to_owned(),
-    })
+    }
 }
 
 /// Takes the pin of a backup away, in the vault and then at its copies; that there is none is no error. A
@@ -138,7 +141,7 @@ fn refuse_pruned(vault: &Vault, head: &StoredHead) -> Result<(), OpsError> {
 /// As [`refer::resolve`]; [`OpsError::Vault`] if the store does not let this host delete.
 pub fn unpin(ctx: &Context, backup: &Reference, copies: &[CopyPlace]) -> Result<PinDone, OpsError> {
     let mut notes = Vec::new();
-    let mut done = change(ctx, backup, false, &[], |head| {
+    let mut done = change(ctx, backup, false, &[], |head, _| {
         let vault = ctx.vault()?;
         let doing = OpsError::vault(format!("unpinning {}", head.head.backup));
         // Whoever cannot say who he is changes nothing.
@@ -173,12 +176,12 @@ fn change(
     backup: &Reference,
     pinned: bool,
     details: &[(&str, serde_json::Value)],
-    work: impl FnOnce(&StoredHead) -> Result<bool, OpsError>,
+    work: impl FnOnce(&StoredHead, RunId) -> Result<bool, OpsError>,
 ) -> Result<PinDone, OpsError> {
     let head = refer::resolve(ctx, backup)?;
     let mut run = OpenRun::begin(ctx, Verb::Pin, Some(&head.head.source))?;
     run.is_about(Some(&head.head.source), Some(head.head.backup));
-    let was_pinned = match work(&head) {
+    let was_pinned = match work(&head, run.id()) {
         Ok(was_pinned) => was_pinned,
         Err(error) => {
             run.end_with(&error);

@@ -35,6 +35,24 @@ struct LeaseFile {
     machine: Option<String>,
     acquired_at: Timestamp,
     ttl_seconds: u64,
+    /// Whether its holder may delete heads; who does not say so may.
+    #[serde(default = "may", skip_serializing_if = "Clone::clone")]
+    deletes: bool,
+}
+
+fn may() -> bool {
+    true
+}
+
+/// Whose lease it is to be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LeaseOf<'a> {
+    pub(crate) source: &'a SourceName,
+    pub(crate) run: RunId,
+    pub(crate) host: &'a str,
+    pub(crate) pid: u32,
+    /// Whether the run may delete heads.
+    pub(crate) deletes: bool,
 }
 
 /// A held lease; dropping it lets go of the source.
@@ -42,6 +60,7 @@ pub struct Lease {
     held: Arc<Held>,
     source: SourceName,
     run: RunId,
+    deletes: bool,
     /// When it was taken, by the store's clock and by this machine's steady one.
     began_at: Timestamp,
     began: Instant,
@@ -66,12 +85,16 @@ impl std::fmt::Debug for Lease {
 impl Lease {
     pub(crate) fn acquire(
         store: Arc<dyn Store>,
-        source: &SourceName,
-        run: RunId,
-        host: &str,
-        pid: u32,
+        of: &LeaseOf<'_>,
         clock: &dyn Clock,
     ) -> Result<Self, VaultError> {
+        let LeaseOf {
+            source,
+            run,
+            host,
+            pid,
+            deletes,
+        } = *of;
         let file = LeaseFile {
             format: 1,
             run,
@@ -80,6 +103,7 @@ impl Lease {
             machine: this_machine(),
             acquired_at: clock.now(),
             ttl_seconds: TTL_SECONDS,
+            deletes,
         };
         let body = serde_json::to_vec(&file).expect("strings and numbers always serialise");
         let held = Arc::new(Held {
@@ -112,6 +136,7 @@ impl Lease {
             held,
             source: source.clone(),
             run,
+            deletes,
             began_at,
             began,
             stop: Some(stop),
@@ -128,6 +153,27 @@ impl Lease {
     /// The run that holds it.
     pub(crate) fn run(&self) -> RunId {
         self.run
+    }
+
+    /// Whether whoever pins is told that heads may go under it.
+    pub(crate) fn may_delete(&self) -> bool {
+        self.deletes
+    }
+
+    /// Whether there is a lease of the source whose holder may delete heads; it may have lapsed. What is no lease
+    /// counts as one.
+    pub(crate) fn is_of_a_deleter(
+        store: &dyn Store,
+        source: &SourceName,
+    ) -> Result<bool, StoreError> {
+        match bounded::get(store, &layout::lease(source), bounded::PLAIN_BYTES_MAX) {
+            Ok(body) => {
+                let file = serde_json::from_slice::<LeaseFile>(&body);
+                Ok(file.map_or(true, |file| file.deletes))
+            }
+            Err(StoreError::NotFound { .. } | StoreError::OutOfRange { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// When it was taken, by the store's clock.
@@ -206,13 +252,17 @@ impl Held {
             Err(StoreError::ConditionFailed { .. }) => {}
             Err(error) => return Err(error.into()),
         }
-        let found = match self.store.stat(&self.key) {
-            Ok(info) => info,
+        let found = self.store.stat(&self.key);
+        let found = found.and_then(|found| Ok((found, self.get()?)));
+        let (found, theirs) = match found {
+            Ok(found) => found,
             // Let go of in this very moment: the next run will have it.
-            Err(StoreError::NotFound { .. }) => return Ok(self.put(Condition::Absent)?),
+            Err(StoreError::NotFound { .. } | StoreError::OutOfRange { .. }) => {
+                return Ok(self.put(Condition::Absent)?);
+            }
             Err(error) => return Err(error.into()),
         };
-        let theirs: Option<LeaseFile> = serde_json::from_slice(&self.get()?).ok();
+        let theirs: Option<LeaseFile> = serde_json::from_slice(&theirs).ok();
         if !self.has_lapsed(&found, theirs.as_ref(), ours)? {
             return Err(match theirs {
                 Some(theirs) => VaultError::Locked {

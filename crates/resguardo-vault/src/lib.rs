@@ -55,7 +55,7 @@ pub use keys::{
     check_recipient, generate_identity, is_protected, open_identity, protect_identity,
 };
 pub use lease::Lease;
-pub use pin::{PinDraft, Pins, StoredPin};
+pub use pin::{PinDraft, Pinned, Pins, StoredPin};
 pub use prune::{
     Amount, DeadObjects, KeptBecause, PRUNE_GRACE, PruneOptions, PruneOutcome, PruneRecords,
 };

@@ -3,6 +3,8 @@
 //! They lie in the vault, so that every machine respects them. One that cannot be believed keeps its
 //! backup all the same, and is named: who can put it there can make others keep, and never delete.
 
+mod hold;
+
 use bytes::Bytes;
 use jiff::Timestamp;
 use resguardo_model::{
@@ -15,6 +17,8 @@ use crate::error::VaultError;
 use crate::layout;
 use crate::signed::Kind;
 use crate::vault::Vault;
+
+pub use self::hold::Pinned;
 
 const KIND: Kind = Kind {
     name: "pin",

@@ -21,8 +21,8 @@
 //!
 //! It never deletes an object that a head names, be its writer trusted or not; nor any object while
 //! something is wrong with the heads (one unreadable, one gone that no record explains): then it is not
-//! known what is dead. It never deletes a pinned backup (asked for once more right before its head goes) or one
-//! of an untrusted writer. It overwrites nothing.
+//! known what is dead. It never deletes a pinned backup (asked for once more right before its head goes; whoever
+//! pins looks for the lease of a prune, see `pin/hold.rs`) or one of an untrusted writer. It overwrites nothing.
 //!
 //! INVARIANT: an object that is deleted was named by no head at any moment from its tombstone's
 //! modification on, for at least the grace (`tests/prune.rs`, `tests/prune_crash.rs`,
@@ -138,6 +138,10 @@ impl Vault {
         progress: &dyn Progress,
     ) -> Result<PruneOutcome, VaultError> {
         self.write_key()?;
+        assert!(
+            lease.may_delete(),
+            "a prune holds the lease of one: whoever pins has to see it"
+        );
         let mut run = Run {
             vault: self,
             lease,

@@ -21,7 +21,7 @@ use crate::headers::ReadBundles;
 use crate::heads::StoredHead;
 use crate::keys::{self, Identities, KeyError, WriteKey};
 use crate::layout;
-use crate::lease::Lease;
+use crate::lease::{Lease, LeaseOf};
 use crate::reader::Snapshot;
 use crate::recipients::{RecipientEvent, set};
 use crate::writer::SnapshotWriter;
@@ -396,7 +396,7 @@ impl Vault {
             .collect())
     }
 
-    /// Takes the lease of a source.
+    /// Takes the lease of a source, also to prune it: nobody can pin meanwhile.
     ///
     /// # Errors
     /// [`VaultError::Locked`] if another run holds it; [`VaultError::NoWriteKey`];
@@ -408,18 +408,41 @@ impl Vault {
         host: &str,
         pid: u32,
     ) -> Result<Lease, VaultError> {
+        self.lease(source, (run, host, pid), true)
+    }
+
+    /// As [`Vault::acquire_lease`], for a run that deletes no head of another run: backups can be pinned meanwhile.
+    ///
+    /// # Errors
+    /// As [`Vault::acquire_lease`].
+    pub fn acquire_lease_to_add(
+        &self,
+        source: &SourceName,
+        run: RunId,
+        host: &str,
+        pid: u32,
+    ) -> Result<Lease, VaultError> {
+        self.lease(source, (run, host, pid), false)
+    }
+
+    fn lease(
+        &self,
+        source: &SourceName,
+        (run, host, pid): (RunId, &str, u32),
+        deletes: bool,
+    ) -> Result<Lease, VaultError> {
         self.write_key()?;
         if let Some(what) = self.unpinned() {
             return Err(VaultError::ConfigChanged { what });
         }
-        Lease::acquire(
-            Arc::clone(self.store()),
+        let of = LeaseOf {
             source,
             run,
             host,
             pid,
-            &*self.settings().clock,
-        )
+            deletes,
+        };
+        Lease::acquire(Arc::clone(self.store()), &of, &*self.settings().clock)
     }
 
     /// Begins a backup of the source whose lease is given.

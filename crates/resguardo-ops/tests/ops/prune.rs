@@ -250,6 +250,42 @@ fn a_backup_that_is_pruned_while_it_is_pinned_is_not_called_pinned() {
 }
 
 #[test]
+fn a_pin_is_not_promised_while_a_prune_is_at_work() {
+    let world = World::new();
+    let ctx = world.context();
+    let id = world.back_up().id;
+    let place = crate::copy::offsite(&world);
+    crate::copy::sync(&ctx, &place).unwrap();
+    let reference = id.to_string().parse().unwrap();
+    let request = PinRequest {
+        backup: &reference,
+        reason: "contract 7",
+        until: None,
+        copies: std::slice::from_ref(&place),
+    };
+    let vault = ctx.vault().unwrap();
+    let run: resguardo_model::RunId = "01jd8kq2v3abcdefghjkmnpqrs".parse().unwrap();
+    let lease = vault.acquire_lease(&shop(), run, "elsewhere", std::process::id());
+    let refused = pin::pin(&ctx, &request).unwrap_err();
+    assert_eq!(refused.kind(), resguardo_ops::ErrorKind::Locked);
+    assert_eq!(world.keys("/pins/"), [""; 0], "nothing was changed");
+    drop(lease);
+    // A copy that is being pruned gets the pin, and may not keep the backup.
+    let there = vault.copy_at(&place).unwrap();
+    let lease = there.acquire_lease(&shop(), run, "elsewhere", std::process::id());
+    let done = pin::pin(&ctx, &request).unwrap();
+    assert!(
+        done.notes[0].contains("being pruned at this moment"),
+        "{:?}",
+        done.notes
+    );
+    drop(lease);
+    assert_eq!(there.pins(Some(&shop())).unwrap().pins.len(), 1);
+    let again = pin::pin(&ctx, &request).unwrap();
+    assert_eq!((again.was_pinned, again.notes), (true, Vec::new()));
+}
+
+#[test]
 fn a_pinned_backup_stays_until_its_day_has_passed_and_all_of_it_has_a_receipt() {
     let world = World::new();
     let ids = take_days(&world, 6);

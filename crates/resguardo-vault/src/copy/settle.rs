@@ -25,7 +25,7 @@ use super::standing::{Standing, standing};
 use crate::bounded;
 use crate::error::VaultError;
 use crate::layout::{self, SIGNED_FOLDERS};
-use crate::lease::Lease;
+use crate::lease::{Lease, LeaseOf};
 use crate::vault::Vault;
 
 /// `docs/format.md`, "Limits": a receipt's.
@@ -198,12 +198,18 @@ impl Settling<'_> {
         } = *self.request;
         match self.request.keep {
             Side::Vault => {
-                let clock = &*self.vault.settings().clock;
+                let of = LeaseOf {
+                    source,
+                    run,
+                    host,
+                    pid,
+                    deletes: false,
+                };
                 let store = Arc::clone(self.copy.store());
-                Lease::acquire(store, source, run, host, pid, clock)
+                Lease::acquire(store, &of, &*self.vault.settings().clock)
                     .map_err(|error| self.of_other(error))
             }
-            Side::Copy => self.vault.acquire_lease(source, run, host, pid),
+            Side::Copy => self.vault.acquire_lease_to_add(source, run, host, pid),
         }
     }
 

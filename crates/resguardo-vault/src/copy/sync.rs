@@ -18,7 +18,7 @@ use super::send::{Named, Wrong, named_by};
 use crate::error::VaultError;
 use crate::heads::{Heads, StoredHead};
 use crate::layout;
-use crate::lease::Lease;
+use crate::lease::{Lease, LeaseOf};
 use crate::prune::PruneRecords;
 use crate::vault::Vault;
 
@@ -165,15 +165,15 @@ impl Vault {
     ) -> Result<Synced, VaultError> {
         let place = copy.store().describe();
         let at_copy = |error| at_copy(error, &place);
-        let lease = Lease::acquire(
-            Arc::clone(copy.store()),
-            request.source,
-            request.run,
-            request.host,
-            request.pid,
-            &*self.settings().clock,
-        )
-        .map_err(at_copy)?;
+        let of = LeaseOf {
+            source: request.source,
+            run: request.run,
+            host: request.host,
+            pid: request.pid,
+            deletes: false,
+        };
+        let lease = Lease::acquire(Arc::clone(copy.store()), &of, &*self.settings().clock)
+            .map_err(at_copy)?;
         let here = listing(self, request.source)?;
         let there = listing(copy, request.source).map_err(at_copy)?;
         let pruned = match others {
