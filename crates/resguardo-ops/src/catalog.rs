@@ -27,6 +27,7 @@ pub mod outbox;
 mod rebuild;
 mod runs;
 mod schema;
+pub mod shared;
 mod users;
 
 pub(crate) use cache::CachedReceipt;
@@ -142,7 +143,7 @@ impl RunState {
 }
 
 /// One run of a verb.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunRow {
     /// Its id.
     pub run: RunId,
@@ -335,6 +336,20 @@ impl Catalog {
         let mut statement = connection.prepare_cached(&sql).map_err(&failed)?;
         let rows = statement.query_map([limit], run_row).map_err(&failed)?;
         rows.collect::<Result<_, _>>().map_err(&failed)
+    }
+
+    /// How a run stands; `None`: nobody knows it.
+    pub(crate) fn run_state(&self, run: &RunRow) -> Result<Option<RunState>, CatalogError> {
+        let state: Option<String> = self
+            .lock()
+            .prepare_cached("select state from runs where run = ?1")
+            .and_then(|mut statement| {
+                statement
+                    .query_row([run.run.to_string()], |row| row.get(0))
+                    .optional()
+            })
+            .map_err(CatalogError::sqlite("reading the runs of"))?;
+        Ok(state.as_deref().and_then(RunState::parse))
     }
 
     /// Writes a run down, or what has become of it.

@@ -7,13 +7,14 @@ use resguardo_model::{Cancelled, EngineKind, SourceName};
 use resguardo_vault::VaultError;
 
 use crate::catalog::CatalogError;
+use crate::catalog::shared::SharedError;
 
 mod hint;
 mod kind;
 mod stopped;
 
 pub use hint::hint_of_absent;
-use hint::{FULL_HINT, RETIRED_HINT, engine_hint, some, target_hint, vault_hint};
+use hint::{FULL_HINT, RETIRED_HINT, engine_hint, shared_hint, some, target_hint, vault_hint};
 use kind::{engine_kind, vault_error_in, vault_kind};
 pub use stopped::Stopped;
 
@@ -41,6 +42,9 @@ pub enum ErrorKind {
 /// What can go wrong with a use case.
 #[derive(Debug, thiserror::Error)]
 pub enum OpsError {
+    /// The shared catalog could not be used.
+    #[error(transparent)]
+    Shared(#[from] SharedError),
     /// No vault is configured.
     #[error("no vault is configured")]
     NoVault,
@@ -319,6 +323,8 @@ impl OpsError {
             | Self::NoSuchException { .. }
             | Self::AmbiguousException { .. }
             | Self::Io { .. } => ErrorKind::User,
+            Self::Shared(SharedError::Database { source, .. }) => engine_kind(source),
+            Self::Shared(_) => ErrorKind::User,
             Self::NotAReference { .. }
             | Self::OtherEngine { .. }
             | Self::BadPin { .. }
@@ -362,6 +368,7 @@ impl OpsError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
+            Self::Shared(error) => return shared_hint(error),
             Self::NoVault => "set one up with `resguardo init`, or name one with --vault URL",
             Self::NoEngine { .. } => "see `resguardo doctor` for the engines of this build",
             Self::NoRandomness => return None,

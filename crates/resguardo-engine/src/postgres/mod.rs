@@ -8,6 +8,7 @@ mod capture;
 mod catalog;
 mod check;
 mod contents;
+pub mod database;
 mod digest;
 mod export;
 mod failure;

@@ -89,7 +89,7 @@ impl Row {
         self.text(column) == "t"
     }
 
-    fn values(&self) -> Vec<Option<String>> {
+    pub(super) fn values(&self) -> Vec<Option<String>> {
         let column = |column| self.optional(column).map(str::to_owned);
         (0..self.0.len()).map(column).collect()
     }

@@ -290,6 +290,14 @@ impl Settings {
         }
     }
 
+    /// With a value for what nothing says.
+    pub(super) fn or(mut self, keyword: &'static str, value: &str) -> Self {
+        self.values
+            .entry(keyword)
+            .or_insert_with(|| value.to_owned());
+        self
+    }
+
     /// Variables that make libpq's programs connect to the same place in the same way.
     pub(super) fn variables(&self) -> Vec<(String, String)> {
         let variable = |(keyword, name): &(&str, &str)| {

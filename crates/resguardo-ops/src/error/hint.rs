@@ -5,6 +5,7 @@ use resguardo_model::SourceName;
 use resguardo_vault::VaultError;
 
 use super::kind::vault_error_in;
+use crate::catalog::shared::SharedError;
 
 /// What a server is asked for when it does not know the password.
 const LOGGING_IN: &str = "logging in to";
@@ -56,6 +57,37 @@ pub(super) fn engine_hint(error: &EngineError) -> Option<String> {
         EngineError::Occupied { .. } => "to replace it, add --clean",
         EngineError::NoSuchTable { .. } => "see the tables with `resguardo show`",
         _ => return None,
+    })
+}
+
+/// What to do about the shared catalog.
+pub(super) fn shared_hint(error: &SharedError) -> Option<String> {
+    let source = match error {
+        SharedError::Newer { .. } => {
+            return some("update Resguardo on this machine: a newer one serves from there");
+        }
+        SharedError::Gone { .. } | SharedError::Odd { .. } => {
+            return some(
+                "if nothing else is in that database, drop its schema resguardo and start `resguardo serve` again: the vault holds everything else",
+            );
+        }
+        SharedError::Database { source, .. } => source,
+    };
+    some(match source {
+        EngineError::Denied { operation, .. } if *operation == LOGGING_IN => {
+            "put user and password right: in url of [catalog], PGPASSWORD or ~/.pgpass"
+        }
+        EngineError::Denied { .. } => {
+            "give the role a schema of its own there: CREATE SCHEMA resguardo AUTHORIZATION its_name"
+        }
+        EngineError::Missing { .. } => {
+            "make it there: CREATE DATABASE, owned by the role of the url"
+        }
+        EngineError::Unreachable { .. } | EngineError::Timeout { .. } => {
+            "is its server up, and can this machine reach it? `resguardo doctor` asks it, too"
+        }
+        EngineError::Sql { .. } => "is it a primary, and not a standby, which takes no writes?",
+        other => return engine_hint(other),
     })
 }
 
