@@ -75,7 +75,8 @@ impl Driver {
             }
         }
         for number in unseen {
-            if self.all[&number].is_running() {
+            let slot = &self.all[&number];
+            if slot.is_running() && !slot.is_elsewhere {
                 self.slot(number).dropped = true;
             } else {
                 self.all.remove(&number);
@@ -84,7 +85,9 @@ impl Driver {
         new
     }
 
-    fn find(&self, subject: &Subject, task: Task) -> Option<JobNumber> {
+    /// The number of a job; `None`: there is no such job.
+    #[must_use]
+    pub fn find(&self, subject: &Subject, task: Task) -> Option<JobNumber> {
         let is_it = |slot: &Slot| {
             let job = &slot.standing.job;
             job.subject == *subject && job.task == task
@@ -148,19 +151,28 @@ impl Driver {
 
     /// Which runs begin now. Each counts as running from here on, and is to be written down before it is begun.
     pub fn begin(&mut self, now: Timestamp) -> Vec<JobNumber> {
+        self.begin_only(now, |_| true)
+    }
+
+    /// The same among the jobs that may.
+    pub fn begin_only(&mut self, now: Timestamp, may: impl Fn(&Job) -> bool) -> Vec<JobNumber> {
         for slot in self.all.values_mut() {
             slot.put_right(now);
         }
         let running = || self.all.values().filter(|slot| slot.is_running());
         let subject = |slot: &Slot| slot.standing.job.subject.clone();
         let mut busy: BTreeSet<Subject> = running().map(subject).collect();
-        let mut count = running().filter(|slot| !slot.hangs).count();
+        let counts = |slot: &&Slot| !slot.hangs && !slot.is_elsewhere;
+        let mut count = running().filter(counts).count();
         let mut begun = Vec::new();
         for number in self.ready(now) {
             if count >= self.runs_max {
                 break;
             }
             let slot = self.slot(number);
+            if !may(&slot.standing.job) {
+                continue;
+            }
             if !busy.insert(slot.standing.job.subject.clone()) {
                 continue;
             }
@@ -204,6 +216,42 @@ impl Driver {
                 slot.passed_over = true;
             }
         }
+    }
+
+    /// A run that was to begin does not: its job stands as it did before, and is not tried again before `until`.
+    ///
+    /// # Panics
+    /// If the number is another driver's.
+    pub fn take_back(&mut self, job: JobNumber, until: Timestamp) {
+        self.slot(job).take_back(until);
+        if self.slot(job).dropped {
+            self.all.remove(&job);
+        }
+    }
+
+    /// A job that does not run here stands as others wrote it down, who run it or not. What somebody asked for here
+    /// stays asked for.
+    ///
+    /// # Panics
+    /// If the number is another driver's.
+    pub fn adopt(&mut self, job: JobNumber, state: JobState, is_elsewhere: bool) {
+        let slot = self.slot(job);
+        slot.stands(state);
+        slot.is_elsewhere = is_elsewhere;
+    }
+
+    /// What others ran ended without a word; how its job would stand if that is written down. It is then to be
+    /// adopted.
+    ///
+    /// # Panics
+    /// If the number is another driver's, or the job runs nowhere.
+    #[must_use]
+    pub fn died(&self, job: JobNumber, state: JobState, why: String, now: Timestamp) -> JobState {
+        assert!(state.running_since.is_some(), "it runs");
+        let job = self.all[&job].standing.job.clone();
+        let mut slot = Slot::of(Standing { job, state });
+        slot.close(Outcome::Died, why, now, true);
+        slot.standing.state
     }
 
     /// A run does not heed that it was told to stop: nobody waits for it any more, but its source stays busy
@@ -255,12 +303,7 @@ impl Driver {
     #[must_use]
     pub fn wakes(&self) -> Option<Timestamp> {
         let waiting = self.all.values().filter(|slot| !slot.is_running());
-        let times = waiting.flat_map(|slot| {
-            let retry = slot.standing.state.retry_at;
-            let asked = slot.asked.as_ref().map(|(at, _)| *at);
-            slot.wakes().into_iter().chain(retry).chain(asked)
-        });
-        times.min()
+        waiting.filter_map(Slot::wakes_for_anything).min()
     }
 
     /// Whether a run has not ended.

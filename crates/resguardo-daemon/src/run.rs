@@ -8,6 +8,7 @@
 
 mod ledger;
 mod running;
+mod shared;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,11 +23,16 @@ use crate::agenda::{Job, Subject, Task};
 use crate::driver::{Driver, Ended, JobNumber, JobState, Standing};
 use crate::feed::{Feed, Reporter};
 use crate::poke::{Answer, Asked, Poke};
+use crate::queue::Queue;
 use ledger::Ledger;
 use running::{Order, Running};
+use shared::Shared;
 
 /// Longest wait before the clock and the order to stop are looked at again: both may change at any time.
 pub const LOOK: Duration = Duration::from_millis(500);
+
+/// Shortest wait where work is shared.
+const BREATH: Duration = Duration::from_millis(50);
 
 /// Does what is due.
 pub trait Work: Send + Sync {
@@ -119,8 +125,10 @@ pub struct Settings {
 pub struct Around {
     /// Who does the work.
     pub work: Arc<dyn Work>,
-    /// What is remembered.
+    /// What is remembered here.
     pub memory: Arc<dyn Memory>,
+    /// Where it is agreed with other daemons who does what; `None`: there are none.
+    pub queue: Option<Arc<dyn Queue>>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// The time that passes: for limits.
@@ -198,6 +206,7 @@ pub fn run(
         settings,
         driver: Driver::new(Vec::new(), settings.runs_max, now),
         ledger: Ledger::new(around),
+        shared: Shared::of(around),
         running: BTreeMap::new(),
         inbox,
     };
@@ -208,6 +217,7 @@ pub fn run(
     for standing in remembered {
         daemon.add(standing, now);
     }
+    daemon.share_now()?;
     while !around.stop.is_cancelled() {
         daemon.begin();
         daemon.watch_over();
@@ -221,12 +231,17 @@ struct Daemon<'a> {
     settings: Settings,
     driver: Driver,
     ledger: Ledger<'a>,
+    shared: Option<Shared<'a>>,
     running: BTreeMap<JobNumber, Running>,
     inbox: Inbox,
 }
 
 impl Daemon<'_> {
-    fn add(&mut self, standing: Standing, now: Timestamp) {
+    fn add(&mut self, mut standing: Standing, now: Timestamp) {
+        // What runs elsewhere is remembered here as well: whether it died, the queue knows.
+        if self.shared.is_some() && standing.job.subject.source().is_some() {
+            standing.state.running_since = None;
+        }
         let has_died = standing.state.running_since.is_some();
         let number = self.driver.add(standing, now);
         if has_died {
@@ -237,7 +252,14 @@ impl Daemon<'_> {
     }
 
     fn begin(&mut self) {
-        for number in self.driver.begin(self.around.clock.now()) {
+        self.share();
+        let now = self.now();
+        let shared = &self.shared;
+        let may = |job: &Job| shared.as_ref().is_none_or(|shared| shared.may_begin(job));
+        for number in self.driver.begin_only(now, may) {
+            if !self.claims(number) {
+                continue;
+            }
             let standing = self.driver.standing(number).clone();
             self.ledger.keep(&standing);
             self.around.watch.begins(&standing.job);
@@ -256,6 +278,7 @@ impl Daemon<'_> {
             moved: Arc::default(),
             seen: (0, self.around.stopwatch.elapsed()),
             order: None,
+            is_lost: false,
         };
         let run = Run {
             cancel: running.cancel.clone(),
@@ -311,11 +334,12 @@ impl Daemon<'_> {
                     let why = format!(
                         "{why}, and does not stop; nothing else is done to its source until it ends"
                     );
-                    let now = self.around.clock.now();
+                    let now = self.now();
                     self.driver.gives_up_on(number, why, now);
                     let standing = self.driver.standing(number);
                     self.ledger.keep(standing);
                     self.around.watch.ended(standing);
+                    self.shares(number);
                 }
                 None => {}
             }
@@ -325,11 +349,17 @@ impl Daemon<'_> {
     /// Waits for what is said, for the next time, or a moment.
     fn wait(&mut self) {
         self.ledger.catch_up();
-        let now = self.around.clock.now();
+        let now = self.now();
         let wakes = self.driver.wakes();
         self.around.watch.waits(wakes);
         let until = wakes.map(|at| at.duration_since(now).max(jiff::SignedDuration::ZERO));
         let until = until.map_or(self.settings.look, jiff::SignedDuration::unsigned_abs);
+        let until = match self.asks_in() {
+            None => until,
+            // What is due while nothing may begin is no reason to hurry.
+            Some(asks) if !self.is_reached() => asks.max(BREATH),
+            Some(asks) => until.min(asks).max(BREATH),
+        };
         let receiver = &self.inbox.receiver;
         match receiver.recv_timeout(until.min(self.settings.look)) {
             // One at a time: between two of them it looks what is to begin.
@@ -354,7 +384,7 @@ impl Daemon<'_> {
     }
 
     fn poke(&mut self, poke: Poke) -> Answer {
-        let now = self.around.clock.now();
+        let now = self.now();
         let Poke {
             subject,
             task,
@@ -374,7 +404,7 @@ impl Daemon<'_> {
     }
 
     fn replace(&mut self, jobs: Vec<Job>) {
-        let now = self.around.clock.now();
+        let now = self.now();
         for job in self.driver.replace(jobs, now) {
             let new = Standing {
                 job: job.clone(),
@@ -390,8 +420,13 @@ impl Daemon<'_> {
             });
             self.add(standing, now);
         }
-        for (_, standing) in self.driver.standings() {
-            self.ledger.keep_if_changed(standing);
+        let standings = self.driver.standings();
+        let changed: Vec<Standing> = standings
+            .filter(|(_, standing)| self.ledger.keep_if_changed(standing))
+            .map(|(_, standing)| standing.clone())
+            .collect();
+        for standing in changed {
+            self.shares_change(&standing);
         }
     }
 
@@ -404,9 +439,13 @@ impl Daemon<'_> {
             }
             None => ended,
         };
-        let standing = self.driver.end(number, ended, self.around.clock.now());
+        let standing = self.driver.end(number, ended, self.now());
         self.ledger.keep(&standing);
-        self.around.watch.ended(&standing);
+        if self.lets_go(number, &standing) {
+            self.around.watch.ended(&standing);
+        } else if running.is_none_or(|running| !running.is_lost) {
+            self.lost(&standing);
+        }
     }
 
     /// Tells all runs to stop and waits for them; whether all of them ended.
@@ -420,14 +459,21 @@ impl Daemon<'_> {
             let Some(left) = self.settings.grace.checked_sub(begun.elapsed()) else {
                 break;
             };
-            match self.inbox.receiver.recv_timeout(left.min(LOOK)) {
+            match self
+                .inbox
+                .receiver
+                .recv_timeout(left.min(self.asks_in().unwrap_or(LOOK)).min(LOOK))
+            {
                 Ok(Event::Ended(number, ended)) => self.end(number, ended),
                 Ok(Event::Poke(_, sender)) => {
                     let _ = sender.send(Answer::Stopping);
                 }
                 Ok(Event::Replace(..) | Event::Look) | Err(_) => {}
             }
+            // What has not ended is still ours.
+            self.share();
         }
+        self.share();
         self.ledger.close();
         self.running.is_empty()
     }

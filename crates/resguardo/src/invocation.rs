@@ -1,6 +1,7 @@
 //! One run of the program: flags, surroundings, output, and what is opened from them.
 
 mod copies;
+mod shared;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

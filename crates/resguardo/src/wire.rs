@@ -44,7 +44,7 @@ pub fn engines(state: &Path, ambient: &Ambient) -> Engines {
 }
 
 /// What libpq would find: it takes the account's name and not `USER`.
-fn libpq(ambient: &Ambient) -> LibpqEnvironment {
+pub fn libpq(ambient: &Ambient) -> LibpqEnvironment {
     let variables = ambient.variables.iter();
     LibpqEnvironment {
         variables: variables

@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::state::{LastRun, Outcome, Standing};
+use super::state::{JobState, LastRun, Outcome, Standing};
 use crate::agenda::{self, Due, Job};
 use crate::poke::Asked;
 
@@ -27,6 +27,12 @@ pub(super) struct Slot {
     pub(super) hangs: bool,
     /// It is not configured any more, and goes when its run has ended.
     pub(super) dropped: bool,
+    /// Another machine runs it.
+    pub(super) is_elsewhere: bool,
+    /// How it stood before its run began, while that may be taken back.
+    before: Option<JobState>,
+    /// It does not begin before: it was taken back.
+    not_before: Option<Timestamp>,
 }
 
 impl Slot {
@@ -40,6 +46,9 @@ impl Slot {
             passed_over: false,
             hangs: false,
             dropped: false,
+            is_elsewhere: false,
+            before: None,
+            not_before: None,
         }
     }
 
@@ -59,6 +68,14 @@ impl Slot {
         self.next.map(|next| next.begins)
     }
 
+    /// The same, for the schedule, a further try, and whoever asked.
+    pub(super) fn wakes_for_anything(&self) -> Option<Timestamp> {
+        let retry = self.standing.state.retry_at;
+        let asked = self.asked.as_ref().map(|(at, _)| *at);
+        let first = self.wakes().into_iter().chain(retry).chain(asked).min()?;
+        Some(self.not_before.map_or(first, |at| first.max(at)))
+    }
+
     /// Forgets what a clock said that was ahead then, and is put right: nothing waits until it has caught up.
     /// Whether it did.
     pub(super) fn put_right(&mut self, now: Timestamp) -> bool {
@@ -76,12 +93,13 @@ impl Slot {
         }
         let retry = state.retry_at.as_mut().is_some_and(is_ahead);
         let asked = self.asked.as_mut().is_some_and(|(at, _)| is_ahead(at));
+        self.not_before = self.not_before.filter(|at| !agenda::is_ahead(*at, now));
         handled || retry || asked
     }
 
     /// Since when it waits to be begun.
     pub(super) fn ready_since(&self, now: Timestamp) -> Option<Timestamp> {
-        if self.is_running() || self.dropped {
+        if self.is_running() || self.dropped || self.not_before.is_some_and(|at| now < at) {
             return None;
         }
         let due = self.due(now).map(|due| due.begins);
@@ -97,6 +115,8 @@ impl Slot {
     }
 
     pub(super) fn begin(&mut self, now: Timestamp) {
+        self.before = Some(self.standing.state.clone());
+        self.not_before = None;
         let due = self.due(now);
         let retry = self.standing.state.retry_at;
         if let Some(due) = due {
@@ -109,6 +129,22 @@ impl Slot {
         state.out_of_turn = due.is_none() && retry.is_none();
         state.retry_at = None;
         state.running_since = Some(now);
+    }
+
+    /// As if its run had not begun; not tried again before `until`.
+    pub(super) fn take_back(&mut self, until: Timestamp) {
+        if let Some(before) = self.before.take() {
+            self.stands(before);
+        }
+        self.asked = self.running_for.take().map(|asked| (until, asked));
+        self.not_before = Some(until);
+    }
+
+    /// It stands as somebody else wrote it down.
+    pub(super) fn stands(&mut self, state: JobState) {
+        self.next = self.standing.job.next(state.handled);
+        self.standing.state = state;
+        self.is_elsewhere = false;
     }
 
     /// With the job as it is configured now. What another schedule named before is not made up for; what the
@@ -136,6 +172,8 @@ impl Slot {
     pub(super) fn close(&mut self, outcome: Outcome, message: String, now: Timestamp, again: bool) {
         let next = self.wakes();
         self.hangs = false;
+        self.is_elsewhere = false;
+        self.before = None;
         let asked = self.running_for.take();
         let state = &mut self.standing.state;
         let began_at = state.running_since.take().unwrap_or(now);

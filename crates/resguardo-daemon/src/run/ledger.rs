@@ -54,10 +54,13 @@ impl<'a> Ledger<'a> {
         Ok(standing)
     }
 
-    pub(super) fn keep_if_changed(&mut self, standing: &Standing) {
-        if self.known.get(&key(standing)) != Some(&standing.state) {
+    /// Whether it has changed.
+    pub(super) fn keep_if_changed(&mut self, standing: &Standing) -> bool {
+        let has_changed = self.known.get(&key(standing)) != Some(&standing.state);
+        if has_changed {
             self.keep(standing);
         }
+        has_changed
     }
 
     pub(super) fn keep(&mut self, standing: &Standing) {

@@ -21,6 +21,8 @@ pub(super) struct Running {
     /// The last count, and when it was another.
     pub(super) seen: (u64, Duration),
     pub(super) order: Option<Told>,
+    /// Another machine has taken it over.
+    pub(super) is_lost: bool,
 }
 
 /// It was told to stop.

@@ -9,6 +9,8 @@ use jiff::ToSpan as _;
 use jiff::tz::TimeZone;
 use resguardo_model::SourceName;
 
+mod several;
+
 use super::*;
 use crate::agenda::{Limits, Plan};
 use crate::driver::Outcome;
@@ -193,6 +195,15 @@ impl World {
     }
 
     fn remembering(jobs: Vec<Job>, memory: Arc<Remembered>, now: Timestamp) -> Self {
+        Self::sharing(jobs, memory, None, now)
+    }
+
+    fn sharing(
+        jobs: Vec<Job>,
+        memory: Arc<Remembered>,
+        queue: Option<Arc<dyn Queue>>,
+        now: Timestamp,
+    ) -> Self {
         let hands = Arc::new(Hands::default());
         hands.set(now);
         let lines = Arc::new(Lines::default());
@@ -202,6 +213,7 @@ impl World {
                 released: Arc::clone(&released),
             }),
             memory: Arc::clone(&memory) as Arc<dyn Memory>,
+            queue,
             clock: Arc::clone(&hands) as Arc<dyn Clock>,
             stopwatch: Arc::clone(&hands) as Arc<dyn Stopwatch>,
             watch: Arc::clone(&lines) as Arc<dyn Watch>,

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use resguardo_model::{Diagnosis, Severity};
+use resguardo_ops::OpsError;
 use resguardo_ops::copy::{self as copies, Behind};
 use resguardo_ops::doctor::{self, DoctorRequest};
 use resguardo_store::probe::{self, Probe};
@@ -70,6 +71,7 @@ pub fn run(invocation: &Invocation, _args: &Args) -> Result<Exit, Failure> {
             .into_iter()
             .filter(|diagnosis| !is_said(diagnosis, &said)),
     );
+    found.extend(shared_found(invocation, &opened));
     found.extend(copies_found(invocation, &opened));
     found.iter_mut().for_each(without_itself);
     let worst = found
@@ -256,6 +258,35 @@ fn without_itself(diagnosis: &mut Diagnosis) {
             None => "put that right, then run the same command again".to_owned(),
         };
     }
+}
+
+/// The database in which several machines agree, and whether it answers; nothing where there is none.
+fn shared_found(invocation: &Invocation, opened: &Opened) -> Option<Diagnosis> {
+    const SUBJECT: &str = "shared catalog";
+    let vault = opened.context.vault.as_ref()?.id();
+    let catalog = match invocation.shared_catalog(&opened.config, vault) {
+        Ok(catalog) => catalog?,
+        Err(failure) => return Some(of_failure(SUBJECT, &failure)),
+    };
+    let place = catalog.describe();
+    let found = catalog.version().and_then(|version| match version {
+        None => Ok(None),
+        Some(version) => Ok(Some((version, catalog.look()?))),
+    });
+    Some(match found {
+        Ok(None) => Diagnosis::not_ok(
+            Severity::Warning,
+            SUBJECT,
+            format!("{place} answers, and nobody has served by it yet"),
+            "start `resguardo serve`, which makes its tables",
+        ),
+        Ok(Some((version, look))) => {
+            let running = look.jobs.iter().filter(|job| job.held.is_some()).count();
+            let runs = counted(running as u64, "run goes on", "runs go on");
+            Diagnosis::ok(SUBJECT, format!("{place}, version {version}; {runs}"))
+        }
+        Err(error) => of_failure(SUBJECT, &OpsError::from(error).into()),
+    })
 }
 
 /// Whether the recovery kit beside the config tells of what holds now; nothing where there is none.

@@ -7,8 +7,8 @@ use resguardo_model::SourceName;
 use serde_json::{Value, json};
 
 use super::no_such_source;
-use crate::config::Config;
 use crate::config::schedule::Plans;
+use crate::config::{Config, SourceSettings};
 use crate::error::Failure;
 use crate::exit::Exit;
 use crate::invocation::Invocation;
@@ -62,11 +62,21 @@ pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
     let now = invocation.clock.now();
     let coming = coming(&jobs, now, args.count);
     invocation.out.json(&json!({
-        "runs": coming.iter().map(as_json).collect::<Vec<_>>(),
+        "runs": coming.iter().map(|coming| as_json(&config, coming)).collect::<Vec<_>>(),
     }));
-    let rows: Vec<Vec<String>> = coming.iter().map(|coming| row(coming, now)).collect();
+    // Where nothing has labels, every machine takes everything, and nobody needs to be told.
+    let has_labels = config
+        .sources
+        .iter()
+        .any(|source| !source.labels.is_empty());
+    let rows = coming.iter().map(|coming| {
+        let by = has_labels.then(|| taken_by(&config, coming.job));
+        row(coming, now).into_iter().chain(by).collect()
+    });
+    let rows: Vec<Vec<String>> = rows.collect();
     if !rows.is_empty() {
-        let header = ["BEGINS", "ZONE", "IN", "SOURCE", "WHAT", "SCHEDULE"];
+        let mut header = vec!["BEGINS", "ZONE", "IN", "SOURCE", "WHAT", "SCHEDULE"];
+        header.extend(has_labels.then_some("TAKEN BY"));
         invocation
             .out
             .print(&table(&invocation.out, &header, &[2], rows));
@@ -147,8 +157,30 @@ fn zone_name(zone: &TimeZone, at: Timestamp) -> String {
     }
 }
 
-fn as_json(coming: &Coming<'_>) -> Value {
+/// The source of a job, as it is configured.
+fn source_of<'a>(config: &'a Config, job: &Job) -> Option<&'a SourceSettings> {
+    let mut sources = config.sources.iter();
+    sources.find(|source| Some(&source.name) == job.subject.source())
+}
+
+/// Which machines take it, in words.
+fn taken_by(config: &Config, job: &Job) -> String {
+    match source_of(config, job) {
+        Some(source) if !source.labels.is_empty() => {
+            let here = if config.takes(source) {
+                ""
+            } else {
+                ", not here"
+            };
+            format!("{}{here}", source.labels.join(" or "))
+        }
+        _ => "any machine".to_owned(),
+    }
+}
+
+fn as_json(config: &Config, coming: &Coming<'_>) -> Value {
     let plan = coming.plan;
+    let source = source_of(config, coming.job);
     json!({
         "source": coming.job.subject,
         "task": coming.job.task,
@@ -156,5 +188,7 @@ fn as_json(coming: &Coming<'_>) -> Value {
         "begins_at": coming.due.begins,
         "timezone": zone_name(&plan.zone, coming.due.begins),
         "schedule": plan.schedule,
+        "labels": source.map_or(&[][..], |source| &source.labels),
+        "taken_here": source.is_some_and(|source| config.takes(source)),
     })
 }

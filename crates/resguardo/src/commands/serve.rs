@@ -13,12 +13,14 @@ use std::sync::{Arc, PoisonError, RwLock};
 use jiff::tz::TimeZone;
 use resguardo_daemon::run::{LOOK, channel};
 use resguardo_daemon::{
-    Around, CatalogMemory, Feed, Job, Limits, Monotonic, OpsWork, Plan, Settings, Sources, Subject,
-    Task, Watch,
+    Around, CatalogMemory, CatalogQueue, Feed, Job, Limits, Monotonic, OpsWork, Plan, Queue,
+    Settings, Sources, Subject, Task, Watch,
 };
+use resguardo_model::SourceName;
 use resguardo_model::duration::Span;
+use resguardo_ops::catalog::shared::SharedCatalog;
 use resguardo_ops::verify::Depth;
-use resguardo_ops::{Context, recover};
+use resguardo_ops::{Context, OpsError, recover};
 use resguardo_store::exclusive::Exclusive;
 use resguardo_vault::Vault;
 
@@ -30,6 +32,7 @@ use self::service_manager::ServiceManager;
 use self::tells::Tells;
 use super::{copy, plan};
 use crate::config::Config;
+use crate::config::catalog::is_label;
 use crate::config::schedule::Plans;
 use crate::error::Failure;
 use crate::exit::Exit;
@@ -61,6 +64,16 @@ pub struct Args {
     /// Serve the pages and the API there, like 127.0.0.1:8372 [default: http.listen of the config]
     #[arg(long, value_name = "ADDRESS", value_parser = crate::config::pages::address)]
     listen: Option<SocketAddr>,
+    /// What this machine can reach, in place of serve.labels of the config; again for another one
+    #[arg(long, value_name = "LABEL", value_parser = label)]
+    label: Vec<String>,
+}
+
+fn label(text: &str) -> Result<String, String> {
+    if is_label(text) {
+        return Ok(text.to_owned());
+    }
+    Err("a label is 1 to 63 of a-z, 0-9, _ and -".to_owned())
 }
 
 /// Runs `serve`.
@@ -68,13 +81,13 @@ pub struct Args {
 /// # Errors
 /// If there is nothing to do, the vault cannot be opened, or another one runs.
 pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
-    let config = invocation.config()?;
+    let config = labelled(invocation.config()?, &args.label);
     let jobs = jobs(&config);
     let pages = front::settings(args.listen, &config);
     if let Some(settings) = &pages {
         settings.check()?;
     }
-    has_work(&jobs, pages.is_some())?;
+    has_work(&config, &jobs, pages.is_some())?;
     let opened = invocation.open_with(config, Reading::IfAtHand)?;
     let place = opened.context.state.join("serve.lock");
     let Some(_alone) = Exclusive::take(&place)? else {
@@ -93,6 +106,12 @@ pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
         ServiceManager::of(&invocation.ambient),
         opened.config.zone.clone(),
     ));
+    let shared = invocation.shared_catalog(&opened.config, opened.context.vault()?.id())?;
+    let shared = shared.map(Arc::new);
+    if let Some(shared) = &shared {
+        shared.prepare().map_err(OpsError::from)?;
+        log.line(&format!("sharing the work by {}", shared.describe()));
+    }
     let context = Context {
         progress: Arc::new(Notes(Arc::clone(&log))),
         ..opened.context
@@ -106,7 +125,7 @@ pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
     });
     let tells = Tells::start(invocation, &context, &configured, &log)?;
     let watch = tells.watch(Arc::clone(&noticing) as Arc<dyn Watch>, &context);
-    let around = around(&context, &configured, watch);
+    let around = around(&context, &configured, shared.as_ref(), watch);
     let settings = Settings {
         runs_max: usize::from(args.runs),
         grace: args.grace.into(),
@@ -137,6 +156,7 @@ pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
         configured: Arc::clone(&configured),
         log: Arc::clone(&log),
         handle: handle.clone(),
+        labels: args.label.clone(),
     };
     let listening = reload.listen();
     log.line(&format!("serving {} by schedule", scheduled(&jobs)));
@@ -155,8 +175,18 @@ pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
     .hint("they are said to have died at the next start, and tried again"))
 }
 
-fn around(context: &Context, configured: &Arc<Configured>, watch: Arc<dyn Watch>) -> Around {
+fn around(
+    context: &Context,
+    configured: &Arc<Configured>,
+    shared: Option<&Arc<SharedCatalog>>,
+    watch: Arc<dyn Watch>,
+) -> Around {
+    let queue = |catalog: &Arc<SharedCatalog>| {
+        let catalog = Arc::clone(catalog);
+        Arc::new(CatalogQueue { catalog }) as Arc<dyn Queue>
+    };
     Around {
+        queue: shared.map(queue),
         memory: Arc::new(CatalogMemory {
             catalog: context.catalog.clone(),
             clock: Arc::clone(&context.clock),
@@ -176,6 +206,11 @@ fn around(context: &Context, configured: &Arc<Configured>, watch: Arc<dyn Watch>
 /// Everything that is done by schedule or may be asked for, and what the daemon does on its own.
 fn jobs(config: &Config) -> Vec<Job> {
     let mut jobs = plan::jobs(config);
+    let takes = |name: &SourceName| {
+        let mut sources = config.sources.iter();
+        sources.any(|source| source.name == *name && config.takes(source))
+    };
+    jobs.retain(|job| job.subject.source().is_none_or(takes));
     jobs.push(Job {
         subject: Subject::Machine,
         task: Task::Sweep,
@@ -190,10 +225,27 @@ fn jobs(config: &Config) -> Vec<Job> {
     jobs
 }
 
+/// With the labels of the command line, if it names any.
+fn labelled(config: Config, labels: &[String]) -> Config {
+    if labels.is_empty() {
+        return config;
+    }
+    Config {
+        labels: labels.to_vec(),
+        ..config
+    }
+}
+
 /// Refuses jobs that nobody configured, where no pages are served either.
-fn has_work(jobs: &[Job], serves_pages: bool) -> Result<(), Failure> {
+fn has_work(config: &Config, jobs: &[Job], serves_pages: bool) -> Result<(), Failure> {
     if serves_pages || !jobs.iter().all(is_own) {
         return Ok(());
+    }
+    if !plan::jobs(config).iter().all(is_own) {
+        let message = "there is nothing to do by schedule on this machine: it has none of the labels of the sources";
+        return Err(Failure::user(message).hint(
+            "give it one with --label or labels of [serve]; `resguardo plan` shows who takes what",
+        ));
     }
     Err(Failure::user("there is nothing to do by schedule").hint(
         "add to the environment of a source: schedule = \"daily 02:00\", and see it with `resguardo plan`",

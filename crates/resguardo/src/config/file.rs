@@ -14,12 +14,14 @@ use serde::de::Visitor;
 use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 
+mod catalog;
 mod copy;
 mod http;
 mod notify;
 mod retention;
 mod step;
 
+pub use catalog::{CatalogFile, ServeFile};
 pub use copy::{CopyFile, CopyTable};
 pub use http::{HttpFile, OidcFile};
 pub use notify::{NotifyFile, SourcePingFile};
@@ -178,6 +180,11 @@ pub struct ConfigFile {
     pub environments: BTreeMap<String, EnvironmentFile>,
     /// The pages and the API of `serve`; without it and without --listen, there are none.
     pub http: Option<HttpFile>,
+    /// What several machines share that run `serve` for this vault; without it there is one.
+    pub catalog: Option<CatalogFile>,
+    /// This machine, among those that run `serve`.
+    #[serde(default)]
+    pub serve: ServeFile,
     /// What is protected: `[sources.shop]`. A name is 1 to 63 of a-z, 0-9, _ and -.
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, SourceFile>")]
@@ -279,6 +286,8 @@ pub struct EnvironmentFile {
     pub remind: Option<Leaf<Length>>,
     /// The language in which people are told: en or es. Default: en.
     pub language: Option<Leaf<String>>,
+    /// `labels` of its sources that say none themselves.
+    pub labels: Option<Leaf<Vec<String>>>,
 }
 
 /// Drills of an environment.
@@ -324,6 +333,9 @@ pub struct SourceFile {
     /// The environment whose objectives and schedules hold for it. One file serves several machines where each
     /// says which it is, by a variable: `${RESGUARDO_ENVIRONMENT}`. Default: local.
     pub environment: Option<Leaf<String>>,
+    /// Where it can be reached from: `serve` takes it on machines that have one of these labels. Default: those of its
+    /// environment, else none: every machine takes it.
+    pub labels: Option<Leaf<Vec<String>>>,
     /// Check its integrity before every backup. Default: false.
     pub check_integrity: Option<Leaf<bool>>,
     /// Longest wait for a lock that somebody else holds. Default: 30s.

@@ -4,6 +4,7 @@
 //! programs read as well (`AWS_*`) only fill what the file leaves open, and `DATABASE_URL`,
 //! `BACKUP_DIR` and `BACKUP_RETENTION_DAYS` count where there is no file at all.
 
+pub mod catalog;
 mod check;
 pub mod copies;
 mod drill;
@@ -44,6 +45,7 @@ use resguardo_ops::source::SandboxSpec;
 use resguardo_vault::PRUNE_GRACE;
 use secrecy::{ExposeSecret as _, SecretString};
 
+use catalog::CatalogSettings;
 use copies::CopySettings;
 use interpolate::SecretRef;
 pub use key_place::KeyPlace;
@@ -143,6 +145,8 @@ pub struct EnvironmentSettings {
     pub retention: Option<Policy>,
     /// Who is told.
     pub notify: EnvironmentNotify,
+    /// Labels of its sources that have none of their own.
+    pub labels: Vec<String>,
 }
 
 /// One source as it is configured.
@@ -156,6 +160,8 @@ pub struct SourceSettings {
     pub elsewhere: SourceSpec,
     /// References that have not been read yet; until they are, `spec` lacks what they stand for.
     pub pending: Pending,
+    /// Machines that have one of them take it; empty: every machine does.
+    pub labels: Vec<String>,
 }
 
 /// `file:` and `cmd:` references of a source, read by whoever needs them and not before.
@@ -186,6 +192,10 @@ pub struct Config {
     pub http: Option<resguardo_daemon::http::Settings>,
     /// Who lets people in as well.
     pub oidc: Option<OidcSettings>,
+    /// What several machines share; `None`: there is one.
+    pub catalog: Option<CatalogSettings>,
+    /// The labels of this machine.
+    pub labels: Vec<String>,
     /// Every source, by name.
     pub sources: Vec<SourceSettings>,
     /// Who is told what happens.

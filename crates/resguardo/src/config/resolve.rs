@@ -63,6 +63,7 @@ impl Resolver<'_> {
             plans,
             retention,
             notify: self.environment_notify(name, file, endpoints),
+            labels: self.labels(&key("labels"), file.labels.as_ref()),
         }
     }
 
@@ -121,6 +122,8 @@ pub(super) fn with_file(
     };
     let http = file.http.as_ref().map(|http| resolver.http(http));
     let oidc = file.http.as_ref().and_then(|http| resolver.oidc(http));
+    let catalog = file.catalog.as_ref().map(|file| resolver.catalog(file));
+    let labels = resolver.labels("serve.labels", file.serve.labels.as_ref());
     let copies = resolver.copies(&file.vault, vault.url.as_ref(), &zone);
     if copies.iter().all(|copy| copy.retention.is_none()) {
         resolver.refuse_idle_prunes(&file.environments);
@@ -156,6 +159,8 @@ pub(super) fn with_file(
         copies,
         http,
         oidc,
+        catalog,
+        labels,
         environments,
         sources,
         notify,
@@ -217,12 +222,15 @@ pub fn without_file(ambient: &Ambient, overrides: &Overrides) -> Result<Config, 
             spec,
             elsewhere,
             pending: Pending::default(),
+            labels: Vec::new(),
         });
     }
     let environments = environments_without_file(&mut resolver)?;
     Ok(Config {
         http: None,
         oidc: None,
+        catalog: None,
+        labels: Vec::new(),
         file: None,
         text: "".into(),
         folder: folder.clone(),

@@ -69,6 +69,13 @@ impl Resolver<'_> {
         };
         let location = self.location(&prefix, engine, url, &mut pending.url);
         let environment = self.environment_of(&prefix, file, environments);
+        let labels = match &file.labels {
+            Some(_) => self.labels(&format!("{prefix}.labels"), file.labels.as_ref()),
+            None => {
+                let environment = environments.get(environment.as_str());
+                environment.map_or_else(Vec::new, |found| found.labels.clone())
+            }
+        };
         let check_integrity = self.with_default(
             &format!("{prefix}.check_integrity"),
             file.check_integrity.as_ref(),
@@ -117,6 +124,7 @@ impl Resolver<'_> {
             spec,
             elsewhere,
             pending,
+            labels,
         })
     }
 

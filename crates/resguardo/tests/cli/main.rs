@@ -44,6 +44,7 @@ mod restore;
 mod s3;
 mod serve;
 mod serve_on;
+mod several;
 mod signals;
 mod sourceless;
 mod status;

@@ -23,6 +23,8 @@ pub(super) struct Reload {
     pub(super) configured: Arc<Configured>,
     pub(super) log: Arc<Log>,
     pub(super) handle: Handle,
+    /// Labels of the command line.
+    pub(super) labels: Vec<String>,
 }
 
 impl Reload {
@@ -77,13 +79,13 @@ impl Reload {
     }
 
     fn read(&self) -> Result<(Config, Vec<Job>), Failure> {
-        let config = self.invocation.config()?;
+        let config = super::labelled(self.invocation.config()?, &self.labels);
         if let (Some(file), None) = (&self.configured.now().file, &config.file) {
             let file = file.display();
             return Err(Failure::user(format!("the config file {file} is gone")));
         }
         let jobs = super::jobs(&config);
-        super::has_work(&jobs, self.front.is_some())?;
+        super::has_work(&config, &jobs, self.front.is_some())?;
         if config.vault.url.is_none() {
             return Err(wire::no_vault());
         }
