@@ -37,18 +37,21 @@ pub enum Task {
     Drill,
     /// What the retention lets go of is deleted, in the vault and at its copies.
     Prune,
+    /// A backup is restored to a new place beside its source: never by schedule.
+    Restore,
     /// What runs that died left on this machine is removed.
     Sweep,
 }
 
 impl Task {
     /// All that are done to a source.
-    pub const OF_SOURCES: [Self; 5] = [
+    pub const OF_SOURCES: [Self; 6] = [
         Self::Backup,
         Self::Copy,
         Self::Verify,
         Self::Drill,
         Self::Prune,
+        Self::Restore,
     ];
 
     /// Its word.
@@ -60,6 +63,7 @@ impl Task {
             Self::Verify => "verify",
             Self::Drill => "drill",
             Self::Prune => "prune",
+            Self::Restore => "restore",
             Self::Sweep => "sweep",
         }
     }
@@ -73,6 +77,7 @@ impl Task {
             Self::Verify => Some(Verb::Verify),
             Self::Drill => Some(Verb::Drill),
             Self::Prune => Some(Verb::Prune),
+            Self::Restore => Some(Verb::Restore),
             Self::Sweep => None,
         }
     }

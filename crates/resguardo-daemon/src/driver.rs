@@ -123,6 +123,13 @@ impl Driver {
         self.all.get(&job)?.running_for.as_ref()
     }
 
+    /// What a job that waits was asked to be, if somebody asked.
+    #[must_use]
+    pub fn awaited(&self, job: JobNumber) -> Option<&Asked> {
+        let (_, asked) = self.all.get(&job)?.asked.as_ref()?;
+        Some(asked)
+    }
+
     /// Somebody asks for a run. `None`: there is no such job. What is asked for while it runs, or waits
     /// already, is not done twice.
     pub fn poke(

@@ -1,7 +1,8 @@
 //! What runs do at present, for whoever shows it: phases, bytes and the last lines of each, in memory alone.
 //!
 //! A run tells it through [`resguardo_model::Progress`]; readers take a snapshot, or wait for the next change.
-//! Bounded: so many lines of a run, each so long; of what ended, so many runs with so many lines each.
+//! Bounded: so many lines of a run, each so long; of what programs print, so many a second; of what ended, so many
+//! runs with so many lines each.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,9 +11,12 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use resguardo_model::{Clock, Progress, RunId};
+use secrecy::SecretString;
 use serde::Serialize;
 
 use crate::agenda::{Job, Subject, Task};
+use crate::notify::Redactor;
+use crate::web::plain;
 
 /// Lines that are kept of a run; the oldest goes first.
 pub const LINES_MAX: usize = 500;
@@ -24,6 +28,8 @@ const ENDED_MAX: usize = 32;
 const ENDED_LINES_MAX: usize = 200;
 /// Characters of a line.
 const LINE_CHARACTERS_MAX: usize = 2000;
+/// Lines of a program that are taken in a second: nobody reads more.
+const SAID_A_SECOND_MAX: u32 = 100;
 
 /// A line that a run said.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -72,6 +78,7 @@ pub struct Feed {
     state: Mutex<State>,
     changed: Condvar,
     clock: Arc<dyn Clock>,
+    secrets: Box<dyn Fn() -> Vec<SecretString> + Send + Sync>,
 }
 
 #[derive(Default)]
@@ -92,7 +99,22 @@ impl Feed {
             state: Mutex::default(),
             changed: Condvar::new(),
             clock,
+            secrets: Box::new(Vec::new),
         }
+    }
+
+    /// One that shows of what programs print nothing that is secret when their run begins.
+    #[must_use]
+    pub fn hiding(self, secrets: impl Fn() -> Vec<SecretString> + Send + Sync + 'static) -> Self {
+        Self {
+            secrets: Box::new(secrets),
+            ..self
+        }
+    }
+
+    /// What takes secrets out of what programs print.
+    pub(crate) fn redactor(&self) -> Redactor {
+        Redactor::new((self.secrets)())
     }
 
     /// Every run, in the order in which they began, and which version of that it is.
@@ -191,9 +213,46 @@ pub(crate) struct Reporter {
     /// Bytes that were told last: the same again is no movement.
     pub(crate) bytes: AtomicU64,
     pub(crate) note: Box<dyn Fn(&str) + Send + Sync>,
+    pub(crate) redactor: Redactor,
+    pub(crate) flood: Mutex<Flood>,
+}
+
+/// How much a program printed in the second that goes on.
+#[derive(Default)]
+pub(crate) struct Flood {
+    second: i64,
+    taken: u32,
+    left_out: u64,
+}
+
+impl Flood {
+    /// Whether another line is taken, and how many were not before it.
+    fn takes(&mut self, second: i64) -> Option<u64> {
+        if second != self.second {
+            self.second = second;
+            self.taken = 0;
+        }
+        if self.taken >= SAID_A_SECOND_MAX {
+            self.left_out += 1;
+            return None;
+        }
+        self.taken += 1;
+        Some(std::mem::take(&mut self.left_out))
+    }
 }
 
 impl Reporter {
+    fn line(&self, text: String) {
+        let at = self.feed.clock.now();
+        self.feed.of(self.key, |running| {
+            let number = running.lines.back().map_or(0, |last| last.number + 1);
+            if running.lines.len() >= LINES_MAX {
+                running.lines.pop_front();
+            }
+            running.lines.push_back(Line { at, number, text });
+        });
+    }
+
     fn moves(&self) {
         self.moved.fetch_add(1, Ordering::Relaxed);
     }
@@ -233,16 +292,24 @@ impl Progress for Reporter {
 
     fn note(&self, line: &str) {
         self.moves();
-        let at = self.feed.clock.now();
-        let text: String = line.chars().take(LINE_CHARACTERS_MAX).collect();
-        self.feed.of(self.key, |running| {
-            let number = running.lines.back().map_or(0, |last| last.number + 1);
-            if running.lines.len() >= LINES_MAX {
-                running.lines.pop_front();
-            }
-            running.lines.push_back(Line { at, number, text });
-        });
+        self.line(line.chars().take(LINE_CHARACTERS_MAX).collect());
         (self.note)(line);
+    }
+
+    fn said(&self, line: &str) {
+        self.moves();
+        let second = self.feed.clock.now().as_second();
+        let mut flood = self.flood.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(left_out) = flood.takes(second) else {
+            return;
+        };
+        drop(flood);
+        if left_out > 0 {
+            self.line(format!("({left_out} lines left out)"));
+        }
+        // A secret is one also with colours in it.
+        let plain = plain::text(line);
+        self.line(self.redactor.text(&plain, LINE_CHARACTERS_MAX));
     }
 }
 
@@ -250,13 +317,21 @@ impl Progress for Reporter {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "test")]
 
-    use resguardo_model::SystemClock;
-
     use super::*;
     use crate::agenda::Limits;
 
+    /// A clock that stands still.
+    struct Still;
+
+    impl Clock for Still {
+        fn now(&self) -> Timestamp {
+            "2026-11-22T10:00:00Z".parse().unwrap()
+        }
+    }
+
     fn reporter() -> (Arc<Feed>, Reporter) {
-        let feed = Arc::new(Feed::new(Arc::new(SystemClock)));
+        let secrets = || vec![SecretString::from("s3cret-word".to_owned())];
+        let feed = Arc::new(Feed::new(Arc::new(Still)).hiding(secrets));
         let job = Job {
             subject: Subject::Source("shop".parse().unwrap()),
             task: Task::Drill,
@@ -269,7 +344,14 @@ mod tests {
             key,
             moved: Arc::default(),
             bytes: AtomicU64::new(0),
-            note: Box::new(|_| {}),
+            note: Box::new(|line| {
+                assert!(
+                    !line.contains("s3cret"),
+                    "what a program prints is for no log"
+                );
+            }),
+            redactor: feed.redactor(),
+            flood: Mutex::default(),
         };
         (feed, reporter)
     }
@@ -286,6 +368,41 @@ mod tests {
         assert_eq!(lines[0].number, 3);
         assert!(lines[0].text.starts_with("3x"));
         assert_eq!(lines[0].text.chars().count(), LINE_CHARACTERS_MAX);
+    }
+
+    #[test]
+    fn what_programs_print_is_shown_without_secrets_and_so_much_of_it() {
+        let (feed, mut reporter) = reporter();
+        let lines = || {
+            let (_, running) = feed.running();
+            let texts = running[0].lines.iter().map(|line| line.text.clone());
+            texts.collect::<Vec<String>>()
+        };
+        reporter.said("postgresql://ana:hunter2@db/shop");
+        reporter.said("\u{1b}[31mtold s3cret-word\u{1b}[0m twice: s3cret-word");
+        let long = "x".repeat(2 * LINE_CHARACTERS_MAX);
+        reporter.said(&long);
+        let told = lines();
+        assert_eq!(told[0], "postgresql://ana:***@db/shop");
+        assert!(told[1].contains("told *** twice: ***"), "{}", told[1]);
+        assert!(!told.concat().contains('\u{1b}'));
+        assert!(told[2].chars().count() <= LINE_CHARACTERS_MAX);
+        for number in 0..1000 {
+            reporter.said(&number.to_string());
+        }
+        let taken = usize::try_from(SAID_A_SECOND_MAX).unwrap();
+        assert_eq!(lines().len(), taken);
+        // The next second it goes on, and says what was left out.
+        reporter.flood.get_mut().unwrap().second -= 1;
+        reporter.said("at last");
+        let told = lines();
+        let left_out = 3 + 1000 - taken;
+        assert_eq!(
+            told[taken..],
+            [format!("({left_out} lines left out)"), "at last".to_owned()]
+        );
+        // All of it is movement: a program that prints is not silent.
+        assert_eq!(reporter.moved.load(Ordering::Relaxed), 1004);
     }
 
     #[test]

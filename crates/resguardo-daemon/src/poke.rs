@@ -20,8 +20,10 @@ pub struct Poke {
 pub struct Asked {
     /// Who asked: the run's operator.
     pub by: String,
-    /// A drill: of this backup, and not of the one that the config chooses.
+    /// A drill, a restore: of this backup, and not of the one that the config chooses.
     pub backup: Option<BackupId>,
+    /// A restore: the name of the database or file beside the source, which is not there yet.
+    pub to: Option<String>,
     /// A drill: what was restored stays.
     pub keep: bool,
 }
@@ -33,8 +35,16 @@ impl Asked {
         Self {
             by: who.into(),
             backup: None,
+            to: None,
             keep: false,
         }
+    }
+
+    /// Whether a run that was asked to be `other`, or that its schedule began, is what is asked for here.
+    pub(crate) fn is_done_by(&self, other: Option<&Self>) -> bool {
+        let wants = |asked: &Self| (asked.backup, asked.to.clone(), asked.keep);
+        let of_schedule = (None, None, false);
+        wants(self) == other.map_or(of_schedule, wants)
     }
 }
 
@@ -47,6 +57,8 @@ pub enum Answer {
     Running,
     /// It begins when its source is free, and there is room.
     Waits,
+    /// Something else is asked of it already: this is not done.
+    Other,
     /// There is no such source.
     NotConfigured,
     /// No run is begun any more.

@@ -11,9 +11,9 @@ mod running;
 mod shared;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -310,6 +310,8 @@ impl Daemon<'_> {
             key: running.key,
             moved: Arc::clone(&running.moved),
             bytes: AtomicU64::new(0),
+            redactor: self.around.feed.redactor(),
+            flood: Mutex::default(),
             note: Box::new(move |line| watch.note(&format!("{about}: {line}"))),
         }
     }
@@ -390,11 +392,19 @@ impl Daemon<'_> {
             task,
             asked,
         } = poke;
-        let Some(number) = self.driver.poke(&subject, task, asked, now) else {
+        let Some(number) = self.driver.poke(&subject, task, asked.clone(), now) else {
             return Answer::NotConfigured;
         };
         if self.driver.is_running(number) {
-            return Answer::Running;
+            return match asked.is_done_by(self.driver.asked(number)) {
+                true => Answer::Running,
+                false => Answer::Other,
+            };
+        }
+        // Of two who ask, the first one is heard.
+        let waiting = self.driver.awaited(number);
+        if waiting.is_some_and(|waiting| !asked.is_done_by(Some(waiting))) {
+            return Answer::Other;
         }
         self.begin();
         match self.running.contains_key(&number) {

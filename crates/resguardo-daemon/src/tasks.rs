@@ -6,6 +6,7 @@ mod choice;
 mod copy;
 mod drill;
 mod prune;
+mod restore;
 mod verify;
 
 use std::sync::Arc;
@@ -124,6 +125,7 @@ impl OpsWork {
             Task::Verify => verify::run(&of),
             Task::Drill => drill::run(&of, asked),
             Task::Prune => prune::run(&of),
+            Task::Restore => restore::run(&of, asked),
             Task::Sweep => sweep(&context),
         }
     }

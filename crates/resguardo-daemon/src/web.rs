@@ -34,6 +34,7 @@ pub mod refusal;
 pub mod runs;
 pub mod signs;
 pub mod source;
+pub mod stores;
 pub mod view;
 pub mod why;
 pub mod words;

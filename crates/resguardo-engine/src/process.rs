@@ -13,9 +13,11 @@
 //! If this process is killed, its children live on. Their groups are therefore written down by
 //! [`GroupLog`] (the sandbox's marker), and the next start ends them.
 
+use std::fmt;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, ExitStatus, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use resguardo_model::{CancelToken, Cancelled};
@@ -51,6 +53,28 @@ pub struct Command {
     variables: Vec<(String, String)>,
     without: Vec<String>,
     user: Option<User>,
+    listener: Option<Listener>,
+}
+
+/// Whoever hears each line that a process prints, as it comes.
+#[derive(Clone)]
+pub struct Listener(Arc<dyn Fn(&str) + Send + Sync>);
+
+impl Listener {
+    /// One that is called from a thread of its own; while it works, the process may have to wait.
+    pub fn new(hears: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(hears))
+    }
+
+    fn hear(&self, line: &str) {
+        (self.0)(line);
+    }
+}
+
+impl fmt::Debug for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Listener")
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -94,6 +118,7 @@ impl Command {
             variables: Vec::new(),
             without: Vec::new(),
             user: None,
+            listener: None,
         }
     }
 
@@ -108,6 +133,13 @@ impl Command {
     #[must_use]
     pub fn without_variables(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.without.extend(names.into_iter().map(Into::into));
+        self
+    }
+
+    /// With somebody who hears what it prints, line by line.
+    #[must_use]
+    pub fn heard_by(mut self, listener: Listener) -> Self {
+        self.listener = Some(listener);
         self
     }
 
@@ -333,7 +365,7 @@ impl Process {
     /// [`ProcessError::Start`].
     pub fn start(command: &Command, log: &dyn GroupLog) -> Result<Self, ProcessError> {
         let (mut process, pipes) = Self::start_piped(command, Stdio::null(), log)?;
-        process.stdout = Tail::of(pipes.stdout);
+        process.stdout = Tail::of(pipes.stdout, command.listener.clone());
         Ok(process)
     }
 
@@ -359,12 +391,12 @@ impl Process {
             stdin: child.stdin.take(),
             stdout: child.stdout.take(),
         };
-        let stderr = Tail::of(child.stderr.take());
+        let stderr = Tail::of(child.stderr.take(), command.listener.clone());
         let process = Self {
             name: command.name(),
             group: as_pid(child.id()).expect("the kernel gives positive process numbers"),
             child,
-            stdout: Tail::of(None::<ChildStdout>),
+            stdout: Tail::of(None::<ChildStdout>, None),
             stderr,
             reaped: false,
         };

@@ -12,6 +12,9 @@ pub trait Progress: Send + Sync {
     fn bytes(&self, done: u64, total: Option<u64>);
     /// One line worth saying that is no error.
     fn note(&self, line: &str);
+    /// One line that a program of the user's printed, as it comes. It may be data, or hold a secret: it is for whoever
+    /// watches the run, and for no log.
+    fn said(&self, _line: &str) {}
 }
 
 /// A watcher that ignores everything.

@@ -1,6 +1,7 @@
 //! The checks of the user's own. Each ends as one result with what was expected and what was found;
 //! one that could not run is an error, never passed.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use resguardo_engine::port::Target;
@@ -8,7 +9,7 @@ use resguardo_model::{CheckOutcome, CheckResult};
 
 use crate::context::Context;
 use crate::source::{CheckKind, CheckSpec, SourceSpec};
-use resguardo_engine::process::{Command, GroupLog};
+use resguardo_engine::process::{Command, GroupLog, Listener};
 
 mod application;
 mod command;
@@ -28,9 +29,12 @@ pub(crate) struct Restored<'a> {
 
 impl Restored<'_> {
     /// A command line, run in the source's folder: it finds the restored data, and nothing of ours that would
-    /// lead it elsewhere.
+    /// lead it elsewhere. Whoever watches the drill sees what it prints, as it comes.
     pub(crate) fn command(&self, line: &str) -> Command {
+        let progress = Arc::clone(&self.ctx.progress);
+        let listener = Listener::new(move |line: &str| progress.said(line));
         Command::shell(line, &self.spec.folder)
+            .heard_by(listener)
             .without_variables(self.target.foreign_variables())
             .with_variables(self.target.environment())
     }

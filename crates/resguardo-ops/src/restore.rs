@@ -20,6 +20,7 @@ use crate::run::{self, OpenRun};
 use crate::source::SourceSpec;
 
 mod around;
+pub mod beside;
 mod outcome;
 
 use around::Around;

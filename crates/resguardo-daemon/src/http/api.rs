@@ -233,6 +233,20 @@ pub(super) static ROUTES: &[Route] = &[
     ),
     post(
         Role::Operator,
+        "/api/v1/backups/{id}/restore",
+        "restore this backup into a new database on its source's server, or a new file in its folder, now",
+        &[
+            ID,
+            in_body(
+                "to",
+                true,
+                "the name of the database or file; refused if it is there",
+            ),
+        ],
+        |ask| json_of(&act::restore(ask)?),
+    ),
+    post(
+        Role::Operator,
         "/api/v1/backups/{id}/pin",
         "keep a backup, whatever the retention says",
         &[

@@ -4,9 +4,9 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use resguardo_model::SourceName;
 use resguardo_model::retention::Policy;
-use resguardo_ops::Context;
 use resguardo_ops::copy::CopyPlace;
 use resguardo_ops::status::Status;
+use resguardo_ops::{Context, SourceSpec};
 use serde::Serialize;
 
 use crate::driver::JobState;
@@ -50,6 +50,12 @@ pub trait Desk: Send + Sync {
 
     /// The environment and the policy of a source; `None`: it is not configured.
     fn policy(&self, source: &SourceName) -> Option<(String, Option<Policy>)>;
+
+    /// A source as it is configured, ready for use.
+    ///
+    /// # Errors
+    /// Why it cannot be used at present, in a line.
+    fn ready(&self, source: &SourceName) -> Result<SourceSpec, String>;
 
     /// Asks for a run now.
     fn poke(&self, poke: Poke) -> Answer;

@@ -19,11 +19,11 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use resguardo_model::retention::Policy;
 use resguardo_model::{Clock, Role, SourceName, UserName};
-use resguardo_ops::Context;
 use resguardo_ops::catalog::Catalog;
 use resguardo_ops::copy::CopyPlace;
 use resguardo_ops::status::Status;
 use resguardo_ops::users::{self, token};
+use resguardo_ops::{Context, SourceSpec};
 use secrecy::SecretString;
 use serde_json::Value;
 use tower::ServiceExt as _;
@@ -70,6 +70,10 @@ impl Desk for Bench {
 
     fn policy(&self, source: &SourceName) -> Option<(String, Option<Policy>)> {
         (source.as_str() == "shop").then(|| ("production".to_owned(), None))
+    }
+
+    fn ready(&self, source: &SourceName) -> Result<SourceSpec, String> {
+        Err(format!("{source} has no place in this test"))
     }
 
     fn poke(&self, poke: Poke) -> Answer {

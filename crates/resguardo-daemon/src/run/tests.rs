@@ -312,6 +312,32 @@ fn a_poke_is_answered_and_done_once() {
 }
 
 #[test]
+fn of_two_who_ask_for_different_things_the_second_is_told() {
+    let world = World::with(
+        ["waits", "hangs", "done"]
+            .map(|name| job(name, None))
+            .to_vec(),
+    );
+    let kept = |source: &str| Poke {
+        asked: Asked {
+            keep: true,
+            ..Asked::by("bea")
+        },
+        ..poke(source)
+    };
+    assert_eq!(world.handle.poke(poke("waits")), Answer::Begun);
+    assert_eq!(world.handle.poke(kept("waits")), Answer::Other);
+    assert_eq!(world.handle.poke(kept("hangs")), Answer::Begun);
+    assert_eq!(world.handle.poke(kept("hangs")), Answer::Running);
+    assert_eq!(world.handle.poke(kept("done")), Answer::Waits);
+    assert_eq!(world.handle.poke(poke("done")), Answer::Other);
+    assert_eq!(world.handle.poke(kept("done")), Answer::Waits);
+    world.release();
+    world.lines.wait("of done Succeeded", 1);
+    assert!(world.stop());
+}
+
+#[test]
 fn a_poke_waits_for_room() {
     let names = ["waits", "hangs", "done"];
     let world = World::with(names.map(|name| job(name, None)).to_vec());

@@ -53,6 +53,10 @@ impl Progress for Begun {
         self.progress.bytes(done, total);
     }
 
+    fn said(&self, line: &str) {
+        self.progress.said(line);
+    }
+
     fn note(&self, line: &str) {
         self.progress.note(line);
     }

@@ -4,9 +4,10 @@ use maud::{Markup, html};
 
 use super::figures::Say;
 use super::frame::{self, Frame, Live};
+use super::language::Language;
 use super::view::{AccessPage, Account, AuditEntry, Token, WriterSeen};
 use super::words::in_table;
-use super::{plain, signs};
+use super::{plain, signs, stores};
 
 /// The whole page.
 #[must_use]
@@ -16,7 +17,7 @@ pub fn page(frame: &Frame<'_>, view: &AccessPage) -> Markup {
     let main = html! {
         h1 { (words.access) }
         (review(say, view))
-        @for note in &view.notes { p.banner.risk { (plain::text(note)) } }
+        @for note in &view.notes { p.banner.risk { (note_of(say, note)) } }
         h2 { (words.who_reads) }
         p { (words.who_reads_means) }
         ul { @for recipient in &view.recipients { li.wrap { code { (recipient) } } } }
@@ -24,14 +25,15 @@ pub fn page(frame: &Frame<'_>, view: &AccessPage) -> Markup {
         h2 { (words.who_writes) }
         (writers(say, view))
         h2 { (words.store_says) }
-        @if view.store.is_empty() { p.dim { (words.store_silent) } }
+        @if view.store.is_empty() && view.notes.is_empty() { p.dim { (words.store_silent) } }
+        @else if view.store.is_empty() {}
         @else {
             table.cards {
                 caption { (words.store_caption) }
                 thead { tr { th scope="col" { (words.subject) } th scope="col" { (words.says) } th scope="col" { (words.standing) } } }
                 tbody { @for fact in &view.store { tr {
-                    th scope="row" { (plain::text(&fact.subject)) }
-                    td.wrap data-head=(words.says) { (plain::text(&fact.says)) }
+                    th scope="row" { (subject(say, &fact.subject)) }
+                    td.wrap data-head=(words.says) { (says(say, &fact.says)) }
                     td data-head=(words.standing) { @if fact.concern { (signs::concern(words.more_than_should)) } @else { (signs::good(words.ok)) } }
                 } } }
             }
@@ -41,6 +43,33 @@ pub fn page(frame: &Frame<'_>, view: &AccessPage) -> Markup {
         @if let Some(entries) = &view.audit { h2 { (words.audit) } (audit(say, entries)) }
     };
     frame::page(frame, words.access, Live::No, &main)
+}
+
+fn subject(say: &Say, text: &str) -> Markup {
+    match (say.language, stores::subject(text)) {
+        (Language::Es, Some(ours)) => html! { (ours) },
+        (_, Some(_)) => html! { (plain::text(text)) },
+        // What no store of ours calls so is a name.
+        (_, None) => html! { code { (plain::text(text)) } },
+    }
+}
+
+fn says(say: &Say, text: &str) -> Markup {
+    match (say.language, stores::says(text)) {
+        (Language::Es, Some(ours)) => html! { (plain::text(&ours)) },
+        _ => plain::english(say, text),
+    }
+}
+
+fn note_of(say: &Say, note: &str) -> Markup {
+    let words = say.words();
+    if note == "the store does not say who may do what" {
+        return html! { (words.store_silent) };
+    }
+    match note.strip_prefix("the store was asked in vain: ") {
+        Some(why) => html! { (words.store_in_vain) ": " (plain::english(say, why)) },
+        None => plain::english(say, note),
+    }
 }
 
 fn review(say: &Say, view: &AccessPage) -> Markup {
@@ -116,7 +145,7 @@ fn tokens(say: &Say, tokens: &[Token]) -> Markup {
                 thead { tr { th scope="col" { (words.name) } th scope="col" { (words.scope) } th scope="col" { (words.expires) } th scope="col" { (words.last_used) } } }
                 tbody { @for token in tokens { tr {
                     th scope="row" { (plain::text(&token.name)) }
-                    td data-head=(words.scope) { (token.scope) }
+                    td data-head=(words.scope) { code { (token.scope) } }
                     td data-head=(words.expires) { @match token.expires { Some(at) => (say.ago(at)), None => i { (words.never) } } }
                     td data-head=(words.last_used) { @match token.last_used { Some(at) => (say.ago(at)), None => i { (words.never) } } }
                 } } }

@@ -73,11 +73,20 @@ fn facts(say: &Say, view: &BackupPage) -> Markup {
             dt { (words.size) } dd { (say.bytes(line.raw_bytes)) }
             dt { (words.added) } dd { (say.bytes(line.stored_bytes)) }
             dt { (words.frees) } dd { (say.bytes(view.frees_bytes)) }
-            @for (name, value) in &view.facts { dt { (plain::text(name)) } dd { (plain::text(value)) } }
+            @for (name, value) in &view.facts { dt { (fact_name(say, name)) } dd { (plain::text(value)) } }
             dt { (words.signed_by) } dd { code { (view.writer) } }
             dt { "id" } dd { code { (line.id) } }
             dt { "SHA-256" } dd { code { (view.head_sha256) } }
         }
+    }
+}
+
+/// The name of a fact; engines and programs are called the same everywhere.
+fn fact_name(say: &Say, name: &str) -> String {
+    match name {
+        "host" => say.words().host.to_owned(),
+        "operator" => say.words().operator.to_owned(),
+        other => plain::text(other),
     }
 }
 
@@ -156,7 +165,7 @@ fn files(say: &Say, view: &BackupPage) -> Markup {
                     caption { (words.files_caption) }
                     thead { tr { th scope="col" { (words.path) } th.num scope="col" { (words.size) } th scope="col" { "SHA-256" } } }
                     tbody { @for file in files.iter().take(FILES_MAX) { tr {
-                        th scope="row" { (plain::text(&file.path)) }
+                        th scope="row" { code { (plain::text(&file.path)) } }
                         td.num data-head=(words.size) { (say.bytes(file.bytes)) }
                         td.wrap data-head="SHA-256" { code { (file.sha256) } }
                     } } }
@@ -211,6 +220,7 @@ fn actions<'a>(say: &Say, view: &'a BackupPage) -> Vec<Action<'a>> {
             ..action("pin", words.do_pin, words.means_pin, Role::Operator)
         });
     }
+    actions.push(restore(say, view, &action));
     actions.push(Action {
         command: format!("resguardo drill {id} --keep"),
         confirm: Some(name),
@@ -222,4 +232,41 @@ fn actions<'a>(say: &Say, view: &'a BackupPage) -> Vec<Action<'a>> {
         )
     });
     actions
+}
+
+/// A restore to a new place: its server or folder is the source's, its name whoever asks says.
+fn restore<'a>(
+    say: &Say,
+    view: &BackupPage,
+    action: impl Fn(&'static str, &'a str, &'a str, Role) -> Action<'a>,
+) -> Action<'a> {
+    let (words, id) = (say.words(), short(&view.line.id));
+    let is_file = view.engine == "sqlite";
+    let (means, label, like, pattern) = if is_file {
+        (
+            words.means_restore_file,
+            words.restore_file,
+            "restored.db",
+            "[A-Za-z0-9_][A-Za-z0-9._\\-]*",
+        )
+    } else {
+        (
+            words.means_restore,
+            words.restore_database,
+            "shop_restored",
+            "[a-z_][a-z0-9_]*",
+        )
+    };
+    let to = if is_file {
+        "…/restored.db"
+    } else {
+        "postgresql://…/shop_restored"
+    };
+    Action {
+        command: format!("resguardo restore {id} --to {to} --create"),
+        fields: html! {
+            label { (label) input type="text" name="to" required maxlength="63" placeholder=(like) pattern=(pattern) autocomplete="off" autocapitalize="none" spellcheck="false"; }
+        },
+        ..action("restore", words.do_restore, means, Role::Operator)
+    }
 }

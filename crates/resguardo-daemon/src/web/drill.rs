@@ -38,7 +38,7 @@ pub fn page(frame: &Frame<'_>, view: &DrillPage) -> Markup {
         (checks(say, &view.checks))
         @if !view.notes.is_empty() {
             h2 { (words.notes) }
-            ul { @for note in &view.notes { li { (plain::text(note)) } } }
+            ul { @for note in &view.notes { li { (plain::english(say, note)) } } }
         }
         h2 { (words.facts) }
         (facts(say, view))
@@ -124,10 +124,7 @@ fn checks(say: &Say, checks: &[Check]) -> Markup {
             } }
             tbody { @for check in ordered {
                 tr.(check_class(check.outcome)) {
-                    th scope="row" { (plain::text(&match say.language {
-                        Language::En => check.name.clone(),
-                        Language::Es => report::check_in_spanish(&check.name),
-                    })) }
+                    th scope="row" { (check_name(say, &check.name)) }
                     td data-head=(words.outcome) { (signs::check(check.outcome, words)) }
                     td.wrap data-head=(words.expected) { (plain::text(&ours(&check.name, &check.expected))) }
                     td.wrap data-head=(words.actual) { (plain::text(&ours(&check.name, &check.actual))) }
@@ -139,6 +136,15 @@ fn checks(say: &Say, checks: &[Check]) -> Markup {
             } }
         }
     }
+}
+
+/// The name of a check: those of ours in the language of the page.
+#[must_use]
+pub fn check_name(say: &Say, name: &str) -> String {
+    plain::text(&match say.language {
+        Language::En => name.to_owned(),
+        Language::Es => report::check_in_spanish(name),
+    })
 }
 
 fn milliseconds(count: u64) -> f64 {

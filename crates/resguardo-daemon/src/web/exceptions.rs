@@ -3,11 +3,12 @@
 use maud::{Markup, html};
 use resguardo_model::{Verdict, What};
 
+use super::drill::check_name;
 use super::figures::Say;
 use super::frame::{self, Frame, Live, part};
 use super::source::short;
-use super::view::{Exception, ExceptionsPage, Role};
-use super::words::in_table;
+use super::view::{Exception, ExceptionsPage, RefusedNote, Role};
+use super::words::{Words, in_table};
 use super::{plain, signs};
 
 /// The whole page.
@@ -25,11 +26,11 @@ pub fn page(frame: &Frame<'_>, view: &ExceptionsPage) -> Markup {
             p.summary.ok { (signs::good(words.no_exceptions)) }
         } @else {
             h2 { (words.open) }
-            (list(frame, &view.open))
+            (list(frame, &view.open, view.refused.as_ref()))
         }
         @if !view.resolved.is_empty() {
             h2 { (words.resolved) }
-            (list(frame, &view.resolved))
+            (list(frame, &view.resolved, None))
             @if view.resolved_in_all > view.resolved.len() as u64 {
                 p.dim { (words.more_resolved) " " code { "resguardo exceptions --all" } "." }
             }
@@ -40,13 +41,13 @@ pub fn page(frame: &Frame<'_>, view: &ExceptionsPage) -> Markup {
 
 /// Exceptions, each with what was found and how to resolve it.
 #[must_use]
-pub fn list(frame: &Frame<'_>, exceptions: &[Exception]) -> Markup {
+pub fn list(frame: &Frame<'_>, exceptions: &[Exception], refused: Option<&RefusedNote>) -> Markup {
     html! {
-        ul.cards-list { @for exception in exceptions { (card(frame, exception)) } }
+        ul.cards-list { @for exception in exceptions { (card(frame, exception, refused)) } }
     }
 }
 
-fn card(frame: &Frame<'_>, exception: &Exception) -> Markup {
+fn card(frame: &Frame<'_>, exception: &Exception, refused: Option<&RefusedNote>) -> Markup {
     let say = frame.say;
     let words = say.words();
     let class = match (&exception.resolved, exception.good_at) {
@@ -60,7 +61,10 @@ fn card(frame: &Frame<'_>, exception: &Exception) -> Markup {
                 (kind(&exception.what, say))
                 @if !exception.source.is_empty() { ": " a href={ "/sources/" (part(&exception.source)) } { (exception.source) } }
             }
-            p.wrap { (told(say, &exception.what)) }
+            p.wrap {
+                @let (text, more) = told(say, &exception.what);
+                (text) @if let Some(more) = more { ": " (plain::english(say, more)) }
+            }
             (link(say, &exception.what))
             p.dim {
                 (words.opened) " " (say.at(exception.opened_at))
@@ -70,26 +74,33 @@ fn card(frame: &Frame<'_>, exception: &Exception) -> Markup {
                 p { (signs::good(words.resolved_word)) " " (say.when(resolved.at)) ", " b { (plain::text(&resolved.by)) } ": " (plain::text(&resolved.note)) }
             } @else {
                 @if let Some(at) = exception.good_at { p { (signs::good(words.over)) " " (say.ago(at)) ". " (words.over_means) } }
-                (resolve(frame, exception))
+                (resolve(frame, exception, refused))
             }
         }
     }
 }
 
-fn resolve(frame: &Frame<'_>, exception: &Exception) -> Markup {
+fn resolve(frame: &Frame<'_>, exception: &Exception, refused: Option<&RefusedNote>) -> Markup {
     let words = frame.say.words();
+    let refused = refused.filter(|refused| refused.exception == exception.id);
     let command = format!(
         "resguardo exceptions resolve {} --note \"…\"",
         short(&exception.id)
     );
     html! {
         @if frame.may(Role::Operator) {
-            details id={ "r-" (exception.id) } {
+            details id={ "r-" (exception.id) } open[refused.is_some()] {
                 summary { (words.do_resolve) }
                 form method="post" action={ "/exceptions/" (part(&exception.id)) "/resolve" } {
                     input type="hidden" name="csrf" value=(frame.csrf);
+                    @if let Some(refused) = refused {
+                        p.banner.bad role="alert" { (words.note_refused) ": " (plain::english(frame.say, &refused.why)) }
+                    }
                     label { (words.note) small { (words.note_means) }
-                        textarea name="note" rows="2" required maxlength="2000" {}
+                        textarea name="note" rows="2" required maxlength="2000" autofocus[refused.is_some()] {
+                            // A browser leaves the first end of a line out.
+                            @if let Some(refused) = refused { "\n" (refused.note) }
+                        }
                     }
                     p { button { (words.do_resolve) } }
                     p.dim { (words.same_as) " " code { (command) } }
@@ -121,9 +132,20 @@ pub fn kind(what: &What, say: &Say) -> &'static str {
     }
 }
 
-/// The facts of an exception, in a sentence. What comes from outside is filled in last, and is plain.
-fn told(say: &Say, what: &What) -> String {
+/// The facts of an exception, in a sentence, and what a program said of it. What comes from outside is filled in last,
+/// and is plain.
+fn told<'a>(say: &Say, what: &'a What) -> (String, Option<&'a str>) {
     let words = say.words();
+    let more = match what {
+        What::RunFailed { message, .. } | What::VerifyFindings { message, .. } => {
+            Some(message.as_str())
+        }
+        _ => None,
+    };
+    (sentence(say, words, what), more)
+}
+
+fn sentence(say: &Say, words: &Words, what: &What) -> String {
     let moment = |at: &Option<jiff::Timestamp>| match at {
         Some(at) => say.moment(*at),
         None => words.never.to_owned(),
@@ -143,22 +165,18 @@ fn told(say: &Say, what: &What) -> String {
             if checks.is_empty() {
                 format!("{begin}.")
             } else {
-                format!("{begin}: {}", plain::text(&checks.join(", ")))
+                let names: Vec<String> = checks.iter().map(|name| check_name(say, name)).collect();
+                format!("{begin}: {}", names.join(", "))
             }
         }
         What::DrillOverdue { due, proven_at } => words
             .told_drill_overdue
             .replacen("{}", &say.moment(*due), 1)
             .replacen("{}", &moment(proven_at), 1),
-        What::RunFailed {
-            verb, at, message, ..
-        } => {
-            let begin = words
-                .told_run_failed
-                .replacen("{}", in_table(words.verbs, verb.word()), 1)
-                .replacen("{}", &say.moment(*at), 1);
-            format!("{begin}: {}", plain::text(message))
-        }
+        What::RunFailed { verb, at, .. } => words
+            .told_run_failed
+            .replacen("{}", in_table(words.verbs, verb.word()), 1)
+            .replacen("{}", &say.moment(*at), 1),
         What::RpoBreached {
             newest,
             target_seconds,
@@ -181,13 +199,10 @@ fn told(say: &Say, what: &What) -> String {
             let begin = words.told_copy.replacen("{}", &say.number(*backups), 1);
             format!("{begin}: {}", plain::text(&copies.join(", ")))
         }
-        What::VerifyFindings {
-            findings, message, ..
-        } => {
-            let begin = words
+        What::VerifyFindings { findings, .. } => {
+            words
                 .told_findings
-                .replacen("{}", &say.number(*findings), 1);
-            format!("{begin}: {}", plain::text(message))
+                .replacen("{}", &say.number(*findings), 1)
         }
         What::BackupOverdue { due, newest } => words
             .told_backup_overdue

@@ -122,7 +122,7 @@ pub fn page(frame: &Frame<'_>, title: &str, live: Live<'_>, main: &Markup) -> Ma
                 (header(frame))
                 @if let Some(why) = frame.unreachable {
                     div.banner.bad role="alert" {
-                        p { b { (words.unreachable) } ": " (super::plain::text(why)) }
+                        p { b { (words.unreachable) } ": " (super::plain::english(frame.say, why)) }
                         p { (words.unreachable_means) }
                     }
                 }

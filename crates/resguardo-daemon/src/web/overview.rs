@@ -38,7 +38,7 @@ pub fn main(say: &Say, view: &Overview) -> Markup {
             @if !view.findings.is_empty() {
                 div.banner.bad role="alert" {
                     p { b { (words.of_findings) } }
-                    ul { @for finding in view.findings.iter().take(8) { li { (plain::text(finding)) } } }
+                    ul { @for finding in view.findings.iter().take(8) { li { (plain::english(say, finding)) } } }
                     p { code { "resguardo verify --all --depth heads" } }
                 }
             }

@@ -1,4 +1,17 @@
-//! What programs printed, without what would only steer a terminal.
+//! What programs printed, without what would only steer a terminal, and said to be English where the page is not.
+
+use maud::{Markup, html};
+
+use super::figures::Say;
+use super::language::Language;
+
+/// A text that is English on every page: messages of Resguardo and of programs. Whoever has a page read aloud hears it
+/// in its own language.
+#[must_use]
+pub fn english(say: &Say, raw: &str) -> Markup {
+    let lang = (say.language != Language::En).then_some("en");
+    html! { span lang=[lang] { (text(raw)) } }
+}
 
 /// A text whose escape sequences and control characters are gone; ends of lines and tabs stay.
 #[must_use]

@@ -2,11 +2,12 @@
 
 use maud::{Markup, html};
 
+use super::action::{self, Action};
 use super::figures::Say;
 use super::frame::{self, Frame, Live, part};
 use super::language::Language;
 use super::source::short;
-use super::view::{PolicyBackup, PolicyPage, SourcePolicy};
+use super::view::{PolicyBackup, PolicyPage, Role, SourcePolicy};
 use super::words::in_table;
 use super::{plain, signs, why};
 
@@ -18,13 +19,13 @@ pub fn page(frame: &Frame<'_>, view: &PolicyPage) -> Markup {
         h1 { (words.policy) }
         p.dim { (words.policy_means) " " code { "resguardo prune --dry-run" } "." }
         @if view.sources.is_empty() { p.empty { (words.no_sources_hint) " " code { "resguardo init" } "." } }
-        @for source in &view.sources { (one(frame.say, source)) }
+        @for source in &view.sources { (one(frame, source)) }
     };
     frame::page(frame, words.policy, Live::No, &main)
 }
 
-fn one(say: &Say, view: &SourcePolicy) -> Markup {
-    let words = say.words();
+fn one(frame: &Frame<'_>, view: &SourcePolicy) -> Markup {
+    let (say, words) = (frame.say, frame.say.words());
     html! {
         section.policy {
             h2 { a href={ "/sources/" (part(&view.source)) } { (view.source) } " " span.dim { (view.environment) } }
@@ -32,7 +33,7 @@ fn one(say: &Say, view: &SourcePolicy) -> Markup {
                 Some(policy) => code { (plain::text(policy)) },
                 None => (words.no_policy),
             } }
-            @if !view.trouble.is_empty() { p.banner.risk { (plain::text(&view.trouble)) } }
+            @if !view.trouble.is_empty() { p.banner.risk { (plain::english(say, &view.trouble)) } }
             @else {
                 p {
                     (words.would.replacen("{}", &say.number(view.kept), 1).replacen("{}", &say.number(view.deleted), 1).replacen("{}", &say.bytes(view.freed_bytes), 1))
@@ -44,8 +45,23 @@ fn one(say: &Say, view: &SourcePolicy) -> Markup {
                         (table(say, view))
                     }
                 }
+                @if view.deleted > 0 { (action::actions(frame, &[prune(say, view)])) }
             }
         }
+    }
+}
+
+fn prune<'a>(say: &Say, view: &'a SourcePolicy) -> Action<'a> {
+    let words = say.words();
+    Action {
+        path: format!("/policy/{}/prune", part(&view.source)),
+        name: words.do_prune,
+        means: words.means_prune,
+        command: format!("resguardo prune {}", view.source),
+        role: Role::Admin,
+        confirm: Some(&view.source),
+        is_danger: true,
+        fields: html! {},
     }
 }
 

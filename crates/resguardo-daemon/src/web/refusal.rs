@@ -59,17 +59,22 @@ pub fn page(frame: &Frame<'_>, refusal: &Refusal) -> Markup {
             )
         }
         Refusal::Stale => (words.stale, words.stale_means.to_owned()),
-        Refusal::Impossible(why) => (words.impossible, plain::text(why)),
+        Refusal::Impossible(_) => (words.impossible, String::new()),
         Refusal::TooMuch(seconds) => {
             let wait = say.promised((*seconds).max(1));
             (words.too_much, words.login_wait.replacen("{}", &wait, 1))
         }
         Refusal::Starting => (words.starting, words.starting_means.to_owned()),
-        Refusal::Broken(why) => (words.broken, plain::text(why)),
+        Refusal::Broken(_) => (words.broken, String::new()),
     };
     let main = html! {
         h1 { (title) }
-        p.wrap { (means) }
+        p.wrap {
+            @match refusal {
+                Refusal::Impossible(why) | Refusal::Broken(why) => (plain::english(say, why)),
+                _ => (means),
+            }
+        }
         @if let Refusal::NotAllowed { command, .. } = refusal && !command.is_empty() {
             p { (words.same_as) " " code { (command) } }
         }

@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use maud::{Markup, html};
 
+use super::drill::check_name;
 use super::figures::Say;
 use super::frame::{self, Frame, Live, part};
 use super::source::{pages, short};
@@ -80,28 +81,47 @@ fn list(say: &Say, runs: &[Run]) -> Markup {
                 td data-head=(words.source) { @if run.source.is_empty() { i { (words.all) } } @else { a href={ "/sources/" (part(&run.source)) } { (run.source) } } }
                 td data-head=(words.outcome) { (signs::run(run.state, words)) }
                 td.num data-head=(words.time) { (took(say, run)) }
-                td.wrap data-head=(words.message) { (said(&message(say, run))) }
+                td.wrap data-head=(words.message) {
+                    @let (text, is_english) = message(say, run);
+                    (shown(say, &said(&text), is_english))
+                }
             } } }
         }
     }
 }
 
-/// What a run says of its end. What its state says already is not said twice, and a drill names its checks.
-fn message(say: &Say, run: &Run) -> String {
+/// What a run says of its end, and whether that is English on every page. What its state says already is not said
+/// twice, and a drill names its checks.
+fn message(say: &Say, run: &Run) -> (String, bool) {
     let words = say.words();
     let (verdict, checks) = match run.message.split_once(": ") {
         Some((verdict, checks)) => (verdict, Some(checks)),
         None => (run.message.as_str(), None),
     };
     let begin = match (run.verb.as_str(), verdict) {
-        (_, "passed" | "succeeded" | "failed") if checks.is_none() => return String::new(),
+        (_, "passed" | "succeeded" | "failed") if checks.is_none() => {
+            return (String::new(), false);
+        }
         ("drill", "failed") => words.checks_title,
         ("drill", "error") => words.not_carried_out,
-        _ => return run.message.clone(),
+        _ => return (run.message.clone(), true),
     };
-    match checks {
-        Some(checks) => format!("{begin}: {checks}"),
+    let text = match checks {
+        Some(checks) => {
+            let names = checks.split(", ").map(|name| check_name(say, name));
+            format!("{begin}: {}", names.collect::<Vec<_>>().join(", "))
+        }
         None => begin.to_owned(),
+    };
+    (text, false)
+}
+
+/// A message in the language that it is in.
+fn shown(say: &Say, text: &str, is_english: bool) -> Markup {
+    if is_english {
+        plain::english(say, text)
+    } else {
+        html! { (plain::text(text)) }
     }
 }
 
@@ -143,8 +163,8 @@ pub fn run(frame: &Frame<'_>, view: &RunPage) -> Markup {
         h1 { (title) }
         div #state data-live aria-live="polite" {
             p.summary.(signs::run_class(run.state)) { (signs::run(run.state, words)) }
-            @let message = message(say, run);
-            @if !message.is_empty() && !runs_now { pre tabindex="0" { (plain::text(&message)) } }
+            @let (text, is_english) = message(say, run);
+            @if !text.is_empty() && !runs_now { pre tabindex="0" { (shown(say, &text, is_english)) } }
         }
         div #progress data-live { @if let Some(log) = view.log.as_ref().filter(|_| runs_now) { (progress(say, log)) } }
         div #log data-live {
@@ -293,12 +313,12 @@ mod tests {
                 "drill",
                 "error: sandbox",
                 "could not be carried out: sandbox",
-                "no se pudo hacer: sandbox",
+                "no se pudo hacer: entorno aislado",
             ),
             ("backup", "failed: no", "failed: no", "failed: no"),
         ] {
-            assert_eq!(told(Language::En, verb, text), english);
-            assert_eq!(told(Language::Es, verb, text), spanish);
+            assert_eq!(told(Language::En, verb, text).0, english);
+            assert_eq!(told(Language::Es, verb, text).0, spanish);
         }
     }
 }

@@ -28,7 +28,7 @@ pub fn page(frame: &Frame<'_>, view: &SourcePage) -> Markup {
         div #tiles data-live { (tiles(say, view)) }
         @if !view.exceptions.is_empty() {
             h2 { (words.exceptions) }
-            (exceptions::list(frame, &view.exceptions))
+            (exceptions::list(frame, &view.exceptions, None))
         }
         h2 { (words.year_title) }
         (pictures::year(say, &view.year, view.until))
@@ -284,7 +284,7 @@ fn actions<'a>(say: &Say, view: &'a SourcePage) -> Vec<Action<'a>> {
         is_danger: false,
         fields: html! {},
     };
-    vec![
+    let mut actions = vec![
         action(
             "backup",
             words.do_backup,
@@ -303,5 +303,14 @@ fn actions<'a>(say: &Say, view: &'a SourcePage) -> Vec<Action<'a>> {
             words.means_verify,
             format!("resguardo verify {name}:latest"),
         ),
-    ]
+    ];
+    if !view.row.copies.is_empty() {
+        actions.push(action(
+            "copy",
+            words.do_copy,
+            words.means_copy,
+            format!("resguardo copy sync --source {name}"),
+        ));
+    }
+    actions
 }

@@ -15,7 +15,7 @@ mod source;
 
 pub use backup::{BackupFile, BackupPage, CopyOfBackup, Lock, Pin, Receipt};
 pub use drill::{Check, DrillPage, Phase};
-pub use exceptions::{Exception, ExceptionsPage, Resolved};
+pub use exceptions::{Exception, ExceptionsPage, RefusedNote, Resolved};
 pub use overview::{Copy, Overview, Row};
 pub use people::{
     AccessPage, Account, AuditEntry, LoginPage, LoginTrouble, Review, Token, WriterSeen,

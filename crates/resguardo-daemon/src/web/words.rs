@@ -67,7 +67,8 @@ words! {
     state_interrupted state_died
     // What can be done.
     actions do_backup means_backup do_drill means_drill means_drill_this do_verify means_verify do_pin
-    means_pin pin_until do_unpin means_unpin do_sandbox means_sandbox do_resolve type_to_confirm same_as
+    means_pin pin_until do_unpin means_unpin do_copy means_copy do_prune means_prune do_restore means_restore
+    means_restore_file restore_database restore_file do_sandbox means_sandbox do_resolve type_to_confirm same_as
     may_only_look may_not_all commands
     // One source, one backup.
     sources backup backups backups_caption backup_of no_backups newest_backup next_backup last_drill_failed
@@ -87,7 +88,7 @@ words! {
     kept_at destroyed tools what when who message all show no_runs runs_caption
     // Exceptions.
     exceptions_mean only_of show_all no_exceptions open opened happened over over_means resolved
-    resolved_word more_resolved note_means see_drill see_run kind_drill_failed kind_drill_error kind_drill_overdue
+    resolved_word more_resolved note_means note_refused see_drill see_run kind_drill_failed kind_drill_error kind_drill_overdue
     kind_run_failed kind_rpo_breached kind_rto_breached kind_copy_behind kind_verify_findings
     kind_backup_overdue told_drill_failed told_drill_error told_drill_overdue told_run_failed told_rpo
     told_rto told_copy told_findings told_backup_overdue
@@ -97,7 +98,7 @@ words! {
     // Access.
     reviewed review_next review_overdue never_reviewed review_with who_reads who_reads_means this_host_reads
     this_host_reads_not who_writes writers_caption writer own_writer retired last_signed store_says
-    store_caption store_silent subject says more_than_should accounts accounts_caption name role last_login
+    store_caption store_silent store_in_vain subject says more_than_should accounts accounts_caption name role last_login
     change_with tokens tokens_caption no_tokens scope expires last_used audit audit_caption no_audit refused
     // The login, and what went wrong.
     password nobody_yet log_in_with login_wrong login_wait login_ended login_stale login_elsewhere login_unreachable

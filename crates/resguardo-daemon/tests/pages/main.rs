@@ -10,3 +10,4 @@ mod fixture;
 mod gallery;
 mod html;
 mod overview;
+mod spanish;

@@ -115,7 +115,7 @@ pub fn write_to(
     source: &mut (dyn Read + Send),
 ) -> Result<Ended, StreamError<io::Error>> {
     let (mut process, pipes) = Process::start_piped(command, Stdio::piped(), log)?;
-    process.stdout = Tail::of(pipes.stdout);
+    process.stdout = Tail::of(pipes.stdout, None);
     let mut stdin = pipes.stdin.expect("it was asked to be piped");
     let progress = Mutex::new(Instant::now());
     let (done, fed) = sync_channel(1);

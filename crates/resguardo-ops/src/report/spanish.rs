@@ -169,6 +169,15 @@ fn of_table(table: &[(&str, &str)], text: &str) -> Option<String> {
 }
 
 fn with_affix(text: &str) -> Option<String> {
+    // `0.38 s`, a length of time as checks measure it.
+    if let Some((whole, part)) = text
+        .strip_suffix(" s")
+        .and_then(|text| text.split_once('.'))
+        && is_number(whole)
+        && is_number(part)
+    {
+        return Some(format!("{whole},{part} s"));
+    }
     let numbers = |after: &str, by: &str| {
         let (one, other) = text.strip_suffix(after)?.split_once(by)?;
         (is_number(one) && is_number(other)).then_some((one, other))
@@ -245,6 +254,7 @@ mod tests {
                 "estado 200 y una coincidencia con /ok/",
             ),
             ("at most 3", "como máximo 3"),
+            ("0.38 s", "0,38 s"),
             ("at most 1d", "como máximo 1d"),
             ("at least 1 and at most 9.5", "al menos 1 y como máximo 9.5"),
             ("at least 2 rows", "al menos 2 filas"),
@@ -301,6 +311,9 @@ mod tests {
             "tables and rows",
             "no such table: tenant",
             "at most, and no more",
+            "0.38 sales",
+            "1.2.3 s",
+            "v0.38 s",
             "parcels: missing",
         ] {
             assert_eq!(phrase("active tenants", text), None, "{text}");

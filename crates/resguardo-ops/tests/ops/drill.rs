@@ -29,6 +29,41 @@ http.server.HTTPServer(("127.0.0.1", int(os.environ["PORT"])), Shop).serve_forev
 "#;
 
 #[test]
+fn what_programs_print_is_seen_while_they_run() {
+    let world = World::new();
+    world.back_up();
+    let mut shop = world.shop();
+    // It ends once its first line was seen: a line that came with the end would never be.
+    let seen = world.path("seen");
+    let line = format!(
+        "echo applying 1 >&2; while ! test -e {}; do sleep 0.05; done; echo applied",
+        seen.display()
+    );
+    shop.drill.migrate = Some(line);
+    shop.checks = vec![command_check("smoke", "echo from a check; exit 3")];
+    let watcher = Watcher::new(|_| {});
+    let mut ctx = world.context();
+    ctx.progress = watcher.clone();
+    let (its, done) = (watcher.clone(), ctx.cancel.clone());
+    let looking = std::thread::spawn(move || {
+        while its.said().is_empty() && !done.is_cancelled() {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        std::fs::write(seen, "").unwrap();
+    });
+    let drilled = run_drill(&ctx, &shop);
+    ctx.cancel.cancel();
+    looking.join().unwrap();
+    assert_eq!(drilled.unwrap().verdict, Verdict::Failed);
+    assert_eq!(watcher.said(), ["applying 1", "applied", "from a check"]);
+    let notes = watcher.notes().join("\n");
+    assert!(
+        !notes.contains("appl") && !notes.contains("from a check"),
+        "{notes}"
+    );
+}
+
+#[test]
 fn a_whole_drill_passes_and_leaves_a_proof_and_nothing_else() {
     let world = World::new();
     let taken = world.back_up();

@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 use resguardo_engine::port::{Location, RestoreOptions, TargetState};
 use resguardo_model::EngineKind;
 use resguardo_model::receipt::Verb;
-use resguardo_ops::restore::{self, Hooks, RestoreDone, RestoreRequest};
+use resguardo_ops::restore::{self, Hooks, RestoreDone, RestoreRequest, beside};
 use resguardo_ops::{Context, ErrorKind, OpsError, Origin, SourceSpec, backup, list, receipts};
 use resguardo_store::{Condition, Store};
 use rusqlite::Connection;
@@ -82,6 +82,29 @@ fn what_comes_back_is_byte_identical() {
             .iter()
             .any(|subject| subject.digest["sha256"] == digest)
     );
+}
+
+#[test]
+fn beside_its_source_a_backup_comes_back_over_nothing() {
+    let world = World::new();
+    let taken = world.back_up();
+    let ctx = world.context();
+    let restore = |name: &str| beside::restore_beside(&ctx, &world.shop(), taken.id, name);
+    let done = restore("shop-2026.db").unwrap();
+    let folder = world.database().parent().unwrap().to_owned();
+    assert_eq!(orders(&folder.join("shop-2026.db")), ORDERS);
+    assert_eq!((done.backup, done.safety_backup), (Some(taken.id), None));
+    // What is there stays: another restore, the source itself, a file without anything in it.
+    std::fs::write(folder.join("empty.db"), "").unwrap();
+    let source = world.database();
+    let own = source.file_name().unwrap().to_str().unwrap();
+    for name in ["shop-2026.db", own, "empty.db"] {
+        let before = std::fs::read(folder.join(name)).unwrap();
+        let error = restore(name).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Refused, "{name}: {error}");
+        assert!(error.to_string().contains("is there already"), "{error}");
+        assert_eq!(std::fs::read(folder.join(name)).unwrap(), before);
+    }
 }
 
 #[test]

@@ -297,6 +297,7 @@ pub(crate) struct Watcher {
     at_phase: AtPhase,
     phases: Mutex<Vec<String>>,
     notes: Mutex<Vec<String>>,
+    said: Mutex<Vec<String>>,
 }
 
 impl Watcher {
@@ -305,6 +306,7 @@ impl Watcher {
             at_phase: Box::new(at_phase),
             phases: Mutex::default(),
             notes: Mutex::default(),
+            said: Mutex::default(),
         })
     }
 
@@ -314,6 +316,11 @@ impl Watcher {
 
     pub(crate) fn notes(&self) -> Vec<String> {
         self.notes.lock().unwrap().clone()
+    }
+
+    /// What programs printed.
+    pub(crate) fn said(&self) -> Vec<String> {
+        self.said.lock().unwrap().clone()
     }
 }
 
@@ -327,5 +334,9 @@ impl Progress for Watcher {
 
     fn note(&self, line: &str) {
         self.notes.lock().unwrap().push(line.to_owned());
+    }
+
+    fn said(&self, line: &str) {
+        self.said.lock().unwrap().push(line.to_owned());
     }
 }

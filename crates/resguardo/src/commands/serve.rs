@@ -37,6 +37,7 @@ use crate::config::schedule::Plans;
 use crate::error::Failure;
 use crate::exit::Exit;
 use crate::invocation::{Invocation, Opened, Reading};
+use crate::telling;
 
 const AFTER_HELP: &str = "\
 Does what the schedules of the config say, in the foreground, until SIGTERM or
@@ -185,6 +186,8 @@ fn around(
         let catalog = Arc::clone(catalog);
         Arc::new(CatalogQueue { catalog }) as Arc<dyn Queue>
     };
+    let its = Arc::clone(configured);
+    let secrets = move || telling::secrets(&its.now());
     Around {
         queue: shared.map(queue),
         memory: Arc::new(CatalogMemory {
@@ -198,7 +201,7 @@ fn around(
             sources: Arc::clone(configured) as Arc<dyn Sources>,
         }),
         watch,
-        feed: Arc::new(Feed::new(Arc::clone(&context.clock))),
+        feed: Arc::new(Feed::new(Arc::clone(&context.clock)).hiding(secrets)),
         stop: context.cancel.clone(),
     }
 }

@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use super::file::{CatalogFile, Leaf};
 use super::interpolate::SecretRef;
-use super::location::POSTGRES_HINT;
 use super::late::LateSecret;
+use super::location::POSTGRES_HINT;
 use super::problem::Problem;
 use super::resolver::Resolver;
 use super::{Config, SourceSettings};

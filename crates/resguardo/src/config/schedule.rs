@@ -57,6 +57,7 @@ impl Plans {
         match task {
             Task::Backup => self.backup.as_ref(),
             Task::Copy => self.copy.as_ref(),
+            Task::Restore => None,
             Task::Verify => self.verify.as_ref(),
             Task::Drill => self.drill.as_ref(),
             Task::Prune => self.prune.as_ref(),

@@ -1,9 +1,11 @@
 //! What is done. Each answer names the command that does the same.
 
+use axum::http::StatusCode;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use resguardo_model::{BackupId, SourceName};
 use resguardo_ops::pin::{self, PinRequest};
+use resguardo_ops::restore::beside;
 use resguardo_ops::{Reference, exception, refer};
 use serde_json::{Value, json};
 
@@ -30,7 +32,10 @@ fn poke(ask: &Ask, source: SourceName, task: Task, asked: Asked, command: &str) 
     let (by, desk) = (asked.by.clone(), &ask.state.house.desk);
     let backup = asked.backup.map(|id| id.to_string());
     let what = backup.unwrap_or_else(|| source.to_string());
-    let what = what.as_str();
+    let what = match &asked.to {
+        Some(to) => format!("{what} to {to}"),
+        None => what,
+    };
     let answer = desk.poke(Poke {
         subject: Subject::Source(source.clone()),
         task,
@@ -40,6 +45,12 @@ fn poke(ask: &Ask, source: SourceName, task: Task, asked: Asked, command: &str) 
         Answer::Begun => "begun",
         Answer::Running => "running",
         Answer::Waits => "waits",
+        Answer::Other => {
+            let problem =
+                Problem::bad(format!("another {} of {source} was asked for", task.word()));
+            let problem = problem.with(StatusCode::CONFLICT);
+            return Err(problem.hint("ask again when it has ended: see `resguardo status`"));
+        }
         Answer::NotConfigured => return Err(no_such_source(&source)),
         Answer::Stopping => {
             let problem = Problem::unreachable("the daemon is stopping");
@@ -47,7 +58,7 @@ fn poke(ask: &Ask, source: SourceName, task: Task, asked: Asked, command: &str) 
         }
     };
     desk.note(&format!("{by} asked for a {} of {source}", task.word()));
-    ask.did(task.word(), what, Some(&source));
+    ask.did(task.word(), &what, Some(&source));
     Ok(json!({ "answer": word, "source": source, "task": task, "command": command }))
 }
 
@@ -122,6 +133,29 @@ fn drill_this(ask: &Ask, id: BackupId, source: SourceName, keep: bool) -> Done {
         asked,
         &format!("resguardo drill {id}{keep}"),
     )
+}
+
+/// A restore to a new place beside the source. That something is there already is said at once.
+pub(in super::super) fn restore(ask: &Ask) -> Done {
+    let (id, source) = named(ask)?;
+    let name = ask.body.said("to").ok_or_else(|| {
+        Problem::bad("a restore wants the name of a database, or of a file, that is not there yet")
+    })?;
+    let desk = &ask.state.house.desk;
+    if desk.policy(&source).is_none() {
+        return Err(no_such_source(&source));
+    }
+    let spec = desk.ready(&source).map_err(Problem::unreachable)?;
+    let place = beside::nothing_at(&ask.context()?, &spec, name)?.to_string();
+    // Who restores by hand has the password elsewhere.
+    let place = quoted(&place.replace(":***@", "@"));
+    let asked = Asked {
+        backup: Some(id),
+        to: Some(name.to_owned()),
+        ..Asked::by(ask.who()?.operator())
+    };
+    let command = format!("resguardo restore {id} --to {place} --create");
+    poke(ask, source, Task::Restore, asked, &command)
 }
 
 /// A verification of the source of a backup.

@@ -1,10 +1,14 @@
 //! What is looked at.
 
+use resguardo_model::retention::Policy;
 use resguardo_model::{BackupId, RunId, SourceName};
 use resguardo_ops::catalog::{RunFilter, RunState};
-use resguardo_ops::prune::{self, PruneRequest};
+use resguardo_ops::copy::CopyPlace;
+use resguardo_ops::prune::{self, PruneDone, PruneRequest};
 use resguardo_ops::users::{self, token};
-use resguardo_ops::{Reference, access as reviews, audit, exception, list, receipts, series, show};
+use resguardo_ops::{
+    Context, OpsError, Reference, access as reviews, audit, exception, list, receipts, series, show,
+};
 use serde_json::{Value, json};
 
 use super::super::answer::{Answer, Problem, json_of};
@@ -214,18 +218,27 @@ pub(super) fn exceptions(ask: &Ask) -> Answer {
 pub(super) fn policy(ask: &Ask) -> Answer {
     let name: SourceName = ask.param("name")?;
     let desk = &ask.state.house.desk;
-    let (environment, policy) = desk.policy(&name).ok_or_else(|| no_such_source(&name))?;
-    let copies = desk.copies();
+    let rules = desk.policy(&name).ok_or_else(|| no_such_source(&name))?;
+    let done = would_prune(&ask.context()?, &name, &rules, &desk.copies())?;
+    json_of(&shape::pruned(&done))
+}
+
+/// What a prune of a source would do now, by its environment and policy. Nothing is deleted.
+pub(in super::super) fn would_prune(
+    ctx: &Context,
+    source: &SourceName,
+    (environment, policy): &(String, Option<Policy>),
+    copies: &[CopyPlace],
+) -> Result<PruneDone, OpsError> {
     let request = PruneRequest {
-        source: &name,
-        environment: &environment,
+        source,
+        environment,
         policy: policy.as_ref(),
         accept_missing_heads: false,
         dry_run: true,
-        copies: &copies,
+        copies,
     };
-    let done = prune::prune(&ask.context()?, &request)?;
-    json_of(&shape::pruned(&done))
+    prune::prune(ctx, &request)
 }
 
 /// Who can do what.

@@ -1,10 +1,14 @@
 //! What forms do: the same as the API, and back to the page.
 
+use axum::http::StatusCode;
+
 use super::super::answer::{Answer, Problem, to};
 use super::super::api::act;
 use super::super::ask::Ask;
+use super::look;
 use crate::web::Language;
 use crate::web::frame::Notice;
+use crate::web::view::RefusedNote;
 
 type Done = act::Done;
 
@@ -19,8 +23,13 @@ fn done(ask: &Ask, done: Done) -> Answer {
 /// The page that a form stands on, by the path that it is posted to: the one above it. `/` where there is none.
 pub(in super::super) fn page_of_form(path: &str) -> &str {
     let above = path.rsplit_once('/').map_or("/", |(above, _)| above);
-    if above.starts_with("/exceptions/") {
-        return "/exceptions";
+    for whole in ["/exceptions", "/policy"] {
+        if above
+            .strip_prefix(whole)
+            .is_some_and(|rest| rest.starts_with('/'))
+        {
+            return whole;
+        }
     }
     let has_pages = ["/sources/", "/backups/"].iter();
     if has_pages.into_iter().any(|kind| above.starts_with(kind)) {
@@ -40,6 +49,18 @@ pub(super) fn drill(ask: &Ask) -> Answer {
 
 pub(super) fn verify(ask: &Ask) -> Answer {
     done(ask, act::verify(ask))
+}
+
+pub(super) fn copy(ask: &Ask) -> Answer {
+    done(ask, act::copy(ask))
+}
+
+pub(super) fn prune(ask: &Ask) -> Answer {
+    done(ask, act::prune(ask))
+}
+
+pub(super) fn restore(ask: &Ask) -> Answer {
+    done(ask, act::restore(ask))
 }
 
 pub(super) fn drill_of(ask: &Ask) -> Answer {
@@ -62,8 +83,18 @@ pub(super) fn unpin(ask: &Ask) -> Answer {
     done(ask, act::unpin(ask))
 }
 
+/// A note that is not taken stands in its form again, with why not: nobody types it twice.
 pub(super) fn resolve(ask: &Ask) -> Answer {
-    done(ask, act::resolve(ask))
+    let problem = match act::resolve(ask) {
+        Err(problem) if problem.status != StatusCode::NOT_FOUND => problem,
+        other => return done(ask, other),
+    };
+    let refused = RefusedNote {
+        exception: ask.params.get("exception").unwrap_or_default().to_owned(),
+        note: ask.body.get("note").unwrap_or_default().to_owned(),
+        why: problem.message.clone(),
+    };
+    look::exceptions_again(ask, refused, problem.status).map_err(|_| problem)
 }
 
 /// What a word of [`done`] means. Nothing else of an address is ever shown.
@@ -108,6 +139,8 @@ mod tests {
             ("/sources/shop/backup", "/sources/shop"),
             ("/backups/01jd8kq2v3/pin", "/backups/01jd8kq2v3"),
             ("/exceptions/01jd8kq2v3/resolve", "/exceptions"),
+            ("/policy/shop/prune", "/policy"),
+            ("/policyx/shop/prune", "/"),
             ("/sources/shop", "/"),
             ("/logout", "/"),
             ("/", "/"),

@@ -1,15 +1,17 @@
 //! What pages show.
 
+use axum::http::StatusCode;
+use maud::Markup;
 use resguardo_model::{BackupId, Role, RunId, SourceName};
 use resguardo_ops::catalog::{RunFilter, RunRow, RunState};
-use resguardo_ops::prune::{self, PruneRequest};
 use resguardo_ops::users::{self, token};
 use resguardo_ops::{Reference, access as reviews, audit, exception, list, receipts, series, show};
 
 use super::super::answer::{Answer, Problem, to};
+use super::super::api::look::would_prune;
 use super::super::ask::Ask;
 use super::super::desk::Seen;
-use super::{made, shown, shown_of_board, shown_with_board};
+use super::{Visit, html, made, shown, shown_of_board, shown_with_board};
 use crate::feed::Running;
 use crate::web::view::{self, Overview, Pages};
 use crate::web::{self, Section};
@@ -200,39 +202,56 @@ pub(super) fn run(ask: &Ask) -> Answer {
 
 /// Exceptions.
 pub(super) fn exceptions(ask: &Ask) -> Answer {
-    shown(ask, |visit| {
-        let context = ask.context()?;
-        let source = ask.query.said("source").map(ToOwned::to_owned);
-        let wanted = |one: &&exception::Exception| {
-            source
-                .as_ref()
-                .is_none_or(|name| one.source.as_str() == name)
-        };
-        let open = exception::open(&context)?;
-        let all = exception::all(&context, 10 * RESOLVED_MAX)?;
-        let resolved = || {
-            all.iter()
-                .filter(|one| one.resolved.is_some())
-                .filter(wanted)
-        };
-        let view = view::ExceptionsPage {
-            open: open
-                .iter()
-                .filter(wanted)
-                .map(view::Exception::from)
-                .collect(),
-            resolved: resolved()
-                .take(RESOLVED_MAX as usize)
-                .map(view::Exception::from)
-                .collect(),
-            resolved_in_all: resolved().count() as u64,
-            source: source.clone(),
-        };
-        Ok(web::exceptions::page(
-            &visit.frame(Section::Exceptions),
-            &view,
-        ))
-    })
+    shown(ask, |visit| exceptions_with(ask, visit, None))
+}
+
+/// Exceptions once more, with the note that was not taken in the form that it was typed into.
+pub(super) fn exceptions_again(
+    ask: &Ask,
+    refused: view::RefusedNote,
+    status: StatusCode,
+) -> Answer {
+    let visit = Visit::of(
+        &ask.state,
+        &ask.headers,
+        "/exceptions",
+        &ask.query,
+        ask.who.as_ref(),
+    );
+    Ok(html(status, exceptions_with(ask, &visit, Some(refused))?))
+}
+
+fn exceptions_with(
+    ask: &Ask,
+    visit: &Visit,
+    refused: Option<view::RefusedNote>,
+) -> Result<Markup, Problem> {
+    let context = ask.context()?;
+    let source = ask.query.said("source").map(ToOwned::to_owned);
+    let wanted = |one: &&exception::Exception| {
+        let name = source.as_ref();
+        name.is_none_or(|name| one.source.as_str() == name)
+    };
+    let open = exception::open(&context)?;
+    let all = exception::all(&context, 10 * RESOLVED_MAX)?;
+    let resolved = || {
+        let resolved = all.iter().filter(|one| one.resolved.is_some());
+        resolved.filter(wanted)
+    };
+    let shown = resolved().take(RESOLVED_MAX as usize);
+    let view = view::ExceptionsPage {
+        open: open
+            .iter()
+            .filter(wanted)
+            .map(view::Exception::from)
+            .collect(),
+        resolved: shown.map(view::Exception::from).collect(),
+        resolved_in_all: resolved().count() as u64,
+        source: source.clone(),
+        refused,
+    };
+    let frame = visit.frame(Section::Exceptions);
+    Ok(web::exceptions::page(&frame, &view))
 }
 
 /// What a prune would do.
@@ -250,23 +269,15 @@ pub(super) fn policy(ask: &Ask) -> Answer {
         let (names, plan) = plan?;
         let mut sources = Vec::new();
         for name in names {
-            let Some((environment, policy)) = desk.policy(&name) else {
+            let Some(rules) = desk.policy(&name) else {
                 continue;
-            };
-            let request = PruneRequest {
-                source: &name,
-                environment: &environment,
-                policy: policy.as_ref(),
-                accept_missing_heads: false,
-                dry_run: true,
-                copies: &copies,
             };
             let mut of_source = plan.iter().filter(|job| job.source.as_ref() == Some(&name));
             let next = of_source
                 .find(|job| job.task == "prune")
                 .and_then(|job| job.next);
-            let done = prune::prune(&context, &request);
-            sources.push(made::policy(&name, &environment, done, next, POLICY_MAX));
+            let done = would_prune(&context, &name, &rules, &copies);
+            sources.push(made::policy(&name, &rules.0, done, next, POLICY_MAX));
         }
         let view = view::PolicyPage { sources };
         Ok(web::policy::page(&visit.frame(Section::Policy), &view))

@@ -1,6 +1,7 @@
 //! The pages: who sees them, in which language, and what is not sent twice.
 
 use super::*;
+use crate::agenda::Task;
 
 async fn visit(site: &Site, cookie: &str, path: &str, headers: &[(&str, &str)]) -> Told {
     let mut request = Request::get(path).header("cookie", format!("resguardo={cookie}"));
@@ -150,6 +151,48 @@ async fn a_form_does_it_and_leads_back_and_a_viewer_is_refused() {
     // A notice is one of ours, whatever an address says.
     let told = visit(&site, &cookie, "/?done=%3Cb%3Eowned", &[]).await;
     assert!(!told.text.contains("owned"));
+}
+
+#[tokio::test]
+async fn what_takes_protection_away_wants_an_admin_and_the_name() {
+    let site = Site::new();
+    site.user("ana", Role::Admin);
+    site.user("bea", Role::Operator);
+    let mut held = Vec::new();
+    for name in ["ana", "bea"] {
+        let cookie = site.login(name, PASSWORD).await.cookie().unwrap();
+        let secret = resguardo_ops::users::SessionSecret::parse(&cookie).unwrap();
+        held.push((cookie, secret.form_token()));
+    }
+    let posted = async |by: usize, path: &str, fields: &[(&str, &str)]| {
+        let (cookie, csrf) = &held[by];
+        let mut all = vec![("csrf", csrf.as_str())];
+        all.extend(fields);
+        site.send(form(path, &all, Some(cookie))).await
+    };
+    let prune = "/policy/shop/prune";
+    for wrong in [
+        &[][..],
+        &[("confirm", "")],
+        &[("confirm", "shpo")],
+        &[("confirm", "Shop")],
+    ] {
+        let told = posted(0, prune, wrong).await;
+        assert_eq!(told.status, StatusCode::BAD_REQUEST, "{wrong:?}");
+    }
+    let told = posted(1, prune, &[("confirm", "shop")]).await;
+    assert_eq!(told.status, StatusCode::FORBIDDEN);
+    assert!(site.desk.pokes.lock().unwrap().is_empty());
+    let told = posted(0, prune, &[("confirm", "shop")]).await;
+    assert_eq!(told.header("location"), "/policy?done=begun");
+    let told = posted(1, "/sources/shop/copy", &[]).await;
+    assert_eq!(told.header("location"), "/sources/shop?done=begun");
+    let pokes = site.desk.pokes.lock().unwrap();
+    let tasks: Vec<_> = pokes
+        .iter()
+        .map(|poke| (poke.task, poke.asked.by.as_str()))
+        .collect();
+    assert_eq!(tasks, [(Task::Prune, "ana"), (Task::Copy, "bea")]);
 }
 
 #[tokio::test]

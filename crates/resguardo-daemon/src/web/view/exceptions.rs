@@ -22,6 +22,17 @@ pub struct Exception {
     pub resolved: Option<Resolved>,
 }
 
+/// A note that was not taken, to be mended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusedNote {
+    /// Of which exception.
+    pub exception: String,
+    /// As it was typed.
+    pub note: String,
+    /// Why not.
+    pub why: String,
+}
+
 /// How an exception was resolved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resolved {
@@ -36,6 +47,8 @@ pub struct Resolved {
 /// Exceptions.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ExceptionsPage {
+    /// The note that was not taken just now.
+    pub refused: Option<RefusedNote>,
     /// Those that are open, the oldest first.
     pub open: Vec<Exception>,
     /// Only those of that source.

@@ -15,7 +15,7 @@ use resguardo_model::retention::Policy;
 use resguardo_model::{CancelToken, Clock, SourceName};
 use resguardo_ops::catalog::Catalog;
 use resguardo_ops::copy::CopyPlace;
-use resguardo_ops::{Context, OpsError, status};
+use resguardo_ops::{Context, OpsError, SourceSpec, status};
 
 use super::configured::Configured;
 use super::log::Log;
@@ -271,6 +271,10 @@ impl Desk for Counter {
     fn policy(&self, source: &SourceName) -> Option<(String, Option<Policy>)> {
         let rules = self.configured.rules(source)?;
         Some((rules.environment, rules.retention))
+    }
+
+    fn ready(&self, source: &SourceName) -> Result<SourceSpec, String> {
+        self.configured.ready(source, &CancelToken::new())
     }
 
     fn poke(&self, poke: Poke) -> Answer {

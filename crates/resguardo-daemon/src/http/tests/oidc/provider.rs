@@ -66,7 +66,6 @@ pub(super) struct Acts {
 pub(super) struct Idp {
     pub(super) address: SocketAddr,
     acts: Arc<Mutex<Acts>>,
-    keys: Arc<Keys>,
 }
 
 struct Keys {
@@ -157,11 +156,10 @@ impl Idp {
             key_asks: 0,
             begun: HashMap::new(),
         }));
-        let keys = Arc::new(Keys::new());
         let desk = Desk {
             issuer,
             acts: Arc::clone(&acts),
-            keys: Arc::clone(&keys),
+            keys: Arc::new(Keys::new()),
         };
         let router = Router::new()
             .route("/.well-known/openid-configuration", get(offers))
@@ -171,11 +169,7 @@ impl Idp {
         tokio::spawn(async move {
             axum::serve(listener, router).await.unwrap();
         });
-        Self {
-            address,
-            acts,
-            keys,
-        }
+        Self { address, acts }
     }
 
     pub(super) fn issuer(&self) -> String {
