@@ -291,6 +291,85 @@ fn a_rule_of_the_bucket_is_told() {
 }
 
 #[test]
+fn a_bucket_that_locks_all_that_is_new_takes_every_upload() {
+    let server = S3Server::moto();
+    server.create_locked_bucket("acme");
+    server.lock_new_objects("acme", "COMPLIANCE", 30);
+    let store = open(&server.endpoint());
+    let until = SystemClock.now() + SignedDuration::from_hours(30 * 24 - 1);
+    let is_locked = |name: &str| {
+        let error = store.delete(&key(name)).unwrap_err();
+        let StoreError::Locked {
+            until: Some(told), ..
+        } = error
+        else {
+            panic!("{name}: {error:?}")
+        };
+        assert!(told > until, "{name}: {told}");
+    };
+    let first = store
+        .put(&key("small"), "x".into(), Condition::Absent)
+        .unwrap()
+        .unwrap();
+    store
+        .put(&key("small"), "y".into(), Condition::Matches(first))
+        .unwrap();
+    store
+        .put(&key("empty"), "".into(), Condition::Always)
+        .unwrap();
+    let large = vec![7; 70 << 20];
+    store
+        .put(&key("large"), large.into(), Condition::Always)
+        .unwrap();
+    // moto locks no upload in parts; S3 does.
+    ["small", "empty"].into_iter().for_each(is_locked);
+    assert_eq!(store.get(&key("small")).unwrap(), "y");
+    assert_eq!(store.stat(&key("large")).unwrap().bytes, 70 << 20);
+}
+
+/// S3 asks for one where a rule of the bucket locks what comes: of every object, and of every part of one.
+#[test]
+fn every_upload_carries_a_checksum() {
+    let service = Answering::with(|asked| {
+        let begun =
+            "<InitiateMultipartUploadResult><UploadId>1</UploadId></InitiateMultipartUploadResult>";
+        let whole = "<CompleteMultipartUploadResult><ETag>2</ETag></CompleteMultipartUploadResult>";
+        let body = match asked.method.as_str() {
+            "POST" if asked.target.contains("uploads") => begun,
+            "POST" => whole,
+            _ => "",
+        };
+        Answer::new("200 OK", body).with("etag: \"1\"")
+    });
+    let store = open(&service.endpoint());
+    let one = resguardo_store::Version("1".to_owned());
+    for condition in [
+        Condition::Always,
+        Condition::Absent,
+        Condition::Matches(one),
+    ] {
+        for body in ["x", ""] {
+            store
+                .put(&key("a"), body.into(), condition.clone())
+                .unwrap();
+        }
+    }
+    let parts = vec![7; 70 << 20];
+    store
+        .put(&key("a"), parts.into(), Condition::Always)
+        .unwrap();
+    let asked = service.asked();
+    let begun = asked.iter().find(|asked| asked.target.contains("uploads"));
+    let algorithm = begun.unwrap().header("x-amz-checksum-algorithm");
+    assert_eq!(algorithm, Some("SHA256"));
+    let puts: Vec<_> = asked.iter().filter(|asked| asked.method == "PUT").collect();
+    assert_eq!(puts.len(), 11);
+    for asked in puts {
+        assert!(asked.header("x-amz-checksum-sha256").is_some(), "{asked:?}");
+    }
+}
+
+#[test]
 fn a_bucket_that_does_not_tell_of_locks_is_asked_for_each_object() {
     let service = Answering::with(|asked| {
         if asked.target.contains("object-lock") {

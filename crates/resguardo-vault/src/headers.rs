@@ -5,9 +5,10 @@
 //! `header || object[header_bytes..]` is a standard age file. `docs/format.md`, "Further headers".
 //!
 //! INVARIANT: a bundle can make an object readable to a recipient, and never unreadable to another: an
-//! object's own header is tried first. Bundles are not signed. A header that was tampered with opens nothing,
-//! because its MAC is made with the file key; one that somebody made with a file key of his own opens, and the
-//! object behind it does not, so that the next header is tried (`tests/recipients.rs`).
+//! object's own header is tried first. Whoever signed a bundle, its headers are tried: one that was tampered with opens
+//! nothing, because its MAC is made with the file key; one that somebody made with a file key of his own opens, and the
+//! object behind it does not, so that the next header is tried (`tests/recipients.rs`). What is said of a bundle, and
+//! where it is copied, depends on its signature.
 
 mod bundle;
 mod give;
@@ -23,7 +24,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use age::DecryptError;
 use age::stream::StreamReader;
-use resguardo_model::{Finding, FindingKind, Head, Sha256Digest, SourceName, VaultId};
+use resguardo_model::{Finding, FindingKind, Head, Sha256Digest, SourceName, VaultId, WriterId};
 use resguardo_store::{Key, StoreError};
 
 use self::bundle::{Bundle, Further};
@@ -36,26 +37,36 @@ use crate::vault::Vault;
 /// Size beyond which a bundle is not read.
 const BUNDLE_BYTES_MAX: u64 = 64 << 20;
 
-/// The bundles of a source.
+/// The bundles of a source, and whether each is of a writer who is trusted here.
 #[derive(Debug, Default)]
-pub(crate) struct Bundles(Vec<Bundle>);
+pub(crate) struct Bundles(Vec<(Bundle, bool)>);
+
+/// What a bundle is worth.
+pub(crate) enum BundleStanding {
+    /// It is whole, and of a writer who is trusted here.
+    Good,
+    /// It is well signed, by this writer, who is not trusted here.
+    Stranger(WriterId),
+    /// It is none, or was changed; why.
+    Bad(&'static str),
+}
 
 /// Bundles that were read, by source.
 #[derive(Debug, Default)]
 pub(crate) struct ReadBundles(Mutex<HashMap<SourceName, Arc<Bundles>>>);
 
 impl Bundles {
-    /// Headers of the object in bundles that say to be for `recipient`.
+    /// Headers of the object in bundles of trusted writers that say to be for `recipient`.
     fn headers_for<'a>(
         &'a self,
         sha256: &'a Sha256Digest,
         recipient: &'a str,
     ) -> impl Iterator<Item = &'a Further> {
-        let for_him = self.0.iter().filter(move |bundle| {
+        let for_him = self.0.iter().filter(move |(bundle, trusted)| {
             let mut recipients = bundle.recipients.iter();
-            recipients.any(|one| one == recipient)
+            *trusted && recipients.any(|one| one == recipient)
         });
-        for_him.filter_map(|bundle| bundle.headers.get(sha256))
+        for_him.filter_map(|(bundle, _)| bundle.headers.get(sha256))
     }
 
     /// Whether `recipient` has a further header of the object, as bundles say.
@@ -86,7 +97,12 @@ impl Vault {
                 return Ok(None);
             }
             match self.store().get(&info.key) {
-                Ok(bytes) => Ok(Bundle::parse(&bytes, self.id(), source)),
+                Ok(bytes) => Ok(Bundle::parse(&bytes, self.id(), source).map(|bundle| {
+                    let signer = bundle.signer;
+                    let trusted =
+                        signer.is_some_and(|by| self.trusts(by, &Sha256Digest::of(&bytes)));
+                    (bundle, trusted)
+                })),
                 // A prune took it away since it was listed.
                 Err(StoreError::NotFound { .. }) => Ok(None),
                 Err(error) => Err(error.into()),
@@ -98,7 +114,19 @@ impl Vault {
         Ok(bundles)
     }
 
-    /// What is wrong with the bundles of a source: those that are none. No backup is hit by it; whoever became a
+    /// What the bytes are worth as a bundle of `source`.
+    pub(crate) fn bundle_standing(&self, source: &SourceName, bytes: &[u8]) -> BundleStanding {
+        let Some(bundle) = Bundle::parse(bytes, self.id(), source) else {
+            return BundleStanding::Bad("it is no whole bundle of further headers of this source");
+        };
+        match bundle.signer {
+            None => BundleStanding::Bad("it is not signed by the writer that it names"),
+            Some(writer) if self.trusts(writer, &Sha256Digest::of(bytes)) => BundleStanding::Good,
+            Some(writer) => BundleStanding::Stranger(writer),
+        }
+    }
+
+    /// What is wrong with the bundles of a source: those that are none, or of a writer who is not trusted here. No backup is hit by it; whoever became a
     /// recipient later may be unable to open some.
     pub(crate) fn malformed_bundles(
         &self,
@@ -106,24 +134,29 @@ impl Vault {
     ) -> Result<Vec<Finding>, VaultError> {
         let listed = self.store().list(&layout::headers(source))?;
         let found = self.in_parallel(&listed, |info| {
-            let message = match info.bytes > BUNDLE_BYTES_MAX {
-                true => format!("{}: it has {} bytes, too many to be read", info.key, info.bytes),
+            let (kind, what) = if info.bytes > BUNDLE_BYTES_MAX {
+                let what = format!("it has {} bytes, too many to be read", info.bytes);
+                (FindingKind::HeadersMalformed, what)
+            } else {
                 // What is deleted meanwhile is as good as never listed.
-                false => match self.store().get(&info.key) {
-                    Ok(bytes) if is_bundle(&bytes, self.id(), source) => return Ok(None),
-                    Ok(_) => format!(
-                        "{}: it is no whole bundle of further headers of {source}, or belongs elsewhere",
-                        info.key
-                    ),
+                let bytes = match self.store().get(&info.key) {
                     Err(StoreError::NotFound { .. }) => return Ok(None),
-                    Err(error) => return Err(error.into()),
-                },
+                    read => read?,
+                };
+                match self.bundle_standing(source, &bytes) {
+                    BundleStanding::Good => return Ok(None),
+                    BundleStanding::Bad(why) => (FindingKind::HeadersMalformed, why.to_owned()),
+                    BundleStanding::Stranger(writer) => {
+                        let (kind, why) = self.why_not_trusted(writer);
+                        (kind, format!("it is signed by {writer}, {why}"))
+                    }
+                }
             };
             Ok(Some(Finding {
-                kind: FindingKind::HeadersMalformed,
+                kind,
                 source: Some(source.clone()),
                 object: info.key.to_string(),
-                message,
+                message: format!("{}: {what}", info.key),
                 backups_hit: Vec::new(),
             }))
         })?;
@@ -172,11 +205,6 @@ impl Vault {
     }
 }
 
-/// Whether the bytes are a whole bundle of that source. Bundles are not signed.
-pub(crate) fn is_bundle(bytes: &[u8], vault: VaultId, source: &SourceName) -> bool {
-    Bundle::parse(bytes, vault, source).is_some()
-}
-
 /// How many further headers a bundle of `source` holds, if it is one, for the fuzz targets.
 #[doc(hidden)]
 #[must_use]
@@ -219,7 +247,8 @@ pub(crate) fn open<R: Read + Seek>(
     };
     if matches!(error, DecryptError::NoMatchingKeys) {
         let bundles = vault.bundles(source)?;
-        let further = bundles.0.iter().filter_map(|one| one.headers.get(sha256));
+        let each = bundles.0.iter();
+        let further = each.filter_map(|(one, _)| one.headers.get(sha256));
         for one in further {
             let spliced = Spliced::new(one.header.clone(), one.header_bytes, input());
             if let Ok(mut opened) = seal::try_open(spliced, identities.iter())

@@ -103,12 +103,13 @@ pub(crate) fn replaced(record: &Key, sha256: &Sha256Digest, number: usize) -> Ke
     key(&format!("{source}/replaced/{rest}/{sha256}-{number}"))
 }
 
-/// Whether what lies under `key` is signed: heads, receipts, records of prunes, pins.
+/// Whether what lies under `key` is signed: heads, receipts, records of prunes, pins, bundles of further headers.
 pub(crate) fn may_be_signed(key: &Key) -> bool {
     let parts: Vec<&str> = key.as_str().split('/').collect();
     match parts[..] {
         [_, "snapshots", name] => name.ends_with(HEAD_ENDING),
         [_, "receipts" | "prunes" | "pins", name] => name.ends_with(".json"),
+        [_, "headers", name] => name.ends_with(".jsonl"),
         _ => false,
     }
 }

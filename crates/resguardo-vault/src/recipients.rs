@@ -246,8 +246,8 @@ fn spans(events: &[RecipientEvent], recipient: &str) -> Vec<RecipientSpan> {
 /// is built upon another shares its packs: where the answer is no, the next one has to be a whole one.
 ///
 /// Times are the host's own, and its clock may have been wrong: that is why pieces get other ids as well, so that a
-/// wrong answer costs space and closes nothing ([`WriteKey::pin_recipients`]). The pins alone answer. Further headers are not signed, and only whoever holds an identity can tell whether
-/// one opens: a bundle that was made up would close all later backups to the new recipient.
+/// wrong answer costs space and closes nothing ([`WriteKey::pin_recipients`]). The pins alone answer. Only whoever holds an identity can tell whether a further header opens: one bundle with another
+/// file key, from a host whose key was stolen, would close all later backups to the new recipient.
 pub(crate) fn sealed_to_all(key: &WriteKey, began: Timestamp) -> bool {
     key.recipients()
         .iter()

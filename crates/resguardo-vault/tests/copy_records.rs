@@ -15,8 +15,11 @@ use resguardo_model::{CancelToken, FindingKind, NoProgress};
 use resguardo_store::wrap::faulty::{Fault, Rule};
 use resguardo_store::wrap::{Faulty, Operation};
 use resguardo_store::{Condition, MemoryStore, Store};
-use resguardo_vault::{PinDraft, PruneOptions, SyncRequest};
-use rig::copies::{changed, content, cut, filled, flip, key, objects, place, sync, sync_with};
+use resguardo_vault::{Depth, PinDraft, PruneOptions, Selection, SyncRequest, Vault, WriteKey};
+use rig::copies::{
+    bundle_signed_anew, changed, content, cut, filled, flip, give_to_bea, key, objects,
+    opened_alone, place, sync, sync_with,
+};
 use rig::{back_up, backup_id, run_id, source};
 
 #[test]
@@ -91,15 +94,7 @@ fn records_that_are_good_at_the_copy_are_never_overwritten() {
     let old_pin = rig.store.get(&pinned).unwrap();
     rig.clock.advance(jiff::SignedDuration::from_secs(60));
     vault.put_pin(&pin("20")).unwrap();
-    let bundle = key("shop/headers/01jd8kq2v3m4n5p6q7r8s9t0vw.jsonl");
-    let begin = format!(
-        "{{\"format\":1,\"vault\":\"{}\",\"source\":\"shop\",\"created_at\":\"2026-11-22T00:00:00Z\",\
-         \"recipients\":[\"age1bea\"]}}\n{{\"end\":{{\"objects\":0}}}}\n",
-        vault.id()
-    );
-    rig.store
-        .put(&bundle, begin.into(), Condition::Always)
-        .unwrap();
+    let (_, bundle) = give_to_bea(&rig);
     sync(&vault, &place(copy.clone())).unwrap();
     let good = objects(&copy);
     assert_eq!(good, objects(&rig.store));
@@ -132,6 +127,44 @@ fn records_that_are_good_at_the_copy_are_never_overwritten() {
     let done = sync(&vault, &place(copy.clone())).unwrap();
     assert_eq!(done.findings[0].kind, FindingKind::ReceiptForged);
     assert_eq!(objects(&copy), good);
+}
+
+#[test]
+fn a_bundle_that_a_thief_put_at_a_copy_is_found_and_replaced_and_goes_nowhere() {
+    let rig = filled();
+    let (bea, bundle) = give_to_bea(&rig);
+    let (copy, vault) = (MemoryStore::new(), rig.vault());
+    sync(&vault, &place(copy.clone())).unwrap();
+    let good = rig.store.get(&bundle).unwrap();
+    let text = String::from_utf8(good.to_vec()).unwrap();
+    let first = text.find("\"header\":\"").unwrap() + 40;
+    let changed = format!("{}{}{}", &text[..first], "AAAA", &text[first + 4..]);
+    let key = Vault::read_config(&*rig.store).unwrap();
+    let own = WriteKey::generate(key.vault, vec![bea.clone()], jiff::Timestamp::UNIX_EPOCH);
+    let signed_by_himself = bundle_signed_anew(&changed, &own.unwrap().to_json());
+    let wrong = [
+        (changed, FindingKind::HeadersMalformed),
+        (signed_by_himself, FindingKind::WriterUnknown),
+    ];
+    for (forged, kind) in wrong {
+        assert_eq!(forged.len(), text.len());
+        copy.put(&bundle, forged.into(), Condition::Always).unwrap();
+        let (all, cancel) = (Selection::All, CancelToken::new());
+        let alone = opened_alone(&rig, &copy);
+        let found = alone
+            .verify(&all, Depth::Heads, &cancel, &NoProgress)
+            .unwrap();
+        let kinds: Vec<_> = found.findings.iter().map(|finding| finding.kind).collect();
+        assert_eq!(kinds, [kind]);
+        // Nothing that is made of this copy gets it.
+        let fresh = MemoryStore::new();
+        sync(&alone, &place(fresh.clone())).unwrap();
+        assert!(fresh.stat(&bundle).is_err());
+        // The vault has a good one.
+        let done = sync_with(&vault, &place(copy.clone()), true, &cancel).unwrap();
+        assert_eq!((done.records, done.findings), (1, Vec::new()));
+        assert_eq!(copy.get(&bundle).unwrap(), good);
+    }
 }
 
 #[test]

@@ -11,14 +11,12 @@ mod rig;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use resguardo_model::{CancelToken, NoProgress, Sha256Digest};
+use resguardo_model::Sha256Digest;
 use resguardo_store::wrap::Faulty;
 use resguardo_store::wrap::faulty::{Fault, Rule};
 use resguardo_store::{Condition, Key, MemoryStore, Store};
-use resguardo_vault::{
-    CopyPlace, Replaced, SettleRequest, Settled, Side, Vault, VaultError, generate_identity,
-};
-use rig::copies::{filled, flip, key, objects, place, sync};
+use resguardo_vault::{CopyPlace, Replaced, SettleRequest, Settled, Side, Vault, VaultError};
+use rig::copies::{bundle_signed_anew, filled, flip, give_to_bea, key, objects, place, sync};
 use rig::{Rig, run_id, source};
 
 fn settle_in(
@@ -204,21 +202,10 @@ fn whoever_is_at_work_where_a_record_is_replaced_is_not_disturbed() {
     );
 }
 
-/// A vault whose old backups were given to a second recipient; the bundle that says so, and its reader.
-fn given() -> (Rig, Key, String) {
-    let rig = filled();
-    let (_, bea) = generate_identity(jiff::Timestamp::UNIX_EPOCH);
-    let cancel = CancelToken::new();
-    rig.vault()
-        .give_old_backups(&source(), std::slice::from_ref(&bea), &cancel, &NoProgress)
-        .unwrap();
-    let bundle = rig.store.list("shop/headers").unwrap()[0].key.clone();
-    (rig, bundle, bea)
-}
-
 #[test]
 fn a_bundle_is_judged_by_what_it_says() {
-    let (rig, bundle, bea) = given();
+    let rig = filled();
+    let (bea, bundle) = give_to_bea(&rig);
     let copy = MemoryStore::new();
     let vault = rig.vault();
     sync(&vault, &place(copy.clone())).unwrap();
@@ -244,12 +231,18 @@ fn a_bundle_is_judged_by_what_it_says() {
         &value(pack, "object"),
         "index/01hf7yat00000000000000001k-0.age",
     );
+    // Also somebody with the writer's key is not believed.
+    let signed = |wrong: &str| bundle_signed_anew(wrong, &rig.write_key);
     for (wrong, why) in [
-        (swapped, "another file key"),
-        (nothing, "none of an age file"),
-        (other, "another digest"),
-        (named, "no object of that name"),
-        (text.replace("\"format\":1", "\"format\":2"), "not whole"),
+        (signed(&swapped), "another file key"),
+        (signed(&nothing), "none of an age file"),
+        (signed(&other), "another digest"),
+        (signed(&named), "no object of that name"),
+        (swapped, "not signed by the writer"),
+        (
+            text.replace("\"format\":1", "\"format\":2"),
+            "no whole bundle",
+        ),
     ] {
         assert_ne!(wrong, text);
         copy.put(&bundle, wrong.into(), Condition::Always).unwrap();
@@ -276,7 +269,8 @@ fn a_bundle_is_judged_by_what_it_says() {
 
 #[test]
 fn an_object_that_somebody_replaced_makes_no_bundle_wrong() {
-    let (rig, bundle, _) = given();
+    let rig = filled();
+    let (_, bundle) = give_to_bea(&rig);
     let copy = MemoryStore::new();
     let vault = rig.vault();
     sync(&vault, &place(copy.clone())).unwrap();

@@ -342,6 +342,9 @@ fn a_header_with_a_file_key_of_its_own_hides_no_good_one_and_is_given_anew() {
         .put(&good, forged, Condition::Always)
         .unwrap();
     assert_eq!(world.opened(&world.as_bea()), [false, false]);
+    let vault = world.rig.vault();
+    let first = &vault.heads(None).unwrap().heads[0].head;
+    assert!(!vault.should_open(&world.to_bea, first).unwrap());
     let again = world.give(&world.rig.vault()).unwrap();
     assert_eq!((again.objects, again.already), (given.objects, 0));
     assert_eq!(world.opened(&world.as_bea()), [true, true]);
@@ -359,6 +362,15 @@ fn giving_needs_an_identity_that_opens() {
     ));
     assert!(matches!(
         world.give(&world.as_bea()),
+        Err(VaultError::NoWriteKey)
+    ));
+    let as_bea = Access {
+        identities: Some(Identities::parse(world.bea.as_bytes(), None).unwrap()),
+        ..world.rig.access(true, false)
+    };
+    let as_bea = Vault::open(world.rig.store.clone(), as_bea, world.rig.settings()).unwrap();
+    assert!(matches!(
+        world.give(&as_bea),
         Err(VaultError::WrongIdentity { .. })
     ));
     assert!(world.bundles().is_empty());

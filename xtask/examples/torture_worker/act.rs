@@ -33,7 +33,7 @@ impl World {
         let source = self.chance.index(self.sources.len());
         let host = self.chance.index(self.hosts.len());
         self.tally.steps += 1;
-        let act = self.chance.below(44);
+        let act = self.chance.below(46);
         self.act(act, host, source)
             .map_err(|error| format!("act {act}: {error}"))?;
         judge::after_step(self, host, source)
@@ -54,6 +54,7 @@ impl World {
             40 => self.change_writers(host),
             41 => self.steal(source),
             42 => self.harm_copy(source),
+            43..=44 => self.settle_record(host, source),
             _ => self.lose_primary(host),
         }
     }
@@ -210,6 +211,7 @@ impl World {
         let name = self.sources[source].name.clone();
         let run = self.run();
         let store = trouble.around(&self.primary, &self.clocks);
+        let (store, pinned) = self.pinned_meanwhile(host, source, store)?;
         let done = self
             .open(host, store, false)
             .map_err(not_refused)
@@ -236,7 +238,7 @@ impl World {
             Err(error) => error.to_string(),
         };
         self.note(format!("host {host} prunes {name}, {word}: {ended}"));
-        Ok(())
+        self.mind_pinned(source, &pinned)
     }
 
     fn sync(&mut self, host: usize, source: usize) -> Result<(), Anything> {
@@ -410,21 +412,13 @@ impl World {
             return Ok(());
         };
         let backup = self.chance.pick(&trusted).head.backup;
+        let run = self.run();
         let was_pinned = self.pinned.contains_key(&backup);
         // Until it is known to be pinned, nobody relies on it.
         self.pinned.insert(backup, false);
         let done = match was_pinned {
             true => vault.remove_pin(&name, backup).map(|_| ()),
-            false => vault
-                .put_pin(&PinDraft {
-                    source: name,
-                    backup,
-                    reason: "the auditor asked".to_owned(),
-                    until: None,
-                    operator: "ana".to_owned(),
-                    host: "host".to_owned(),
-                })
-                .map(|_| ()),
+            false => vault.pin(&draft(name, backup), run, pid()).map(|_| ()),
         };
         self.count(kills, &struck);
         match &done {
@@ -472,6 +466,17 @@ impl World {
         let name = &self.sources[source].name;
         let vault = self.open(host, Arc::new(self.primary.clone()), false)?;
         Ok(let_go(&vault, name, 2)?.into_iter().collect())
+    }
+}
+
+pub(crate) fn draft(source: SourceName, backup: BackupId) -> PinDraft {
+    PinDraft {
+        source,
+        backup,
+        reason: "the auditor asked".to_owned(),
+        until: None,
+        operator: "ana".to_owned(),
+        host: "host".to_owned(),
     }
 }
 

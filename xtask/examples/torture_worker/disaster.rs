@@ -93,34 +93,55 @@ impl World {
     pub(crate) fn lose_primary(&mut self, host: usize) -> Result<(), Anything> {
         // A machine that pins others than the copy's `vault.json` first learns of the change.
         self.settle()?;
-        let copy = self.chance.index(self.copies.len());
-        if !self.harmed[copy].is_empty() || self.copied[copy].is_empty() {
+        let mut copies: Vec<usize> = (0..self.copies.len()).collect();
+        let first = self.chance.index(copies.len());
+        copies.rotate_left(first);
+        // From one that is whole, or from all of them, whatever they lack.
+        let several = copies.len() > 1 && self.chance.one_in(2);
+        if !several {
+            copies.truncate(1);
+            if !self.harmed[first].is_empty() || self.copied[first].is_empty() {
+                return Ok(());
+            }
+        }
+        let mut wanted = BTreeSet::new();
+        for copy in &copies {
+            let Some(there) = judge::open_copy(self, host, *copy)? else {
+                return Ok(());
+            };
+            let heads = there.heads(None)?.heads.into_iter();
+            let trusted = heads.filter(|stored| stored.trusted);
+            let whole = trusted.map(|stored| stored.head.backup);
+            wanted.extend(whole.filter(|backup| !self.harmed[*copy].contains_key(backup)));
+        }
+        if wanted.is_empty() {
             return Ok(());
         }
         drop(self.suspended.take());
-        let Some(there) = judge::open_copy(self, host, copy)? else {
-            return Ok(());
-        };
-        let heads = there.heads(None)?.heads;
-        let held: BTreeSet<BackupId> = heads
-            .iter()
-            .filter(|stored| stored.trusted)
-            .map(|stored| stored.head.backup)
-            .collect();
         self.primary = MemoryStore::with_clock(Arc::new(self.clocks.stores.clone()));
         self.note(format!(
-            "the vault is lost; copy {copy} has {} backups",
-            held.len()
+            "the vault is lost; copies {copies:?} have {} backups whole",
+            wanted.len()
         ));
-        self.rebuild(host, copy)?;
+        self.rebuild(host, &copies)?;
+        let vault = self.open(host, Arc::new(self.primary.clone()), false)?;
+        let heads = vault.heads(None)?.heads.into_iter();
+        let held = heads.filter(|stored| stored.trusted);
+        let held: BTreeSet<BackupId> = held.map(|stored| stored.head.backup).collect();
+        if let Some(missing) = wanted.difference(&held).next() {
+            let what = format!("{missing} is whole at a copy, and did not come back");
+            return Err(judge::Wrong(what).into());
+        }
         self.mind_rebuilt(host, &held)?;
         self.tally.vaults_rebuilt += 1;
+        self.tally.rebuilt_from_several += u64::from(several);
+        self.indexes_lost |= copies.iter().any(|copy| !self.harmed[*copy].is_empty());
         self.was_rebuilt |= self.copies.len() > 1;
         self.clear_up(host)
     }
 
     /// As `copy rebuild` does it, until it comes to its end.
-    fn rebuild(&mut self, host: usize, copy: usize) -> Result<(), Anything> {
+    fn rebuild(&mut self, host: usize, copies: &[usize]) -> Result<(), Anything> {
         for attempt in 0..4 {
             let trouble = match attempt {
                 3 => Trouble::none(),
@@ -128,7 +149,7 @@ impl World {
             };
             let (kills, struck, word) = (trouble.kills, trouble.struck(), trouble.word.clone());
             let place = CopyPlace::new("vault", trouble.around(&self.primary, &self.clocks));
-            let done = self.bring_back(host, copy, &place);
+            let done = self.bring_back(host, copies, &place);
             self.count(kills, &struck);
             let ended = match done {
                 Ok(()) => {
@@ -146,14 +167,17 @@ impl World {
     fn bring_back(
         &mut self,
         host: usize,
-        copy: usize,
+        copies: &[usize],
         place: &CopyPlace,
     ) -> Result<(), VaultError> {
         let run = self.run();
-        let access = self.access(host, true).map_err(crate::act::not_refused)?;
-        let store = Arc::new(self.copies[copy].clone());
-        let from = Vault::open_copy(store, access, self.settings(host))?;
-        let fresh = from.begin_copy(place)?;
+        let mut opened = Vec::new();
+        for copy in copies {
+            let access = self.access(host, true).map_err(crate::act::not_refused)?;
+            let store = Arc::new(self.copies[*copy].clone());
+            opened.push(Vault::open_copy(store, access, self.settings(host))?);
+        }
+        let fresh = opened[0].begin_copy(place)?;
         for source in &self.sources {
             let request = SyncRequest {
                 source: &source.name,
@@ -163,14 +187,22 @@ impl World {
                 mend: false,
                 unwanted: &BTreeSet::new(),
             };
-            let done = from.sync(&fresh, &request, &CancelToken::new(), &NoProgress)?;
-            assert_eq!(
-                done.compared.missing,
-                [],
-                "a copy that is whole brings all of it back"
-            );
+            for (number, from) in opened.iter().enumerate() {
+                let others = opened.iter().enumerate().filter(|(of, _)| *of != number);
+                let others: Vec<Vault> = others.map(|(_, other)| other.clone()).collect();
+                let cancel = CancelToken::new();
+                let done =
+                    from.sync_with_others(&fresh, &others, &request, &cancel, &NoProgress)?;
+                assert!(
+                    opened.len() > 1 || done.compared.missing.is_empty(),
+                    "a copy that is whole brings all of it back"
+                );
+            }
         }
-        from.primary_at(place)?.take_leave_of_lost().map(|_| ())
+        opened[0]
+            .primary_at(place)?
+            .take_leave_of_lost()
+            .map(|_| ())
     }
 
     /// What the model makes of a vault that was made again.

@@ -5,7 +5,7 @@ use std::io::Read as _;
 use std::sync::Arc;
 
 use resguardo_model::{BackupId, CancelToken, Finding, FindingKind, NoProgress};
-use resguardo_store::{MemoryStore, Store as _};
+use resguardo_store::Store as _;
 use resguardo_vault::{CopyPlace, Depth, PruneOptions, Selection, StoredHead, Vault, VaultError};
 
 use crate::Anything;
@@ -173,7 +173,8 @@ pub(crate) fn only_what_a_liar_left(world: &World, findings: &[Finding]) -> Resu
     for finding in findings {
         let of_thief = finding.kind == FindingKind::WriterRetired && world.tally.thefts > 0;
         let forked = finding.kind == FindingKind::HeadForked && world.was_rebuilt;
-        if of_thief || forked {
+        let index = finding.kind == FindingKind::IndexMissing && world.indexes_lost;
+        if of_thief || forked || index {
             continue;
         }
         let lied_to = world
@@ -261,7 +262,7 @@ pub(crate) fn nothing_dead_stays(world: &mut World) -> Result<(), Anything> {
     let vault = world.open(0, Arc::new(world.primary.clone()), true)?;
     for source in &world.sources {
         if !source.was_lied_to {
-            only_named(&world.primary, &vault, source)?;
+            only_named(world, &vault, source)?;
         }
     }
     Ok(())
@@ -279,12 +280,8 @@ fn sweep(
     Ok(())
 }
 
-fn only_named(
-    store: &MemoryStore,
-    vault: &Vault,
-    source: &crate::world::Source,
-) -> Result<(), Anything> {
-    let name = &source.name;
+fn only_named(world: &World, vault: &Vault, source: &crate::world::Source) -> Result<(), Anything> {
+    let (store, name) = (&world.primary, &source.name);
     let mut named = BTreeSet::new();
     for stored in vault.heads(Some(name))?.heads {
         let head = stored.head;
@@ -303,6 +300,8 @@ fn only_named(
         }
         named.remove(info.key.as_str());
     }
+    let is_index = |key: &String| key.contains("/index/");
+    named.retain(|key| !(world.indexes_lost && is_index(key)));
     match named.first() {
         Some(missing) => wrong(format!("{missing} is missing")),
         None => Ok(()),

@@ -17,6 +17,7 @@ mod chance;
 mod disaster;
 mod judge;
 mod readers;
+mod records;
 mod time;
 mod trouble;
 mod world;

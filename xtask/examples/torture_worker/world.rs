@@ -148,6 +148,11 @@ tally! {
     thefts: u64, "backups by thieves";
     objects_harmed: u64, "objects harmed at copies";
     vaults_rebuilt: u64, "vaults rebuilt";
+    rebuilt_from_several: u64, "of them from several copies";
+    pinned_in_prunes: u64, "pins during prunes that held";
+    refused_in_prunes: u64, "that were refused";
+    settled: u64, "records settled";
+    not_settled: u64, "left as they were";
 }
 
 /// Everything.
@@ -176,6 +181,8 @@ pub(crate) struct World {
     pub(crate) stolen: Vec<Host>,
     /// The vault was made again from one of several copies: two backups may have one number.
     pub(crate) was_rebuilt: bool,
+    /// The vault was made again from copies that lacked something: index objects, which no backup needs, may be lost.
+    pub(crate) indexes_lost: bool,
     pub(crate) suspended: Option<Suspended>,
     pub(crate) journal: Vec<String>,
     pub(crate) tally: Tally,
@@ -238,6 +245,7 @@ impl World {
             pending: None,
             stolen: Vec::new(),
             was_rebuilt: false,
+            indexes_lost: false,
             chance,
             clocks,
             primary,

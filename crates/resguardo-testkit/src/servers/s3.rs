@@ -10,6 +10,27 @@ use tempfile::TempDir;
 use super::Server;
 use crate::tools;
 
+/// moto, which under a rule of the bucket ("default retention") takes an upload only with `Content-MD5` or
+/// `x-amz-sdk-checksum-algorithm`, and is told that one with `x-amz-checksum-sha256` has the latter. S3 itself asks for
+/// "Content-MD5 OR x-amz-checksum-", as its own refusal says; an upload that has neither is refused here as well.
+const MOTO: &str = "
+from moto.moto_server import werkzeug_app
+from moto.server import main
+
+application = werkzeug_app.DomainDispatcherApplication
+inner = application.__call__
+
+
+def call(self, environ, start_response):
+    if 'HTTP_X_AMZ_CHECKSUM_SHA256' in environ:
+        environ.setdefault('HTTP_X_AMZ_SDK_CHECKSUM_ALGORITHM', 'SHA256')
+    return inner(self, environ, start_response)
+
+
+application.__call__ = call
+main()
+";
+
 /// A server with its data, gone when it is dropped.
 #[derive(Debug)]
 pub struct S3Server {
@@ -63,11 +84,11 @@ impl S3Server {
     /// Starts moto: versioning and object lock, but checks neither signatures nor checksums.
     #[must_use]
     pub fn moto() -> Self {
-        let program = tools::find("moto_server", "venv/bin");
+        let python = tools::find("moto_server", "venv/bin").with_file_name("python3");
         let folder = tempfile::tempdir().unwrap();
         let server = Server::start(folder.path(), |port| {
-            let mut command = Command::new(&program);
-            command.args(["-H", "127.0.0.1", "-p", &port.to_string()]);
+            let mut command = Command::new(&python);
+            command.args(["-c", MOTO, "-H", "127.0.0.1", "-p", &port.to_string()]);
             command
         });
         Self {

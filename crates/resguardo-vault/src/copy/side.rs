@@ -90,8 +90,10 @@ impl Run<'_> {
         let Some(theirs) = theirs else {
             return match ours {
                 Standing::Bad(why) => Ok(Record::Wrong(bad_kind(folder), why)),
-                // A record that explains nothing here explains nothing there.
-                Standing::Stranger if folder == "prunes" => Ok(Record::WasThere),
+                // A record that explains nothing here explains nothing there, and backups of a stranger are not sent.
+                Standing::Stranger if matches!(folder, "prunes" | "headers") => {
+                    Ok(Record::WasThere)
+                }
                 Standing::Good(_) | Standing::Stranger => self.put_record(key, body),
             };
         };

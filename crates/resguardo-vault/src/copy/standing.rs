@@ -5,7 +5,7 @@ use resguardo_model::{FindingKind, Sha256Digest, SourceName};
 use resguardo_store::Key;
 
 use crate::error::VaultError;
-use crate::headers::is_bundle;
+use crate::headers::BundleStanding;
 use crate::layout;
 use crate::receipt::verify_envelope;
 use crate::vault::Vault;
@@ -13,7 +13,7 @@ use crate::vault::Vault;
 /// What a record is worth.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Standing {
-    /// It is what it has to be; a signed one is of a trusted writer. A pin says when it was made.
+    /// It is what it has to be, and of a trusted writer. A pin says when it was made.
     Good(Option<Timestamp>),
     /// It is well signed, by a writer who is not trusted here.
     Stranger,
@@ -70,10 +70,13 @@ pub(super) fn standing(
     if layout::receipt_place(key).is_some() {
         return Ok(receipt(vault, source, key, body));
     }
-    let is_bundle = is_bundle(body, vault.id(), source);
-    Ok(match is_bundle && key.as_str().contains("/headers/") {
-        true => Standing::Good(None),
-        false => Standing::Bad("it is not whole, or belongs elsewhere".to_owned()),
+    if !layout::is_header_bundle(key) {
+        return Ok(Standing::Bad("it belongs elsewhere".to_owned()));
+    }
+    Ok(match vault.bundle_standing(source, body) {
+        BundleStanding::Good => Standing::Good(None),
+        BundleStanding::Stranger(_) => Standing::Stranger,
+        BundleStanding::Bad(why) => Standing::Bad(why.to_owned()),
     })
 }
 

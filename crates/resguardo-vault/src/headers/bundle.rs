@@ -1,12 +1,21 @@
-//! A bundle on the wire: JSON Lines. `docs/format.md`, "Further headers".
+//! A bundle on the wire: JSON Lines, signed by its writer. `docs/format.md`, "Further headers".
+//!
+//! Who looks only for a header that opens needs no signature: a header proves itself. Whoever counts, copies or keeps
+//! bundles believes those that are signed.
 
 use std::collections::HashMap;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use data_encoding::HEXLOWER;
 use jiff::Timestamp;
-use resguardo_model::{Sha256Digest, SourceName, VaultId};
+use resguardo_model::{Sha256Digest, SourceName, VaultId, WriterId};
 use serde::{Deserialize, Serialize};
+
+use crate::keys::{self, WriteKey};
+
+/// What its signature begins with.
+const DOMAIN: &[u8] = b"resguardo-headers-v1\n";
 
 /// Another header of one object.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +33,8 @@ pub(super) struct Bundle {
     /// Names of the objects, below the source, and their digests.
     pub(super) objects: Vec<(String, Sha256Digest)>,
     pub(super) headers: HashMap<Sha256Digest, Further>,
+    /// Who signed it, if anybody did.
+    pub(super) signer: Option<WriterId>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -33,6 +44,8 @@ struct Begin {
     source: SourceName,
     created_at: Timestamp,
     recipients: Vec<String>,
+    #[serde(default)]
+    writer: Option<WriterId>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -46,6 +59,8 @@ struct Line {
 #[derive(Serialize, Deserialize)]
 struct End {
     end: Objects,
+    #[serde(default)]
+    signature: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -62,7 +77,11 @@ pub(super) struct Place<'a> {
 }
 
 /// The bundle of these objects: name below the source, digest, further header.
-pub(super) fn write(place: &Place<'_>, headers: &[(String, Sha256Digest, Further)]) -> Vec<u8> {
+pub(super) fn write(
+    place: &Place<'_>,
+    headers: &[(String, Sha256Digest, Further)],
+    key: &WriteKey,
+) -> Vec<u8> {
     let mut text = Vec::new();
     let begin = Begin {
         format: 1,
@@ -70,6 +89,7 @@ pub(super) fn write(place: &Place<'_>, headers: &[(String, Sha256Digest, Further
         source: place.source.clone(),
         created_at: place.created_at,
         recipients: place.recipients.to_vec(),
+        writer: Some(key.writer()),
     };
     push(&mut text, &begin);
     for (object, sha256, further) in headers {
@@ -82,13 +102,29 @@ pub(super) fn write(place: &Place<'_>, headers: &[(String, Sha256Digest, Further
         push(&mut text, &line);
     }
     let objects = headers.len() as u64;
+    let signature = HEXLOWER.encode(&key.sign(&message(&text)));
     push(
         &mut text,
         &End {
             end: Objects { objects },
+            signature: Some(signature),
         },
     );
     text
+}
+
+/// What is signed: every line but the last.
+fn message(lines: &[u8]) -> Vec<u8> {
+    [DOMAIN, lines].concat()
+}
+
+/// The writer that the first line names, if the signature of the last is his.
+fn signer(bytes: &[u8], writer: Option<WriterId>, signature: Option<&str>) -> Option<WriterId> {
+    let text = bytes.strip_suffix(b"\n")?;
+    let last = text.iter().rposition(|byte| *byte == b'\n')? + 1;
+    let signature = HEXLOWER.decode(signature?.as_bytes()).ok()?;
+    let signature = <[u8; 64]>::try_from(signature).ok()?;
+    writer.filter(|writer| keys::signed_by(*writer, &message(&bytes[..last]), &signature))
 }
 
 fn push(text: &mut Vec<u8>, line: &impl Serialize) {
@@ -101,7 +137,7 @@ impl Bundle {
     pub(super) fn parse(bytes: &[u8], vault: VaultId, source: &SourceName) -> Option<Self> {
         let text = std::str::from_utf8(bytes).ok()?;
         let mut lines: Vec<&str> = text.lines().collect();
-        let End { end } = serde_json::from_str(lines.pop()?).ok()?;
+        let End { end, signature } = serde_json::from_str(lines.pop()?).ok()?;
         let mut lines = lines.into_iter();
         let begin: Begin = serde_json::from_str(lines.next()?).ok()?;
         if begin.format != 1 || begin.vault != vault || begin.source != *source {
@@ -122,6 +158,7 @@ impl Bundle {
             recipients: begin.recipients,
             objects,
             headers,
+            signer: signer(bytes, begin.writer, signature.as_deref()),
         })
     }
 }
@@ -146,11 +183,14 @@ mod tests {
             header: b"age-encryption.org/v1\n".to_vec(),
         };
         let sha256 = Sha256Digest::of(b"an object");
+        let key = WriteKey::generate(vault, recipients.to_vec(), Timestamp::UNIX_EPOCH).unwrap();
         let text = write(
             &place,
             &[("packs/x.age".to_owned(), sha256, further.clone())],
+            &key,
         );
         let read = Bundle::parse(&text, vault, &source).unwrap();
+        assert_eq!(read.signer, Some(key.writer()));
         assert_eq!(read.recipients, recipients);
         assert_eq!(read.objects, [("packs/x.age".to_owned(), sha256)]);
         assert_eq!(read.headers, HashMap::from([(sha256, further)]));
@@ -158,5 +198,25 @@ mod tests {
             assert_eq!(Bundle::parse(&text[..cut], vault, &source), None, "{cut}");
         }
         assert_eq!(Bundle::parse(&text, vault, &"other".parse().unwrap()), None);
+        // Whatever is changed in it, it is signed by nobody.
+        let other = WriteKey::generate(vault, recipients.to_vec(), Timestamp::UNIX_EPOCH).unwrap();
+        let text = String::from_utf8(text).unwrap();
+        for (from, to) in [
+            ("age1bea", "age1eve"),
+            ("packs/x.age", "packs/y.age"),
+            (":200,", ":201,"),
+            ("\n", "\r\n"),
+            ("\n{\"end\"", "\n {\"end\""),
+            ("\"signature\":\"", "\"signature\":\"00"),
+            ("\"signature\"", "\"sign\""),
+            (&key.writer().to_string(), &other.writer().to_string()),
+        ] {
+            let changed = text.replace(from, to);
+            assert_ne!(changed, text, "{from}");
+            let read = Bundle::parse(changed.as_bytes(), vault, &source);
+            let signer = read.and_then(|read| read.signer);
+            let is_of_the_last_line = from.contains("end");
+            assert_eq!(signer.is_some(), is_of_the_last_line, "{from}");
+        }
     }
 }

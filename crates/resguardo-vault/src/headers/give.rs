@@ -37,7 +37,7 @@ impl Vault {
     /// Lets `recipients` open the backups of a source that stand now.
     ///
     /// # Errors
-    /// [`VaultError::NoIdentity`], [`VaultError::WrongIdentity`] if no object can be opened here; the keys';
+    /// [`VaultError::NoWriteKey`]; [`VaultError::NoIdentity`], [`VaultError::WrongIdentity`] if no object can be opened here; the keys';
     /// the store's own. An object that is damaged is a finding.
     pub fn give_old_backups(
         &self,
@@ -46,6 +46,7 @@ impl Vault {
         cancel: &CancelToken,
         progress: &dyn Progress,
     ) -> Result<Given, VaultError> {
+        let signing = self.write_key()?;
         let sealing = keys::resolve(recipients)?;
         let heads = self.heads(Some(source))?;
         let bundles = self.bundles(source)?;
@@ -103,7 +104,7 @@ impl Vault {
                 recipients,
             };
             let key = layout::header_bundle(source, new_ulid(now)?);
-            let body = Bytes::from(bundle::write(&place, &headers));
+            let body = Bytes::from(bundle::write(&place, &headers, signing));
             self.store().put(&key, body, Condition::Always)?;
             given.objects += headers.len() as u64;
         }
@@ -154,7 +155,7 @@ impl Vault {
     }
 }
 
-/// Whether a header holds the file key of the object. A bundle is not signed: who did not have that key made none.
+/// Whether a header holds the file key of the object, whoever signed for it.
 pub(super) fn is_right(further: &Further, opened: &OpenedHeader) -> bool {
     further.header_bytes == opened.header_bytes && wrap::is_sound(&further.header, &opened.file_key)
 }

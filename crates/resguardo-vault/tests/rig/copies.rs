@@ -68,6 +68,37 @@ pub(crate) fn draft(rig: &Rig, run: u64) -> ReceiptDraft {
     }
 }
 
+/// A second recipient to whom the old backups of the rig are given; the bundle that does it.
+pub(crate) fn give_to_bea(rig: &Rig) -> (String, Key) {
+    let (_, bea) = resguardo_vault::generate_identity(jiff::Timestamp::UNIX_EPOCH);
+    let recipients = std::slice::from_ref(&bea);
+    let cancel = CancelToken::new();
+    rig.vault()
+        .give_old_backups(&source(), recipients, &cancel, &NoProgress)
+        .unwrap();
+    let bundle = rig.store.list("shop/headers").unwrap()[0].key.clone();
+    (bea, bundle)
+}
+
+/// The lines of a bundle, signed by the writer of a write key: what somebody does who has it.
+pub(crate) fn bundle_signed_anew(bundle: &str, write_key: &str) -> String {
+    use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
+    use ed25519_dalek::Signer as _;
+    let key: serde_json::Value = serde_json::from_str(write_key).unwrap();
+    let secret = key["writer_secret"].as_str().unwrap().as_bytes();
+    let secret = HEXLOWER_PERMISSIVE.decode(secret).unwrap();
+    let secret = ed25519_dalek::SigningKey::from_bytes(&secret.try_into().unwrap());
+    let at = bundle.find("ed25519:").unwrap();
+    let old = bundle[at..].split('"').next().unwrap();
+    let writer = WriteKey::from_json(write_key).unwrap().writer().to_string();
+    let (lines, end) = bundle.trim_end().rsplit_once('\n').unwrap();
+    let lines = format!("{}\n", lines.replace(old, &writer));
+    let signature = secret.sign(format!("resguardo-headers-v1\n{lines}").as_bytes());
+    let signature = HEXLOWER.encode(&signature.to_bytes());
+    let (end, _) = end.split_once(",\"signature\"").unwrap();
+    format!("{lines}{end},\"signature\":\"{signature}\"}}\n")
+}
+
 pub(crate) fn place(store: impl Store + 'static) -> CopyPlace {
     CopyPlace::new("offsite", Arc::new(store))
 }

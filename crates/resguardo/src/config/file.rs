@@ -195,6 +195,8 @@ pub struct ConfigFile {
     pub notify: BTreeMap<Spanned<String>, NotifyFile>,
 }
 
+// What a store needs stands here and in `CopyTable`: `#[serde(flatten)]` reads through a buffer, so that a leaf would
+// not know its place in the file any more, and an unknown key would be no error.
 /// Where backups are stored.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
