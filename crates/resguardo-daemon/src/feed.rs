@@ -141,6 +141,11 @@ impl Feed {
         waited.unwrap_or_else(PoisonError::into_inner).0.version
     }
 
+    /// Ends every wait that goes on: there is another version now.
+    pub fn wake(&self) {
+        self.change(|_| ());
+    }
+
     pub(crate) fn begin(&self, job: &Job, asked_by: Option<&str>) -> u64 {
         let now = self.clock.now();
         self.change(|state| {

@@ -28,8 +28,11 @@ use ledger::Ledger;
 use running::{Order, Running};
 use shared::Shared;
 
-/// Longest wait before the clock and the order to stop are looked at again: both may change at any time.
-pub const LOOK: Duration = Duration::from_millis(500);
+/// Longest wait before the clock is looked at again, which may be set, or have gone on while the machine slept, and
+/// before whoever watches is told that all is well.
+pub const LOOK: Duration = Duration::from_secs(5);
+/// The same while runs go on, which have limits.
+const LOOK_AT_RUNS: Duration = Duration::from_millis(500);
 
 /// Shortest wait where work is shared.
 const BREATH: Duration = Duration::from_millis(50);
@@ -116,7 +119,7 @@ pub struct Settings {
     pub runs_max: usize,
     /// How long runs are given to end themselves when they are told to stop.
     pub grace: Duration,
-    /// Longest wait before clock and limits are looked at again: [`LOOK`].
+    /// Longest wait before the clock is looked at again: [`LOOK`].
     pub look: Duration,
 }
 
@@ -183,7 +186,8 @@ impl Handle {
         sent && taken.recv().is_ok()
     }
 
-    /// Something happened that it looks at by itself, like the order to stop: it looks at once.
+    /// Something happened that it looks at by itself, like the order to stop: it looks at once. Whoever raises
+    /// [`Around::stop`] does this, too, or waits for [`LOOK`].
     pub fn look(&self) {
         // Whoever is gone needs not look.
         let _ = self.0.send(Event::Look);
@@ -355,7 +359,11 @@ impl Daemon<'_> {
         let wakes = self.driver.wakes();
         self.around.watch.waits(wakes);
         let until = wakes.map(|at| at.duration_since(now).max(jiff::SignedDuration::ZERO));
-        let until = until.map_or(self.settings.look, jiff::SignedDuration::unsigned_abs);
+        let longest = match self.running.is_empty() {
+            true => self.settings.look,
+            false => self.settings.look.min(LOOK_AT_RUNS),
+        };
+        let until = until.map_or(longest, jiff::SignedDuration::unsigned_abs);
         let until = match self.asks_in() {
             None => until,
             // What is due while nothing may begin is no reason to hurry.
@@ -363,7 +371,7 @@ impl Daemon<'_> {
             Some(asks) => until.min(asks).max(BREATH),
         };
         let receiver = &self.inbox.receiver;
-        match receiver.recv_timeout(until.min(self.settings.look)) {
+        match receiver.recv_timeout(until.min(longest)) {
             // One at a time: between two of them it looks what is to begin.
             Ok(event) => self.hear(event),
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
@@ -469,11 +477,8 @@ impl Daemon<'_> {
             let Some(left) = self.settings.grace.checked_sub(begun.elapsed()) else {
                 break;
             };
-            match self
-                .inbox
-                .receiver
-                .recv_timeout(left.min(self.asks_in().unwrap_or(LOOK)).min(LOOK))
-            {
+            let longest = self.asks_in().unwrap_or(left);
+            match self.inbox.receiver.recv_timeout(left.min(longest)) {
                 Ok(Event::Ended(number, ended)) => self.end(number, ended),
                 Ok(Event::Poke(_, sender)) => {
                     let _ = sender.send(Answer::Stopping);

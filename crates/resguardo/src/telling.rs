@@ -7,18 +7,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
-use resguardo_daemon::Watch;
 use resguardo_daemon::notify::{
-    Directory, Endpoint, Event, FactName, Herald, Letter, Notifier, Office, Outbox, Pace, Redactor,
-    Route, Rules, Telling, Topic, What,
+    Directory, Endpoint, Event, FactName, Letter, Notifier, Office, Outbox, Pace, Redactor, Route,
+    Rules, Topic, What,
 };
 use resguardo_model::SourceName;
 use resguardo_ops::Context;
-use resguardo_ops::exception::{self, Exception};
 use resguardo_ops::report::Language;
 use secrecy::SecretString;
 
-use crate::commands::{plan, status};
 use crate::config::Config;
 use crate::config::late::at_hand;
 use crate::config::notify::EndpointSettings;
@@ -28,9 +25,6 @@ use crate::secret;
 
 /// Longest time that a run of the command line is held up by a switch that does not answer.
 const PING_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Exceptions that are looked through for news, the newest first.
-const EXCEPTIONS_MAX: u32 = 1000;
 
 /// What is configured, read anew for each message.
 pub struct Addresses {
@@ -232,32 +226,6 @@ pub fn start(
         pace: Pace::default(),
         host: context.host.clone(),
         note: Arc::new(note),
-    })
-}
-
-/// The newest exceptions, as they stand now: new ones are opened by looking.
-///
-/// # Errors
-/// Why nobody knows, in a line.
-pub fn exceptions(context: &Context, config: &Config) -> Result<Vec<Exception>, String> {
-    let watched = status::watched(config, &plan::jobs(config), context);
-    let found =
-        exception::look(context, &watched).and_then(|_| exception::all(context, EXCEPTIONS_MAX));
-    found.map_err(|error| resguardo_ops::described(&error))
-}
-
-/// `watch`, which tells people too.
-pub fn watching(
-    watch: Arc<dyn Watch>,
-    notifier: &Arc<Notifier>,
-    herald: Arc<Herald>,
-    context: &Context,
-) -> Arc<dyn Watch> {
-    Arc::new(Telling {
-        watch,
-        notifier: Arc::clone(notifier),
-        herald: Some(herald),
-        clock: Arc::clone(&context.clock),
     })
 }
 

@@ -1,7 +1,7 @@
 //! The thread that looks.
 
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use resguardo_model::{CancelToken, Clock};
@@ -10,8 +10,6 @@ use super::Board;
 
 /// How often it looks where nothing happens.
 const EVERY: Duration = Duration::from_secs(60);
-/// How often it sees whether all is to stop.
-const NAP: Duration = Duration::from_secs(1);
 
 /// Looks how everything stands.
 pub trait Look<S>: Send + Sync {
@@ -25,11 +23,12 @@ pub trait Look<S>: Send + Sync {
 /// Looks now and then, and when it is asked to.
 pub struct Looker {
     asked: Arc<(Mutex<bool>, Condvar)>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    /// Nothing comes of it until the thread ends.
+    end: Mutex<Receiver<()>>,
 }
 
 impl Looker {
-    /// Begins to look, until `stop`.
+    /// Begins to look, until `stop` and [`Looker::end`].
     ///
     /// # Errors
     /// If there is no thread for it.
@@ -41,7 +40,9 @@ impl Looker {
     ) -> std::io::Result<Self> {
         let asked = Arc::new((Mutex::new(false), Condvar::new()));
         let ask = Arc::clone(&asked);
+        let (alive, end) = channel();
         let work = move || {
+            let _alive = alive;
             while !stop.is_cancelled() {
                 let looked = std::panic::AssertUnwindSafe(|| look.look());
                 let seen = std::panic::catch_unwind(looked).unwrap_or_else(|_| {
@@ -51,10 +52,12 @@ impl Looker {
                 wait(&ask, &stop);
             }
         };
-        let thread = std::thread::Builder::new().name("board".to_owned());
+        std::thread::Builder::new()
+            .name("board".to_owned())
+            .spawn(work)?;
         Ok(Self {
             asked,
-            thread: Mutex::new(Some(thread.spawn(work)?)),
+            end: Mutex::new(end),
         })
     }
 
@@ -65,34 +68,23 @@ impl Looker {
         changed.notify_one();
     }
 
-    /// Waits for its end, which `stop` brings.
-    pub fn join(&self) {
+    /// Waits for its end, which `stop` brings, but not longer than `limit` for a look that does not end. Whether
+    /// it ended.
+    pub fn end(&self, limit: Duration) -> bool {
         self.poke();
-        let thread = self
-            .thread
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        if let Some(thread) = thread {
-            // It catches what panics.
-            let _ = thread.join();
-        }
+        let end = self.end.lock().unwrap_or_else(PoisonError::into_inner);
+        end.recv_timeout(limit) != Err(RecvTimeoutError::Timeout)
     }
 }
 
+/// Whoever raises `stop` pokes as well.
 fn wait(ask: &(Mutex<bool>, Condvar), stop: &CancelToken) {
     let (asked, changed) = ask;
-    let mut left = EVERY;
-    let mut is_asked = asked.lock().unwrap_or_else(PoisonError::into_inner);
-    while !*is_asked && !left.is_zero() && !stop.is_cancelled() {
-        let nap = left.min(NAP);
-        let (guard, _) = changed
-            .wait_timeout(is_asked, nap)
-            .unwrap_or_else(PoisonError::into_inner);
-        is_asked = guard;
-        left = left.saturating_sub(nap);
-    }
-    *is_asked = false;
+    let is_asked = asked.lock().unwrap_or_else(PoisonError::into_inner);
+    let waited = changed.wait_timeout_while(is_asked, EVERY, |is_asked| {
+        !*is_asked && !stop.is_cancelled()
+    });
+    *waited.unwrap_or_else(PoisonError::into_inner).0 = false;
 }
 
 #[cfg(test)]
@@ -135,6 +127,29 @@ mod tests {
         until(&board, |now| now.seen == Some(2));
         assert_eq!(board.snapshot().blind, None);
         stop.cancel();
-        looker.join();
+        assert!(looker.end(Duration::from_secs(60)));
+    }
+
+    /// A vault that does not answer.
+    struct Hangs(Mutex<Receiver<()>>);
+
+    impl Look<u64> for Hangs {
+        fn look(&self) -> Result<u64, String> {
+            let _ = self.0.lock().unwrap().recv();
+            Ok(0)
+        }
+    }
+
+    #[test]
+    fn a_look_that_does_not_end_is_not_waited_for() {
+        let clock = Arc::new(SystemClock);
+        let (answer, asked) = channel();
+        let (board, stop) = (Board::new(clock.now()), CancelToken::new());
+        let look = Arc::new(Hangs(Mutex::new(asked)));
+        let looker = Looker::start(board, look, clock, stop.clone()).unwrap();
+        stop.cancel();
+        assert!(!looker.end(Duration::from_millis(1)));
+        drop(answer);
+        assert!(looker.end(Duration::from_secs(60)));
     }
 }

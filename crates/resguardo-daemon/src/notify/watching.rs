@@ -6,7 +6,6 @@ use jiff::Timestamp;
 
 use super::clerk::Notifier;
 use super::event::{Event, FactName, What};
-use super::herald::Herald;
 use crate::agenda::Job;
 use crate::driver::{Outcome, Standing};
 use crate::run::Watch;
@@ -17,8 +16,6 @@ pub struct Telling {
     pub watch: Arc<dyn Watch>,
     /// Who tells.
     pub notifier: Arc<Notifier>,
-    /// Who looks at the exceptions after each run.
-    pub herald: Option<Arc<Herald>>,
     /// The time.
     pub clock: Arc<dyn resguardo_model::Clock>,
 }
@@ -45,9 +42,6 @@ impl Watch for Telling {
         self.watch.ended(standing);
         if let Some(event) = of_run(standing) {
             self.notifier.tell(event);
-        }
-        if let Some(herald) = &self.herald {
-            herald.poke();
         }
     }
 

@@ -204,6 +204,16 @@ impl World {
         queue: Option<Arc<dyn Queue>>,
         now: Timestamp,
     ) -> Self {
+        Self::looking(jobs, memory, queue, now, Duration::from_millis(1))
+    }
+
+    fn looking(
+        jobs: Vec<Job>,
+        memory: Arc<Remembered>,
+        queue: Option<Arc<dyn Queue>>,
+        now: Timestamp,
+        look: Duration,
+    ) -> Self {
         let hands = Arc::new(Hands::default());
         hands.set(now);
         let lines = Arc::new(Lines::default());
@@ -223,7 +233,7 @@ impl World {
         let settings = Settings {
             runs_max: 2,
             grace: Duration::from_secs(60),
-            look: Duration::from_millis(1),
+            look,
         };
         let (handle, inbox) = channel();
         let its = around.clone();
@@ -334,6 +344,19 @@ fn of_two_who_ask_for_different_things_the_second_is_told() {
     assert_eq!(world.handle.poke(kept("done")), Answer::Waits);
     world.release();
     world.lines.wait("of done Succeeded", 1);
+    assert!(world.stop());
+}
+
+#[test]
+fn whatever_is_said_is_heard_while_it_waits_for_long() {
+    let (begin, hour) = (BEGIN.parse().unwrap(), Duration::from_secs(3600));
+    let world = World::looking(vec![job("done", None)], Arc::default(), None, begin, hour);
+    assert_eq!(world.handle.poke(poke("done")), Answer::Begun);
+    world.lines.wait("of done Succeeded", 1);
+    assert!(world.handle.replace(vec![job("says", Some("hourly"))]));
+    world.hands.pass(hour);
+    world.handle.look();
+    world.lines.wait("of says Succeeded", 1);
     assert!(world.stop());
 }
 

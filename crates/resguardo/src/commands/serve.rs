@@ -5,10 +5,11 @@ mod front;
 mod log;
 mod reload;
 mod service_manager;
+mod sight;
 mod tells;
 
 use std::net::SocketAddr;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 use resguardo_daemon::run::{LOOK, channel};
@@ -29,6 +30,7 @@ use self::front::{Front, Noticing, Parts};
 use self::log::{Log, Notes};
 use self::reload::Reload;
 use self::service_manager::ServiceManager;
+use self::sight::Sight;
 use self::tells::Tells;
 use super::{copy, plan};
 use crate::config::Config;
@@ -90,6 +92,7 @@ pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
     }
     has_work(&config, &jobs, pages.is_some())?;
     let opened = invocation.open_with(config, Reading::IfAtHand)?;
+    let signals = reload::signals();
     let place = opened.context.state.join("serve.lock");
     let Some(_alone) = Exclusive::take(&place)? else {
         return Err(Failure::new(
@@ -120,12 +123,14 @@ pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
     // What died with an earlier one is gone before anything begins.
     recover::sweep(&context)?;
     let configured = Arc::new(Configured::new(invocation.quietly(), opened.config));
-    let noticing = Arc::new(Noticing {
-        log: Arc::clone(&log),
-        looker: RwLock::new(None),
-    });
     let tells = Tells::start(invocation, &context, &configured, &log)?;
-    let watch = tells.watch(Arc::clone(&noticing) as Arc<dyn Watch>, &context);
+    let sight = Sight::start(&context, &configured, tells.herald());
+    let sight = sight.map_err(|error| Failure::user("looking how all stands").because(&error))?;
+    let noticing = Noticing {
+        log: Arc::clone(&log),
+        sight: Arc::clone(&sight),
+    };
+    let watch = tells.watch(Arc::new(noticing), &context);
     let around = around(&context, &configured, shared.as_ref(), watch);
     let settings = Settings {
         runs_max: usize::from(args.runs),
@@ -139,32 +144,28 @@ pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
         log: Arc::clone(&log),
         feed: Arc::clone(&around.feed),
         handle: handle.clone(),
+        sight: Arc::clone(&sight),
     };
     let front = pages
         .map(|settings| Front::start(settings, parts()))
         .transpose()?;
     let front = front.map(Arc::new);
-    if let Some(front) = &front {
-        let mut looker = noticing
-            .looker
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        *looker = Some(front.looker());
-    }
     let reload = Reload {
         front: front.clone(),
+        sight: Arc::clone(&sight),
         invocation: invocation.quietly(),
         configured: Arc::clone(&configured),
         log: Arc::clone(&log),
         handle: handle.clone(),
         labels: args.label.clone(),
     };
-    let listening = reload.listen();
+    let listening = reload.listen(signals);
     log.line(&format!("serving {} by schedule", scheduled(&jobs)));
     let all_ended = resguardo_daemon::run::run(jobs, inbox, &around, settings)
         .map_err(|why| Failure::user(format!("what was done before cannot be read: {why}")))?;
     drop(listening);
     drop(front);
+    drop((around, sight));
     tells.stop();
     if all_ended {
         return Ok(Exit::Done);

@@ -1,31 +1,28 @@
 //! The pages and the API of a daemon: what its server is given, and when it looks anew.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use resguardo_daemon::board::{About, Board, Look, Looker};
-use resguardo_daemon::http::{Accounts, Desk, House, HttpError, Planned, Seen, Server, Settings};
+use resguardo_daemon::board::{About, Board};
+use resguardo_daemon::http::{Accounts, Desk, House, HttpError, Seen, Server, Settings};
 use resguardo_daemon::oidc::{Provider, SecretReader};
-use resguardo_daemon::{
-    Answer, CatalogMemory, Feed, Handle, Job, Memory, Poke, Running, Sources, Standing, Watch,
-};
+use resguardo_daemon::{Answer, Feed, Handle, Job, Poke, Running, Sources, Standing, Watch};
 use resguardo_model::retention::Policy;
 use resguardo_model::{CancelToken, Clock, SourceName};
 use resguardo_ops::catalog::Catalog;
 use resguardo_ops::copy::CopyPlace;
-use resguardo_ops::{Context, OpsError, SourceSpec, status};
+use resguardo_ops::{Context, OpsError, SourceSpec};
 
 use super::configured::Configured;
 use super::log::Log;
-use crate::commands::plan;
-use crate::commands::status::watched;
+use super::sight::Sight;
 use crate::error::Failure;
 use crate::exit::Exit;
 
-/// How long the feed of runs is waited for before it is looked whether all is to stop.
-const NAP: std::time::Duration = std::time::Duration::from_secs(1);
+/// How long the feed of runs is waited for, where nothing runs.
+const NAP: std::time::Duration = std::time::Duration::from_secs(600);
 /// How often readers are told of runs, at most.
 const TELL_EVERY: std::time::Duration = std::time::Duration::from_millis(250);
 
@@ -36,18 +33,19 @@ pub(super) struct Parts {
     pub(super) log: Arc<Log>,
     pub(super) feed: Arc<Feed>,
     pub(super) handle: Handle,
+    pub(super) sight: Arc<Sight>,
 }
 
-/// A server that runs, and whoever looks for it.
+/// A server that runs, and whoever tells its readers of runs.
 pub(super) struct Front {
     server: Server,
-    looker: Arc<Looker>,
+    feed: Arc<Feed>,
     stop: CancelToken,
     teller: Option<std::thread::JoinHandle<()>>,
 }
 
 impl Front {
-    /// Begins to look and to serve.
+    /// Begins to serve.
     ///
     /// # Errors
     /// If the address cannot be had, or is not to be served.
@@ -58,6 +56,7 @@ impl Front {
             log,
             feed,
             handle,
+            sight,
         } = parts;
         let stop = CancelToken::new();
         let clock = Arc::clone(&context.clock);
@@ -67,33 +66,19 @@ impl Front {
             read,
             write: context.catalog.clone(),
         };
-        let board = Board::new(clock.now());
-        let eyes = Arc::new(Eyes {
-            context: context.clone(),
-            configured: Arc::clone(&configured),
-            seen: RwLock::new(None),
-        });
         let no_thread =
             |error: std::io::Error| Failure::user("starting the server").because(&error);
-        let looker = Looker::start(
-            Arc::clone(&board),
-            Arc::clone(&eyes) as Arc<dyn Look<Seen>>,
-            Arc::clone(&clock),
-            stop.clone(),
-        );
-        let looker = Arc::new(looker.map_err(no_thread)?);
+        let board = sight.board();
         let desk = Arc::new(Counter {
-            eyes,
+            sight,
             configured: Arc::clone(&configured),
             log: Arc::clone(&log),
             handle,
             feed: Arc::clone(&feed),
-            looker: Arc::clone(&looker),
         });
         let provider = provider(&configured, &clock)?;
-        let teller = tell(feed, Arc::clone(&board), stop.clone()).map_err(no_thread)?;
         let house = House {
-            board,
+            board: Arc::clone(&board),
             desk,
             accounts,
             provider,
@@ -102,19 +87,15 @@ impl Front {
         };
         let secure = settings.certificate.is_some();
         let server = Server::start(settings, house)?;
+        let teller = tell(Arc::clone(&feed), board, stop.clone()).map_err(no_thread)?;
         let scheme = if secure { "https" } else { "http" };
         log.line(&format!("pages at {scheme}://{}", server.address()));
         Ok(Self {
             server,
-            looker,
+            feed,
             stop,
             teller: Some(teller),
         })
-    }
-
-    /// Something has changed: it looks anew.
-    pub(super) fn looker(&self) -> Arc<Looker> {
-        Arc::clone(&self.looker)
     }
 
     /// Reads the certificate again.
@@ -126,8 +107,8 @@ impl Front {
 impl Drop for Front {
     fn drop(&mut self) {
         self.stop.cancel();
+        self.feed.wake();
         self.server.stop();
-        self.looker.join();
         if let Some(teller) = self.teller.take() {
             // If it panicked, that was said by then.
             let _ = teller.join();
@@ -187,72 +168,19 @@ fn tell(
         .spawn(work)
 }
 
-/// Looks how everything stands, and keeps what it looked with.
-struct Eyes {
-    context: Context,
-    configured: Arc<Configured>,
-    seen: RwLock<Option<Context>>,
-}
-
-impl Look<Seen> for Eyes {
-    fn look(&self) -> Result<Seen, String> {
-        let config = self.configured.now();
-        let context = self.configured.context(&self.context)?;
-        let jobs = plan::jobs(&config);
-        let watched = watched(&config, &jobs, &context);
-        let status =
-            status::look(&context, &watched).map_err(|error| resguardo_ops::described(&error))?;
-        let vault = context.vault().map(|vault| vault.store().describe());
-        let seen = Seen {
-            status,
-            plan: self.plan(&jobs),
-            vault: vault.unwrap_or_default(),
-        };
-        *self.seen.write().unwrap_or_else(PoisonError::into_inner) = Some(context);
-        Ok(seen)
-    }
-}
-
-impl Eyes {
-    fn plan(&self, jobs: &[Job]) -> Vec<Planned> {
-        let memory = CatalogMemory {
-            catalog: self.context.catalog.clone(),
-            clock: Arc::clone(&self.context.clock),
-        };
-        let now = self.context.clock.now();
-        let planned = jobs.iter().map(|job| {
-            let state = memory.state(&job.subject, job.task).ok().flatten();
-            let after: Timestamp = state.as_ref().map_or(now, |state| state.handled.max(now));
-            Planned {
-                source: job.subject.source().cloned(),
-                task: job.task.word().to_owned(),
-                next: job.next(after).map(|due| due.begins),
-                state,
-            }
-        });
-        planned.collect()
-    }
-}
-
 /// What the server asks of the daemon.
 struct Counter {
-    eyes: Arc<Eyes>,
+    sight: Arc<Sight>,
     configured: Arc<Configured>,
     log: Arc<Log>,
     handle: Handle,
     feed: Arc<Feed>,
-    looker: Arc<Looker>,
 }
 
 impl Desk for Counter {
     fn context(&self) -> Result<Context, String> {
-        let seen = self
-            .eyes
-            .seen
-            .read()
-            .unwrap_or_else(PoisonError::into_inner);
-        seen.clone()
-            .ok_or_else(|| "the vault was not looked at yet".to_owned())
+        let seen = self.sight.context();
+        seen.ok_or_else(|| "the vault was not looked at yet".to_owned())
     }
 
     fn copies(&self) -> Vec<CopyPlace> {
@@ -298,14 +226,14 @@ impl Desk for Counter {
     }
 
     fn look(&self) {
-        self.looker.poke();
+        self.sight.poke();
     }
 }
 
 /// Watches for the log, and has everything looked at anew once a run has ended.
 pub(super) struct Noticing {
     pub(super) log: Arc<Log>,
-    pub(super) looker: RwLock<Option<Arc<Looker>>>,
+    pub(super) sight: Arc<Sight>,
 }
 
 impl Watch for Noticing {
@@ -319,10 +247,7 @@ impl Watch for Noticing {
 
     fn ended(&self, standing: &Standing) {
         self.log.ended(standing);
-        let looker = self.looker.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(looker) = &*looker {
-            looker.poke();
-        }
+        self.sight.poke();
     }
 
     fn note(&self, line: &str) {

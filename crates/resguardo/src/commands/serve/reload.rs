@@ -11,6 +11,7 @@ use super::configured::Configured;
 use super::front::Front;
 use super::log::Log;
 use super::scheduled;
+use super::sight::Sight;
 use crate::config::Config;
 use crate::error::Failure;
 use crate::invocation::Invocation;
@@ -19,6 +20,7 @@ use crate::wire;
 /// Reads the config again for a daemon that runs.
 pub(super) struct Reload {
     pub(super) front: Option<Arc<Front>>,
+    pub(super) sight: Arc<Sight>,
     pub(super) invocation: Invocation,
     pub(super) configured: Arc<Configured>,
     pub(super) log: Arc<Log>,
@@ -27,11 +29,14 @@ pub(super) struct Reload {
     pub(super) labels: Vec<String>,
 }
 
+/// Those that come from now on are heard once somebody listens, and end nothing before.
+pub(super) fn signals() -> Signals {
+    Signals::new([SIGHUP, SIGINT, SIGTERM]).expect("these signals can be handled")
+}
+
 impl Reload {
-    /// Listens for signals from now on, until what it answers is dropped.
-    pub(super) fn listen(self) -> Listening {
-        let mut signals =
-            Signals::new([SIGHUP, SIGINT, SIGTERM]).expect("these signals can be handled");
+    /// Listens for signals, until what it answers is dropped.
+    pub(super) fn listen(self, mut signals: Signals) -> Listening {
         let handle = signals.handle();
         let thread = std::thread::spawn(move || {
             for signal in signals.forever() {
@@ -62,16 +67,14 @@ impl Reload {
                 std::iter::once(holds).chain(failure.in_lines()).collect()
             }
         };
-        if let Some(front) = &self.front {
-            match front.reload() {
-                Ok(()) => front.looker().poke(),
-                Err(error) => {
-                    let line = Failure::from(error).in_a_line();
-                    self.log
-                        .line(&format!("the certificate was not read again: {line}"));
-                }
-            }
+        if let Some(front) = &self.front
+            && let Err(error) = front.reload()
+        {
+            let line = Failure::from(error).in_a_line();
+            self.log
+                .line(&format!("the certificate was not read again: {line}"));
         }
+        self.sight.poke();
         self.log.is_reloaded();
         for line in lines {
             self.log.line(&line);

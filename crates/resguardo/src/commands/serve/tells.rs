@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use resguardo_daemon::notify::{Herald, Notifier};
-use resguardo_daemon::{Sources, Watch};
+use resguardo_daemon::Watch;
+use resguardo_daemon::notify::{Herald, Notifier, Telling};
 use resguardo_ops::Context;
 
 use super::configured::Configured;
@@ -36,22 +36,24 @@ impl Tells {
         let notes = Arc::clone(log);
         let notifier = telling::start(&addresses, context, move |line| notes.line(line));
         let notifier = notifier.map_err(no_thread)?;
-        let (before, current, notes) = (context.clone(), Arc::clone(configured), Arc::clone(log));
-        let herald = Herald::start(
-            move || telling::exceptions(&current.context(&before)?, &current.now()),
-            Arc::clone(&notifier),
-            Arc::clone(&context.clock),
-            move |line| notes.line(line),
-        );
-        Ok(Self {
-            notifier,
-            herald: herald.map_err(no_thread)?,
-        })
+        let notes = Arc::clone(log);
+        let clock = Arc::clone(&context.clock);
+        let herald = Herald::new(Arc::clone(&notifier), clock, move |line| notes.line(line));
+        Ok(Self { notifier, herald })
+    }
+
+    /// Who is told of each look at the exceptions.
+    pub(super) fn herald(&self) -> Arc<Herald> {
+        Arc::clone(&self.herald)
     }
 
     /// Whoever watches already, and people.
     pub(super) fn watch(&self, watch: Arc<dyn Watch>, context: &Context) -> Arc<dyn Watch> {
-        telling::watching(watch, &self.notifier, Arc::clone(&self.herald), context)
+        Arc::new(Telling {
+            watch,
+            notifier: Arc::clone(&self.notifier),
+            clock: Arc::clone(&context.clock),
+        })
     }
 
     /// Writes down what was told. What was not sent yet is sent after the next start.
