@@ -31,7 +31,7 @@ const HEADERS_MAX: usize = 16 * 1024;
 /// Headers of a request.
 const HEADER_COUNT_MAX: usize = 64;
 /// How long headers may take, the wait for a further request of the same connection among it.
-const HEADER_TIME: Duration = Duration::from_secs(15);
+pub(super) const HEADER_TIME: Duration = Duration::from_secs(15);
 /// How long a handshake may take.
 const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 /// How long whoever is sent something may take none of it.
@@ -43,11 +43,12 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 const TOO_MANY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 1\r\ncontent-length: 0\r\n\r\n";
 
-/// Serves connections until it is told to stop.
+/// Serves connections until it is told to stop. Headers may take `header_time`: [`HEADER_TIME`].
 pub(super) async fn serve(
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
     router: Router,
+    header_time: Duration,
     mut stop: watch::Receiver<bool>,
 ) {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
@@ -71,12 +72,12 @@ pub(super) async fn serve(
             // Small answers go at once.
             let _ = stream.set_nodelay(true);
             match tls {
-                None => converse(Patient::new(stream), peer, router, stop).await,
+                None => converse(Patient::new(stream), peer, router, header_time, stop).await,
                 Some(tls) => {
                     let shaken =
                         tokio::time::timeout(HANDSHAKE_TIME, tls.accept(Patient::new(stream)));
                     if let Ok(Ok(stream)) = shaken.await {
-                        converse(stream, peer, router, stop).await;
+                        converse(stream, peer, router, header_time, stop).await;
                     }
                 }
             }
@@ -93,6 +94,7 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     stream: S,
     peer: Peer,
     router: Router,
+    header_time: Duration,
     mut stop: watch::Receiver<bool>,
 ) {
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
@@ -101,7 +103,7 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIME)
+        .header_read_timeout(header_time)
         .max_headers(HEADER_COUNT_MAX)
         .max_buf_size(HEADERS_MAX)
         .serve_connection(TokioIo::new(stream), service);

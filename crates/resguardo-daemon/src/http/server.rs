@@ -137,6 +137,15 @@ impl Server {
     /// # Errors
     /// If the settings are not to be served, or the address cannot be had.
     pub fn start(settings: Settings, house: House) -> Result<Self, HttpError> {
+        Self::patient(settings, house, connection::HEADER_TIME)
+    }
+
+    /// One that waits for headers for so long.
+    pub(super) fn patient(
+        settings: Settings,
+        house: House,
+        header_time: Duration,
+    ) -> Result<Self, HttpError> {
         settings.check()?;
         let shown = settings.certificate.clone().map(Shown::read).transpose()?;
         let acceptor = shown.as_ref().map(Shown::acceptor).transpose()?;
@@ -159,7 +168,8 @@ impl Server {
         };
         let router = route::router(&State::new(house, settings));
         let work = move || {
-            runtime.block_on(connection::serve(listener, acceptor, router, stopped));
+            let serving = connection::serve(listener, acceptor, router, header_time, stopped);
+            runtime.block_on(serving);
             runtime.shutdown_timeout(STOP_TIME);
         };
         let thread = std::thread::Builder::new().name("http-serve".to_owned());

@@ -128,6 +128,17 @@ async fn bodies_are_small_and_of_a_kind() {
 }
 
 #[tokio::test]
+async fn a_body_that_does_not_come_is_not_waited_for() {
+    let site = Site::new();
+    let never = futures::stream::pending::<Result<Vec<u8>, std::io::Error>>();
+    let request = Request::post("/login")
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(Body::from_stream(never))
+        .unwrap();
+    assert_eq!(site.send(request).await.status, StatusCode::REQUEST_TIMEOUT);
+}
+
+#[tokio::test]
 async fn every_answer_is_hardened() {
     let site = Site::new();
     for path in ["/healthz", "/nothing", "/api/v1/me", "/%2e%2e/"] {
