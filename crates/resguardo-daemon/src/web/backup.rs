@@ -220,7 +220,7 @@ fn actions<'a>(say: &Say, view: &'a BackupPage) -> Vec<Action<'a>> {
             ..action("pin", words.do_pin, words.means_pin, Role::Operator)
         });
     }
-    actions.push(restore(say, view, &action));
+    actions.push(restore(say, view, action));
     actions.push(Action {
         command: format!("resguardo drill {id} --keep"),
         confirm: Some(name),

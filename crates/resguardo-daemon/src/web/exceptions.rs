@@ -63,7 +63,9 @@ fn card(frame: &Frame<'_>, exception: &Exception, refused: Option<&RefusedNote>)
             }
             p.wrap {
                 @let (text, more) = told(say, &exception.what);
-                (text) @if let Some(more) = more { ": " (plain::english(say, more)) }
+                // A count is followed by a sentence of its own, a moment by what happened then.
+                @let between = if matches!(exception.what, What::VerifyFindings { .. }) { ". " } else { ": " };
+                (text) @if let Some(more) = more { (between) (plain::english(say, more)) }
             }
             (link(say, &exception.what))
             p.dim {
@@ -197,7 +199,7 @@ fn sentence(say: &Say, words: &Words, what: &What) -> String {
             .replacen("{}", &say.promised(*target_seconds), 1),
         What::CopyBehind { copies, backups } => {
             let begin = words.told_copy.replacen("{}", &say.number(*backups), 1);
-            format!("{begin}: {}", plain::text(&copies.join(", ")))
+            format!("{begin} ({})", plain::text(&copies.join(", ")))
         }
         What::VerifyFindings { findings, .. } => {
             words

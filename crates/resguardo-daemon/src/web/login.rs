@@ -28,7 +28,7 @@ pub fn page(frame: &Frame<'_>, view: &LoginPage) -> Markup {
                 button { (words.log_in) }
             }
             @if let Some((name, address)) = &view.other {
-                p { a.button href=(address) { (words.log_in_with.replacen("{}", name, 1)) } }
+                p { a.button.plain href=(address) { (words.log_in_with.replacen("{}", name, 1)) } }
             }
         }
     };

@@ -6,6 +6,7 @@
 )]
 
 mod browser;
+mod exceptions;
 mod fixture;
 mod gallery;
 mod html;

@@ -293,7 +293,7 @@ pub(super) static WORDS: Words = Words {
     told_findings: "Findings: {}",
     told_backup_overdue: "It was due on {}; the newest data: {}.",
 
-    policy_means: "What a prune would do now, and why. Nothing is deleted here. On the command line:",
+    policy_means: "What a prune would do now, and why. On the command line:",
     no_policy: "No retention is set: nothing is ever deleted.",
     would: "{} would stay, {} would go; {} would be free.",
     next_prune: "Next prune:",

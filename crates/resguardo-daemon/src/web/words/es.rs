@@ -293,7 +293,7 @@ pub(super) static WORDS: Words = Words {
     told_findings: "Hallazgos: {}",
     told_backup_overdue: "Tocaba el {}; los datos más nuevos: {}.",
 
-    policy_means: "Qué haría ahora una depuración, y por qué. Aquí no se borra nada. En la línea de órdenes:",
+    policy_means: "Qué haría ahora una depuración, y por qué. En la línea de órdenes:",
     no_policy: "No se ha fijado ninguna retención: no se borra nada nunca.",
     would: "{} se quedarían, {} se irían; quedarían libres {}.",
     next_prune: "Próxima depuración:",
