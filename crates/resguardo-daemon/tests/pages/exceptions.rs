@@ -28,7 +28,7 @@ fn a_note_that_was_not_taken_stands_in_its_form_again() {
     assert!(page.contains(">\n\nla base se movió &lt;img"), "{page}");
     let text = html::text(&page);
     assert!(
-        text.contains("La nota no se aceptó : the vault cannot be reached"),
+        text.contains("La nota no se aceptó: the vault cannot be reached"),
         "{text}"
     );
 }
