@@ -1,5 +1,5 @@
 //! Buckets with versions and object locks: a prune meets the lock, says until when, and everything stays
-//! restorable. The heads are locked one by one: under a rule of the bucket moto asks for another header than S3.
+//! restorable. The heads are locked one by one, or everything by a rule of the bucket.
 
 use resguardo_testkit::S3Server;
 use rusqlite::Connection;
@@ -95,6 +95,33 @@ fn a_prune_of_a_locked_vault_says_until_when() {
     world.run(&["drill"]).exits(0);
     let shown = world.run(&["show", "latest", "--json"]).exits(0).json();
     assert_eq!(days_until(&shown["backup"]["locked"]["until"]), 29);
+}
+
+#[test]
+fn a_bucket_that_locks_all_that_is_new_takes_backups_and_a_prune_says_until_when() {
+    let server = locked_bucket();
+    server.lock_new_objects("acme", "COMPLIANCE", 30);
+    let world = World::new()
+        .with("AWS_ACCESS_KEY_ID", S3Server::ACCESS_KEY_ID)
+        .with("AWS_SECRET_ACCESS_KEY", S3Server::SECRET_ACCESS_KEY)
+        .with("AWS_ENDPOINT_URL", &server.endpoint());
+    shop(&world.path("shop.db"), 100);
+    let source = ["--source", "shop=./shop.db"];
+    let init = ["init", "--vault", "s3://acme/shop", "--yes"];
+    world.run(&[&init[..], &source[..]].concat()).exits(0);
+    let ids = back_up_often(&world);
+    keep_one(&world);
+    let pruned = world.run(&["prune", "--json"]).exits(0).json();
+    assert_eq!(pruned["deleted"].as_array().unwrap().len(), 0, "{pruned}");
+    let kept = pruned["kept"].as_array().unwrap().iter();
+    let until = kept.filter(|one| !one["kept_until"].is_null());
+    let days: Vec<i64> = until.map(|one| days_until(&one["kept_until"])).collect();
+    assert_eq!(days, [29, 29], "{pruned}");
+    // Leases cannot be removed either, and keep nobody out.
+    world.backup();
+    world.run(&["verify", "--depth", "bytes"]).exits(0);
+    world.run(&["pin", &ids[0], "--reason", "audit"]).exits(0);
+    world.run(&["restore", &ids[0], "--to", "back.db"]).exits(0);
 }
 
 #[test]
