@@ -10,8 +10,8 @@ use resguardo_model::{CancelToken, CheckOutcome, CheckResult, NoProgress, System
 
 pub use self::memory::{MemoryBackup, MemorySink, Refused};
 use crate::port::{
-    BackupReader, CaptureRequest, Captured, Engine, EngineError, Location, RestoreOptions, Run,
-    SandboxSite, Target, TargetState,
+    Allowed, BackupReader, CaptureRequest, Captured, Engine, EngineError, Location, RestoreOptions,
+    Run, SandboxSite, Target, TargetState,
 };
 use crate::process::{GroupLog, ProcessMark, User};
 
@@ -146,7 +146,7 @@ fn a_capture_restores_and_every_check_passes(case: &Case<'_>) {
     let sorted = facts.tables.is_sorted_by(|a, b| a.name < b.name);
     assert!(sorted, "tables come in the order of their names, each once");
     let target = sandbox(case, "whole", &backup);
-    let results = with_run(|run| target.check(&backup, run));
+    let results = with_run(|run| target.check(&backup, Allowed::default(), run));
     assert!(!results.is_empty(), "an engine checks something");
     assert!(failed(&results).is_empty(), "{:#?}", failed(&results));
     let state = target.state().expect("a restored target has a state");
@@ -160,7 +160,7 @@ fn a_changed_and_a_lost_row_fail_a_check(case: &Case<'_>) {
     for (name, script) in [("changed", case.change_row), ("lost", case.lose_row)] {
         let target = sandbox(case, name, &backup);
         with_run(|run| target.execute(script, TIMEOUT, run)).expect("the script runs");
-        let results = with_run(|run| target.check(&backup, run));
+        let results = with_run(|run| target.check(&backup, Allowed::default(), run));
         let any_failed = results
             .iter()
             .any(|result| result.outcome == CheckOutcome::Failed);
@@ -202,7 +202,7 @@ fn an_occupied_target_is_refused(case: &Case<'_>) {
     let error = again(false).expect_err("it holds data");
     assert!(matches!(error, EngineError::Occupied { .. }), "{error}");
     again(true).expect("clean replaces it");
-    let results = with_run(|run| target.check(&backup, run));
+    let results = with_run(|run| target.check(&backup, Allowed::default(), run));
     assert!(failed(&results).is_empty(), "{:#?}", failed(&results));
     target.close().expect("a target closes");
 }
@@ -218,7 +218,7 @@ fn an_export_opens_as_a_backup(case: &Case<'_>) {
         with_run(|run| case.engine.open_file(&out, run)).expect("what it exports, it opens");
     let target = sandbox(case, "exported", backup.as_ref());
     // A standard file tells less than a backup does: what cannot be compared is skipped.
-    let results = with_run(|run| target.check(backup.as_ref(), run));
+    let results = with_run(|run| target.check(backup.as_ref(), Allowed::default(), run));
     assert!(spoiled(&results).is_empty(), "{:#?}", spoiled(&results));
     target.close().expect("a target closes");
     let unknown = case.folder.join("export.unknown");

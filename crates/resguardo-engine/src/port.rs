@@ -318,6 +318,13 @@ pub enum TargetState {
     },
 }
 
+/// What a comparison lets be: faults that the source is known to have, and that came back as they were.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Allowed {
+    /// Rows whose parent is missing (SQLite, where an application does not have its foreign keys enforced).
+    pub orphans: u64,
+}
+
 /// How a restore is to be done.
 #[derive(Clone, Debug, Default)]
 pub struct RestoreOptions {
@@ -393,8 +400,8 @@ pub trait Target: Send {
     ) -> Result<Restored, EngineError>;
 
     /// Compares what lies there with what was known when the backup was taken. One result per check;
-    /// one that could not run is an error, never passed.
-    fn check(&self, backup: &dyn BackupReader, run: Run<'_>) -> Vec<CheckResult>;
+    /// one that could not run is an error, never passed. Faults of the source itself fail one beyond `allowed`.
+    fn check(&self, backup: &dyn BackupReader, allowed: Allowed, run: Run<'_>) -> Vec<CheckResult>;
 
     /// Looks for damage in the structure of what lies there, however long that takes; nothing where there is
     /// no such check.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use regex::Regex;
-use resguardo_engine::port::{CaptureRequest, Location, SILENCE_TIMEOUT};
+use resguardo_engine::port::{Allowed, CaptureRequest, Location, SILENCE_TIMEOUT};
 use resguardo_model::{EngineKind, Objectives, Sha256Digest, SourceName};
 use secrecy::SecretString;
 
@@ -92,6 +92,8 @@ pub struct DrillSpec {
     pub sandbox: SandboxSpec,
     /// Look for damage in the structure of what was restored too (PostgreSQL: `pg_amcheck`).
     pub amcheck: bool,
+    /// Faults that the data itself is known to have.
+    pub allowed: Allowed,
     /// Keep the sandbox of a drill that did not pass.
     pub keep_failed: bool,
     /// Longest time for each script, and for the migration.
@@ -123,6 +125,7 @@ impl Default for DrillSpec {
             migrate: None,
             sandbox: SandboxSpec::default(),
             amcheck: false,
+            allowed: Allowed::default(),
             keep_failed: false,
             step_timeout: Duration::from_secs(600),
             ready_timeout: Duration::from_secs(60),

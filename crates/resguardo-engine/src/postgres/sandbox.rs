@@ -25,8 +25,8 @@ use super::session::{Limits, Session};
 use super::target::{DatabaseTarget, LOCK_TIMEOUT};
 use super::tools::Tools;
 use crate::port::{
-    BackupReader, EngineError, Location, RestoreOptions, Restored, Rows, Run, SILENCE_TIMEOUT,
-    SandboxSite, Target, TargetState,
+    Allowed, BackupReader, EngineError, Location, RestoreOptions, Restored, Rows, Run,
+    SILENCE_TIMEOUT, SandboxSite, Target, TargetState,
 };
 pub(super) use cluster::SUPERUSER;
 use cluster::{Cluster, Wanted as Server};
@@ -276,8 +276,8 @@ impl Target for SandboxTarget {
         Ok(Restored { notes, ..restored })
     }
 
-    fn check(&self, backup: &dyn BackupReader, run: Run<'_>) -> Vec<CheckResult> {
-        self.inner.check(backup, run)
+    fn check(&self, backup: &dyn BackupReader, allowed: Allowed, run: Run<'_>) -> Vec<CheckResult> {
+        self.inner.check(backup, allowed, run)
     }
 
     fn check_deeply(&self, run: Run<'_>) -> Vec<CheckResult> {

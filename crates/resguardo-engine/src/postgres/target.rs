@@ -9,7 +9,7 @@ use super::session::Limits;
 use super::settings::Settings;
 use super::{Surroundings, check, contents, identity, maintenance, pooler, restore, statement};
 use crate::port::{
-    BackupReader, EngineError, Location, Maintenance, RestoreOptions, Restored, Rows, Run,
+    Allowed, BackupReader, EngineError, Location, Maintenance, RestoreOptions, Restored, Rows, Run,
     SILENCE_TIMEOUT, Target, TargetState,
 };
 
@@ -82,7 +82,12 @@ impl Target for DatabaseTarget {
         restore::restore(self, backup, options, run)
     }
 
-    fn check(&self, backup: &dyn BackupReader, run: Run<'_>) -> Vec<CheckResult> {
+    fn check(
+        &self,
+        backup: &dyn BackupReader,
+        _allowed: Allowed,
+        run: Run<'_>,
+    ) -> Vec<CheckResult> {
         check::all(&self.settings, &self.around, backup, run)
     }
 

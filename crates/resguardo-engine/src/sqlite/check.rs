@@ -15,7 +15,7 @@ use super::header::{HEADER_BYTES, Header};
 use super::restore::{LOCK_TIMEOUT, only_file};
 use super::watch::Watch;
 use super::{facts, integrity, open};
-use crate::port::{BackupReader, EngineError, Run};
+use crate::port::{Allowed, BackupReader, EngineError, Run};
 use crate::system::of_system;
 
 const DIGEST: &str = "file digest";
@@ -33,10 +33,15 @@ type Ask = fn(&Asked<'_>) -> Result<CheckResult, EngineError>;
 
 /// Runs all of them on the file at `path`. The structure takes longest by far, so that it is checked
 /// while the others run.
-pub(super) fn all(path: &Path, backup: &dyn BackupReader, run: Run<'_>) -> Vec<CheckResult> {
+pub(super) fn all(
+    path: &Path,
+    backup: &dyn BackupReader,
+    allowed: Allowed,
+    run: Run<'_>,
+) -> Vec<CheckResult> {
     let mut results = of_file(path, backup, run);
     let facts = backup.facts();
-    let ask = |checks: &[(&str, Ask)]| asked(path, facts, run, checks);
+    let ask = |checks: &[(&str, Ask)]| asked(path, facts, allowed, run, checks);
     let (others, mut structure) = std::thread::scope(|scope| {
         let structure = scope.spawn(|| ask(&[(INTEGRITY, structure)]));
         let others: [(&str, Ask); 3] =
@@ -58,6 +63,7 @@ pub(super) fn all(path: &Path, backup: &dyn BackupReader, run: Run<'_>) -> Vec<C
 fn asked(
     path: &Path,
     facts: Option<&SourceFacts>,
+    allowed: Allowed,
     run: Run<'_>,
     checks: &[(&str, Ask)],
 ) -> Vec<CheckResult> {
@@ -75,6 +81,7 @@ fn asked(
                         connection,
                         path,
                         facts,
+                        allowed,
                         run,
                     })
                 }),
@@ -188,6 +195,7 @@ struct Asked<'a> {
     connection: &'a Connection,
     path: &'a Path,
     facts: Option<&'a SourceFacts>,
+    allowed: Allowed,
     run: Run<'a>,
 }
 
@@ -268,9 +276,17 @@ fn structure(asked: &Asked<'_>) -> Result<CheckResult, EngineError> {
 
 fn foreign_keys(asked: &Asked<'_>) -> Result<CheckResult, EngineError> {
     let orphans = asked.ask("checking the foreign keys of", integrity::orphans)?;
-    let rows = counted(orphans.len() as u64, "row");
-    let actual = format!("{rows} without their parent");
-    let mut result = CheckResult::compare(FOREIGN_KEYS, "0 rows without their parent", actual);
+    let (found, allowed) = (orphans.len() as u64, asked.allowed.orphans);
+    let words = |rows| format!("{} without their parent", counted(rows, "row"));
+    let expected = match allowed {
+        0 => words(0),
+        some => format!("at most {}", words(some)),
+    };
+    let outcome = match found <= allowed {
+        true => CheckOutcome::Passed,
+        false => CheckOutcome::Failed,
+    };
+    let mut result = CheckResult::new(FOREIGN_KEYS, outcome, expected, words(found));
     result.detail = integrity::describe(&orphans);
     Ok(result)
 }

@@ -11,8 +11,8 @@ use super::failure::{self, of_sqlite, place};
 use super::restore::{self, LOCK_TIMEOUT};
 use super::{check, facts, only, open, query};
 use crate::port::{
-    BackupReader, EngineError, Location, RestoreOptions, RestorePart, Restored, Rows, Run, Target,
-    TargetState,
+    Allowed, BackupReader, EngineError, Location, RestoreOptions, RestorePart, Restored, Rows, Run,
+    Target, TargetState,
 };
 use crate::system::of_system;
 
@@ -155,8 +155,8 @@ impl Target for FileTarget {
         }
     }
 
-    fn check(&self, backup: &dyn BackupReader, run: Run<'_>) -> Vec<CheckResult> {
-        check::all(&self.real(), backup, run)
+    fn check(&self, backup: &dyn BackupReader, allowed: Allowed, run: Run<'_>) -> Vec<CheckResult> {
+        check::all(&self.real(), backup, allowed, run)
     }
 
     fn execute(&self, script: &str, timeout: Duration, run: Run<'_>) -> Result<(), EngineError> {

@@ -1,7 +1,7 @@
 //! Drills of databases of everything: what comes back into a throwaway server passes every check.
 
 use resguardo_engine::contract::with_run;
-use resguardo_engine::port::{Engine as _, Location, RestoreOptions};
+use resguardo_engine::port::{Allowed, Engine as _, Location, RestoreOptions};
 use resguardo_model::CheckOutcome;
 use resguardo_testkit::{PgServer, PgVersion, fixture};
 
@@ -106,7 +106,7 @@ fn a_dump_that_somebody_else_made_is_drilled_as_far_as_it_is_known() {
             .unwrap_or_else(|error| panic!("{}", described(&error)));
         assert_eq!(ask(&*target, "select count(*) from t"), "9");
         assert_eq!(ask(&*target, roles), "1");
-        let results = with_run(|run| target.check(&*backup, run));
+        let results = with_run(|run| target.check(&*backup, Allowed::default(), run));
         let valid = results
             .iter()
             .find(|result| result.name == "indexes and constraints");

@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use resguardo_engine::contract::with_run;
-use resguardo_engine::port::{CaptureRequest, Engine as _, EngineError, Location, RestoreOptions};
+use resguardo_engine::port::{
+    Allowed, CaptureRequest, Engine as _, EngineError, Location, RestoreOptions,
+};
 use resguardo_engine::postgres::PostgresEngine;
 use resguardo_model::{CheckOutcome, Sha256Digest};
 use resguardo_testkit::{PgServer, PgVersion};
@@ -111,7 +113,7 @@ fn a_drill_of_an_export_compares_every_row_with_what_lies_beside_it() {
         let checked = || {
             with_run(|run| {
                 let backup = engine(version).open_file(&out, run).unwrap();
-                target.check(&*backup, run)
+                target.check(&*backup, Allowed::default(), run)
             })
         };
         let results = checked();

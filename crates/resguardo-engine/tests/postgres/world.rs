@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use resguardo_engine::contract::{MemoryBackup, MemorySink, with_run};
 use resguardo_engine::port::{
-    CaptureRequest, Engine as _, Location, RestoreOptions, SandboxSite, Target,
+    Allowed, CaptureRequest, Engine as _, Location, RestoreOptions, SandboxSite, Target,
 };
 use resguardo_engine::postgres::{LibpqEnvironment, PostgresEngine, Surroundings};
 use resguardo_engine::process::{GroupLog, ProcessMark, User};
@@ -170,7 +170,7 @@ pub(crate) fn drilled(version: PgVersion, site: &Site, backup: &MemoryBackup) ->
 }
 
 pub(crate) fn checked(target: &dyn Target, backup: &MemoryBackup) -> Vec<CheckResult> {
-    with_run(|run| target.check(backup, run))
+    with_run(|run| target.check(backup, Allowed::default(), run))
 }
 
 pub(crate) fn not_passed(results: &[CheckResult]) -> Vec<&CheckResult> {

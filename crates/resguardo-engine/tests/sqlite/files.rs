@@ -6,7 +6,7 @@ use std::process::Command;
 
 use resguardo_engine::contract::{FolderSite, request, with_run};
 use resguardo_engine::port::{
-    BackupReader, Engine as _, EngineError, ReadError, RestoreOptions, TargetState,
+    Allowed, BackupReader, Engine as _, EngineError, ReadError, RestoreOptions, TargetState,
 };
 use resguardo_model::{CheckOutcome, Sha256Digest};
 use serde_json::Value;
@@ -253,7 +253,7 @@ fn a_foreign_file_restores_and_its_counts_are_skipped_not_passed() {
         target.state().unwrap(),
         TargetState::Occupied { .. }
     ));
-    let results = with_run(|run| target.check(backup.as_ref(), run));
+    let results = with_run(|run| target.check(backup.as_ref(), Allowed::default(), run));
     let outcomes: Vec<_> = results.iter().map(|result| result.outcome).collect();
     use CheckOutcome::{Passed, Skipped};
     assert_eq!(outcomes, [Passed, Passed, Skipped, Skipped, Passed, Passed]);

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use resguardo_engine::contract::{MemoryBackup, capture, with_run};
 use resguardo_engine::port::{
-    BackupFile, BackupReader, Engine as _, EngineError, Location, ReadError, RestoreOptions, Run,
-    Target, TargetState,
+    Allowed, BackupFile, BackupReader, Engine as _, EngineError, Location, ReadError,
+    RestoreOptions, Run, Target, TargetState,
 };
 use resguardo_model::{CheckOutcome, FilePath, Sha256Digest, SourceFacts};
 
@@ -197,7 +197,7 @@ fn checks_name_what_differs() {
         let target = target(&shop, &path);
         with_run(|run| target.restore(&backup, &options, run)).unwrap();
         with_run(|run| target.execute(script, std::time::Duration::from_secs(9), run)).unwrap();
-        let results = with_run(|run| target.check(&backup, run));
+        let results = with_run(|run| target.check(&backup, Allowed::default(), run));
         let names: Vec<_> = results.iter().map(|result| result.name.as_str()).collect();
         let all = [
             "file digest",
@@ -221,12 +221,45 @@ fn checks_name_what_differs() {
 }
 
 #[test]
+fn rows_without_their_parent_fail_beyond_those_that_are_known() {
+    let shop = Shop::new("wal", 30, 0);
+    let orphans = "pragma foreign_keys = off; create table child (of references parent); \
+                   create table parent (id integer primary key); insert into child values (7), (8)";
+    shop.connect().execute_batch(orphans).unwrap();
+    let (backup, _) = capture(&shop.engine, &shop.location()).unwrap();
+    let target = target(&shop, &shop.folder.path().join("restored.db"));
+    with_run(|run| target.restore(&backup, &RestoreOptions::default(), run)).unwrap();
+    let cases = [
+        (0, CheckOutcome::Failed, "0 rows without their parent"),
+        (
+            1,
+            CheckOutcome::Failed,
+            "at most 1 row without their parent",
+        ),
+        (
+            2,
+            CheckOutcome::Passed,
+            "at most 2 rows without their parent",
+        ),
+    ];
+    for (orphans, outcome, expected) in cases {
+        let results = with_run(|run| target.check(&backup, Allowed { orphans }, run));
+        let keys = results.last().unwrap();
+        assert_eq!(keys.name, "foreign_key_check");
+        assert_eq!(keys.outcome, outcome, "{keys:?}");
+        assert_eq!(keys.expected, expected);
+        assert_eq!(keys.actual, "2 rows without their parent");
+        assert_eq!(keys.detail, "2 rows of child name no row of parent");
+    }
+}
+
+#[test]
 fn a_damaged_file_fails_its_checks_and_a_missing_one_is_an_error() {
     let shop = Shop::new("wal", 300, 0);
     let (backup, _) = capture(&shop.engine, &shop.location()).unwrap();
     let path = shop.folder.path().join("restored.db");
     let target = target(&shop, &path);
-    let results = with_run(|run| target.check(&backup, run));
+    let results = with_run(|run| target.check(&backup, Allowed::default(), run));
     assert!(
         results
             .iter()
@@ -235,7 +268,7 @@ fn a_damaged_file_fails_its_checks_and_a_missing_one_is_an_error() {
     let mut bytes = backup.only_file().to_vec();
     bytes[5 * 4096..9 * 4096].fill(0xa5);
     std::fs::write(&path, &bytes).unwrap();
-    let results = with_run(|run| target.check(&backup, run));
+    let results = with_run(|run| target.check(&backup, Allowed::default(), run));
     let outcome = |name: &str| results.iter().find(|r| r.name == name).unwrap().outcome;
     assert_eq!(outcome("file digest"), CheckOutcome::Failed);
     assert_ne!(outcome("integrity_check"), CheckOutcome::Passed);

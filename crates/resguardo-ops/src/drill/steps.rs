@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::time::Instant;
 
 use jiff::Timestamp;
-use resguardo_engine::port::{BackupReader, RestoreOptions, Target};
+use resguardo_engine::port::{Allowed, BackupReader, RestoreOptions, Target};
 use resguardo_model::receipt::Subject;
 use resguardo_model::{CheckOutcome, CheckResult, Objectives, counted};
 
@@ -136,7 +136,10 @@ impl<'a> Rehearsal<'a> {
                 self.checks.push(result);
                 phases.begin("compare");
                 // The content as it came back, before provisioning and migrations change it.
-                self.checks.extend(target.check(&*reader, self.ctx.run()));
+                let spec = self.selected.spec;
+                let allowed = spec.map_or_else(Allowed::default, |spec| spec.drill.allowed);
+                self.checks
+                    .extend(target.check(&*reader, allowed, self.ctx.run()));
                 if self.selected.spec.is_some_and(|spec| spec.drill.amcheck) {
                     self.checks.extend(target.check_deeply(self.ctx.run()));
                 }

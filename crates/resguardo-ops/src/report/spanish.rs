@@ -135,9 +135,17 @@ const WHOLE: [(&str, &str); 41] = [
 type Around = (&'static str, &'static str);
 
 /// The same in both languages.
-const AROUND: [(Around, Around); 19] = [
+const AROUND: [(Around, Around); 21] = [
     (("", " steps as expected"), ("", " pasos como se esperaba")),
     (("at least ", " rows"), ("al menos ", " filas")),
+    (
+        ("at most ", " rows without their parent"),
+        ("como máximo ", " filas sin su padre"),
+    ),
+    (
+        ("at most ", " row without their parent"),
+        ("como máximo ", " fila sin su padre"),
+    ),
     (("more than ", " rows"), ("más de ", " filas")),
     (("at least ", ""), ("al menos ", "")),
     (("at most ", ""), ("como máximo ", "")),
@@ -276,6 +284,10 @@ mod tests {
                 "el inventario del respaldo se puede leer",
             ),
             ("0 rows without their parent", "0 filas sin su padre"),
+            (
+                "at most 3 rows without their parent",
+                "como máximo 3 filas sin su padre",
+            ),
             ("2 tables, 12288 bytes", "2 tablas, 12288 bytes"),
             ("2 tables, 340 rows", "2 tablas, 340 filas"),
             ("12 sequences", "12 secuencias"),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use resguardo_engine::port::{
-    BackupReader, CaptureRequest, CaptureSink, Captured, Engine, EngineError, Location,
+    Allowed, BackupReader, CaptureRequest, CaptureSink, Captured, Engine, EngineError, Location,
     RestoreOptions, Restored, Rows, Run, SandboxSite, Target, TargetState,
 };
 use resguardo_model::duration::Span;
@@ -112,8 +112,8 @@ impl Target for TamperedTarget {
         Ok(restored)
     }
 
-    fn check(&self, backup: &dyn BackupReader, run: Run<'_>) -> Vec<CheckResult> {
-        self.inner.check(backup, run)
+    fn check(&self, backup: &dyn BackupReader, allowed: Allowed, run: Run<'_>) -> Vec<CheckResult> {
+        self.inner.check(backup, allowed, run)
     }
 
     fn execute(&self, script: &str, timeout: Duration, run: Run<'_>) -> Result<(), EngineError> {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use resguardo_engine::port::Location;
+use resguardo_engine::port::{Allowed, Location};
 use resguardo_model::EngineKind;
 use resguardo_ops::DrillSpec;
 use resguardo_ops::source::{RestoreSpec, SandboxSpec};
@@ -45,6 +45,7 @@ impl Resolver<'_> {
             migrate: self.optional(&key("migrate"), file.migrate.as_ref()),
             sandbox: self.sandbox(&prefix, engine, file, pending),
             amcheck: self.amcheck(&prefix, engine, file),
+            allowed: self.allowed(&prefix, engine, file),
             keep_failed: self.with_default(&key("keep_failed"), file.keep_failed.as_ref(), false),
             step_timeout,
             ready_timeout: self.length(
@@ -60,6 +61,23 @@ impl Resolver<'_> {
             self.belongs_to_postgres(engine, "amcheck", leaf);
         }
         self.with_default(&format!("{prefix}.amcheck"), file.amcheck.as_ref(), false)
+    }
+
+    fn allowed(&mut self, prefix: &str, engine: EngineKind, file: &SourceDrillFile) -> Allowed {
+        let key = format!("{prefix}.orphans");
+        match &file.orphans {
+            None if engine != EngineKind::Sqlite => return Allowed::default(),
+            Some(leaf) if engine != EngineKind::Sqlite => {
+                let message =
+                    format!("orphans means nothing for {engine}, which enforces its keys");
+                self.problems
+                    .push(Problem::at(leaf.span(), message, "belongs to sqlite"));
+            }
+            _ => {}
+        }
+        Allowed {
+            orphans: self.with_default(&key, file.orphans.as_ref(), 0),
+        }
     }
 
     /// What is done around a restore into a source.
