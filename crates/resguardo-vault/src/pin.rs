@@ -102,6 +102,11 @@ impl Vault {
     /// # Errors
     /// [`VaultError::NoWriteKey`]; the store's own.
     pub fn put_pin(&self, draft: &PinDraft) -> Result<StoredPin, VaultError> {
+        self.put_pin_as(draft).map(|(stored, _)| stored)
+    }
+
+    /// The same, with the bytes that lie there now.
+    fn put_pin_as(&self, draft: &PinDraft) -> Result<(StoredPin, Bytes), VaultError> {
         let key = self.write_key()?;
         let file = PinFile {
             format: 1,
@@ -117,8 +122,8 @@ impl Vault {
         };
         let at = layout::pin(&draft.source, draft.backup);
         let bytes = Bytes::from(KIND.sign(&file, key));
-        self.store().put(&at, bytes, Condition::Always)?;
-        Ok(stored(&at, file, true))
+        self.store().put(&at, bytes.clone(), Condition::Always)?;
+        Ok((stored(&at, file, true), bytes))
     }
 
     /// Whether the head of a backup is there, asked for by its name: a pin that was put while a prune was at work

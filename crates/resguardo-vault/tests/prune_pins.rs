@@ -250,6 +250,35 @@ fn a_lease_that_is_let_go_of_between_two_questions_is_taken() {
 }
 
 #[test]
+fn a_pin_that_is_taken_back_leaves_that_of_somebody_else_who_came_since() {
+    let all = Pruning::with(2);
+    let key = format!("shop/pins/{}.json", backup_id(1));
+    let lease = all
+        .rig
+        .vault()
+        .acquire_lease(&source(), run_id(50), "elsewhere", std::process::id())
+        .unwrap();
+    let other = all.rig.vault();
+    let theirs = PinDraft {
+        operator: "bea".to_owned(),
+        ..draft()
+    };
+    let once = std::sync::Once::new();
+    let meanwhile = Record::new((*all.rig.store).clone(), move |call: Call| {
+        if call.key == "shop/lease.json" {
+            once.call_once(|| drop(other.put_pin(&theirs).unwrap()));
+        }
+    });
+    let vault = all.vault_over(Arc::new(meanwhile));
+    let refused = vault.pin(&draft(), run_id(77), std::process::id());
+    let is_locked = matches!(refused, Err(VaultError::Locked { .. }));
+    assert!(is_locked, "{refused:?}");
+    let there = String::from_utf8(all.get(&key).to_vec()).unwrap();
+    assert!(there.contains("\"bea\""), "{there}");
+    drop(lease);
+}
+
+#[test]
 fn what_was_pinned_before_stays_so_where_a_prune_is_at_work() {
     let all = Pruning::with(2);
     let vault = all.rig.vault();

@@ -14,6 +14,21 @@ use super::answer::{Answer, Problem, to};
 use super::ask::{Ask, By, cookie_name};
 use super::path;
 use super::state::State;
+use super::tries::Wait;
+
+/// Somebody tried too often; the log is told of it now and then.
+pub(super) fn has_to_wait(ask: &Ask, wait: Wait) -> Problem {
+    if wait.is_news {
+        let line = format!(
+            "logins from {} have to wait: too many tries in vain",
+            ask.address
+        );
+        if let Some(line) = ask.state.refusals.line(Instant::now(), line) {
+            ask.state.house.desk.note(&line);
+        }
+    }
+    Problem::wait(wait.left.as_secs())
+}
 
 /// Logs in by name and password. Blocking: it hashes.
 pub(super) fn login(ask: &Ask) -> Answer {
@@ -29,16 +44,7 @@ pub(super) fn login(ask: &Ask) -> Answer {
     let password = SecretString::from(ask.body.get("password").unwrap_or_default().to_owned());
     let state = &ask.state;
     if let Err(wait) = state.tries.begin(&name, ask.address, Instant::now()) {
-        if wait.is_news {
-            let line = format!(
-                "logins from {} have to wait: too many tries in vain",
-                ask.address
-            );
-            if let Some(line) = state.refusals.line(Instant::now(), line) {
-                state.house.desk.note(&line);
-            }
-        }
-        return Err(Problem::wait(wait.left.as_secs()));
+        return Err(has_to_wait(ask, wait));
     }
     let accounts = &state.house.accounts;
     if !users::knows(&accounts.read, &name, &password)? {

@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
 use axum::body::Body;
 use axum::http::{HeaderValue, Response, StatusCode, header};
@@ -15,7 +16,7 @@ use resguardo_ops::users::session;
 
 use super::answer::{Answer, Problem, to};
 use super::ask::{Ask, By, Who, cookie};
-use super::login::{cookie_text, with_session};
+use super::login::{cookie_text, has_to_wait, with_session};
 use super::origin::Origin;
 use super::pages;
 use super::path;
@@ -128,9 +129,17 @@ pub(super) fn end(ask: &Ask) -> Answer {
         let trouble = LoginTrouble::Elsewhere;
         return Ok(again(ask, trouble, StatusCode::UNAUTHORIZED));
     };
+    // Each costs a question to the provider.
+    state
+        .tries
+        .knock(ask.address, Instant::now())
+        .map_err(|wait| has_to_wait(ask, wait))?;
     match provider.finish(code, &knock, &format!("{origin}{BACK}")) {
         Err(error) => Ok(refused(ask, provider, &error)),
-        Ok(person) => let_in(ask, provider, &person, &knock),
+        Ok(person) => {
+            state.tries.came_in(ask.address);
+            let_in(ask, provider, &person, &knock)
+        }
     }
 }
 
@@ -191,7 +200,7 @@ fn note_refused(ask: &Ask, provider: &Provider, why: &str) {
     let why: String = why.chars().take(500).collect();
     let name = &provider.settings().name;
     let line = format!("a login by {name} from {} was refused: {why}", ask.address);
-    if let Some(line) = ask.state.refusals.line(std::time::Instant::now(), line) {
+    if let Some(line) = ask.state.refusals.line(Instant::now(), line) {
         ask.state.house.desk.note(&line);
     }
 }

@@ -79,13 +79,40 @@ impl Tries {
         Ok(())
     }
 
+    /// A try to come in by another service: only its address is known. It counts as one in vain until
+    /// [`Tries::came_in`].
+    ///
+    /// # Errors
+    /// As [`Tries::begin`].
+    pub(super) fn knock(&self, address: IpAddr, now: Instant) -> Result<(), Wait> {
+        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let address = network(address);
+        let of_address = held.addresses.get(&address).copied();
+        let wait = left(of_address, ADDRESS_FREE, ADDRESS_WAIT_MAX, now);
+        if !wait.is_zero() {
+            return Err(Wait {
+                left: wait,
+                is_news: is_news(&mut held.addresses, address, now),
+            });
+        }
+        count(&mut held.addresses, address, now);
+        Ok(())
+    }
+
+    /// The other service vouched for whoever came from there: the address has one try less.
+    pub(super) fn came_in(&self, address: IpAddr) {
+        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(failures) = held.addresses.get_mut(&network(address)) {
+            failures.count = failures.count.saturating_sub(1);
+        }
+    }
+
     /// The password was right: the name starts anew, and the address has one try less.
     pub(super) fn succeeded(&self, name: &UserName, address: IpAddr) {
         let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         held.names.remove(name.as_str());
-        if let Some(failures) = held.addresses.get_mut(&network(address)) {
-            failures.count = failures.count.saturating_sub(1);
-        }
+        drop(held);
+        self.came_in(address);
     }
 }
 

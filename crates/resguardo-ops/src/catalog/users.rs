@@ -173,6 +173,15 @@ impl Catalog {
         )
     }
 
+    /// Ends all sessions that are not of users of ours.
+    pub(crate) fn end_vouched_sessions(&self) -> Result<(), CatalogError> {
+        self.run_sql(
+            "delete from sessions where issuer <> ''",
+            params![],
+            "ending sessions in",
+        )
+    }
+
     /// Forgets sessions that began before, or were last seen before.
     pub(crate) fn sweep_sessions(
         &self,

@@ -138,6 +138,14 @@ pub fn end(catalog: &Catalog, secret: &SessionSecret) -> Result<(), UsersError> 
     Ok(catalog.end_session(&secret.id())?)
 }
 
+/// Ends every session of those whom another service vouched for: what the config says of them may be otherwise now.
+///
+/// # Errors
+/// If the catalog cannot be written.
+pub fn end_vouched(catalog: &Catalog) -> Result<(), UsersError> {
+    Ok(catalog.end_vouched_sessions()?)
+}
+
 fn sweep(catalog: &Catalog, now: Timestamp) -> Result<(), UsersError> {
     let before = |length| now.saturating_sub(length).unwrap_or(now);
     Ok(catalog.sweep_sessions(before(AGE_MAX), before(IDLE_MAX))?)

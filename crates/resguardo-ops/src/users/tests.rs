@@ -158,6 +158,17 @@ fn whoever_is_vouched_for_is_no_user_of_ours() {
 }
 
 #[test]
+fn a_start_ends_the_sessions_of_those_who_are_vouched_for_and_no_others() {
+    let catalog = with_ana();
+    let issuer = Some(("https://id.example", Role::Admin));
+    let foreign = session::begin(&catalog, &name("maria"), issuer, now()).unwrap();
+    let own = session::begin(&catalog, &name("ana"), None, now()).unwrap();
+    session::end_vouched(&catalog).unwrap();
+    assert!(session::find(&catalog, &foreign, now()).unwrap().is_none());
+    assert!(session::find(&catalog, &own, now()).unwrap().is_some());
+}
+
+#[test]
 fn a_token_is_told_once_and_ends() {
     let catalog = with_ana();
     let end = now() + 24.hours();

@@ -17,8 +17,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use resguardo_model::{BackupId, RunId, SourceName};
-use resguardo_store::{Condition, StoreError};
+use resguardo_model::{RunId, SourceName};
+use resguardo_store::{Condition, Key, StoreError};
 
 use super::{PIN_BYTES_MAX, PinDraft, StoredPin};
 use crate::bounded;
@@ -52,15 +52,15 @@ impl Vault {
             Err(StoreError::Other { .. }) => None,
             Err(error) => return Err(error.into()),
         };
-        let stored = self.put_pin(draft)?;
+        let (stored, ours) = self.put_pin_as(draft)?;
         if let Err(error) = self.no_prune_is_at_work(source, (run, &draft.host, pid)) {
-            self.take_back(source, backup, before)?;
+            self.take_back(&at, &ours, before)?;
             return Err(error);
         }
         if self.head_stands(source, backup)? {
             return Ok(Pinned::Holds(stored));
         }
-        self.remove_pin(source, backup)?;
+        self.take_back(&at, &ours, None)?;
         Ok(Pinned::Gone)
     }
 
@@ -88,20 +88,19 @@ impl Vault {
         Lease::acquire(Arc::clone(self.store()), &holder, clock).map(drop)
     }
 
-    fn take_back(
-        &self,
-        source: &SourceName,
-        backup: BackupId,
-        before: Option<Bytes>,
-    ) -> Result<(), VaultError> {
+    /// Takes back the pin that lies at `at` with the bytes `ours`. Somebody else's, who put his since, stays: it may
+    /// have been promised.
+    fn take_back(&self, at: &Key, ours: &Bytes, before: Option<Bytes>) -> Result<(), VaultError> {
+        match bounded::get(&**self.store(), at, PIN_BYTES_MAX) {
+            Ok(there) if there == *ours => {}
+            Ok(_) | Err(StoreError::NotFound { .. } | StoreError::Other { .. }) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        }
         match before {
             Some(before) => {
-                let at = layout::pin(source, backup);
-                self.store().put(&at, before, Condition::Always)?;
+                self.store().put(at, before, Condition::Always)?;
             }
-            None => {
-                self.remove_pin(source, backup)?;
-            }
+            None => self.store().delete(at)?,
         }
         Ok(())
     }

@@ -37,12 +37,11 @@ impl Configured {
         Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The secret of the client of `[http.oidc]`, as it is now.
+    /// The secret of the client of `[http.oidc]` of `config`, as it is now.
     ///
     /// # Errors
     /// Why it cannot be read, in a line.
-    pub(super) fn oidc_secret(&self) -> Result<SecretString, String> {
-        let config = self.now();
+    pub(super) fn oidc_secret(&self, config: &Config) -> Result<SecretString, String> {
         let secret = config.oidc.as_ref().and_then(|oidc| oidc.secret.as_ref());
         let reference = secret.ok_or_else(|| "it is not in the config any more".to_owned())?;
         let reference = reference.as_ref().map_err(Clone::clone)?;

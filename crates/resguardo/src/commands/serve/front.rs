@@ -13,6 +13,7 @@ use resguardo_model::retention::Policy;
 use resguardo_model::{CancelToken, Clock, SourceName};
 use resguardo_ops::catalog::Catalog;
 use resguardo_ops::copy::CopyPlace;
+use resguardo_ops::users::session;
 use resguardo_ops::{Context, OpsError, SourceSpec};
 
 use super::configured::Configured;
@@ -66,6 +67,9 @@ impl Front {
             read,
             write: context.catalog.clone(),
         };
+        // Whom the config does not let in any more, or in another role, has to knock again.
+        session::end_vouched(&accounts.write)
+            .map_err(|error| Failure::user("ending sessions of before").because(&error))?;
         let no_thread =
             |error: std::io::Error| Failure::user("starting the server").because(&error);
         let board = sight.board();
@@ -129,8 +133,9 @@ fn provider(
         std::fs::read_to_string(path).map_err(|error| Failure::io("reading", path, &error))
     })?;
     let secret = settings.secret.is_some().then(|| {
-        let configured = Arc::clone(configured);
-        let read: Box<SecretReader> = Box::new(move || configured.oidc_secret());
+        // The reference of the start: another config may name another service.
+        let (configured, config) = (Arc::clone(configured), Arc::clone(&config));
+        let read: Box<SecretReader> = Box::new(move || configured.oidc_secret(&config));
         read
     });
     let provider = Provider::new(ready, secret, Arc::clone(clock));
