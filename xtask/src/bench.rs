@@ -11,6 +11,7 @@ mod logical;
 mod machine;
 mod measure;
 mod memory;
+mod overview;
 mod page;
 mod plan;
 mod postgres;
@@ -29,7 +30,7 @@ use plan::{Part, Plan};
 use product::Product;
 use scratch::Scratch;
 
-pub(crate) const USAGE: &str = "bench [pg|logical|sqlite|memory|list|year|scale|all] [--runs N] [--size small] [--gib-max N] [--built] [--no-install]\n                                            \
+pub(crate) const USAGE: &str = "bench [pg|logical|sqlite|memory|list|overview|year|scale|all] [--runs N] [--size small] [--gib-max N] [--built] [--no-install]\n                                            \
     speed, bytes and memory against the peers, into docs/benchmarks.md";
 
 pub(crate) fn run(words: &[String]) -> Result<(), Failure> {
@@ -54,6 +55,7 @@ pub(crate) fn run(words: &[String]) -> Result<(), Failure> {
             Part::Sqlite => sqlite::run(&plan, &product, &scratch),
             Part::Memory => memory::run(&plan, &product, &scratch),
             Part::List => listing::run(&plan, &product, &scratch),
+            Part::Overview => overview::run(&plan, &product, &scratch),
             Part::Year => year::run(&plan, &product, &scratch),
             Part::Scale => scale::run(&plan, &product, &scratch),
         }?;

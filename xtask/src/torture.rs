@@ -9,7 +9,8 @@ use crate::failure::Failure;
 use crate::{step, workspace};
 
 pub(crate) const USAGE: &str = "torture [--seeds N] [--seed N] [--days D] [--hours H | --minutes M]   \
-    simulated years of a vault from a seed on, none begun after H hours (default: 10 years from seed 1)";
+    simulated years of a vault from a seed on, none begun after H hours (default: 10 years from seed 1)
+  torture --schedules N   a simulated year of N schedules against a naive model";
 
 /// What is to be run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +52,12 @@ impl Plan {
 }
 
 pub(crate) fn run(words: &[String]) -> Result<(), Failure> {
+    if let [flag, number] = words
+        && flag == "--schedules"
+        && number.parse().is_ok_and(|number: u32| number > 0)
+    {
+        return schedules(number);
+    }
     let plan = Plan::parse(words)?;
     let mut cargo = Command::new("cargo");
     cargo
@@ -61,6 +68,17 @@ pub(crate) fn run(words: &[String]) -> Result<(), Failure> {
         .args(["--seeds", &plan.seeds.to_string()])
         .args(["--days", &plan.days.to_string()])
         .args(["--minutes", &plan.minutes.to_string()]);
+    step::run(&mut cargo)
+}
+
+/// A test that runs with all others, with so many schedules instead of a few.
+fn schedules(number: &str) -> Result<(), Failure> {
+    let mut cargo = Command::new("cargo");
+    cargo
+        .current_dir(workspace::root())
+        .env("RESGUARDO_TEST_SCHEDULES", number)
+        .args(["test", "--package", "resguardo-daemon", "--lib"])
+        .args(["schedules_of_a_year_agree", "--", "--nocapture"]);
     step::run(&mut cargo)
 }
 

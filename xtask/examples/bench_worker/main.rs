@@ -8,6 +8,7 @@
     reason = "a developers' tool that nothing is built from: it reads its arguments and makes scratch folders"
 )]
 
+mod history;
 mod pages;
 mod place;
 mod scale;
@@ -30,6 +31,7 @@ const USAGE: &str = "bench_worker
                                             as backup, of data of that instant
   retain <vault> <keys> <instant>           prune by 14 days, 8 weeks, 12 months as of then, without a
                                             grace; tells the days that are kept, and what the newest needs
+  history <vault> <keys> <sources> <days>   write heads and receipts of daily backups, without the packs
   snapshots <vault> <keys> <sources> <each> take many backups of a few bytes, with receipts
   grow <vault> <keys> <bytes> <page bytes> <generation> <changed of a million, or every-other>
                                             take a backup of page files that are made as they are read
@@ -60,6 +62,10 @@ fn main() -> Result<(), Anything> {
             let grace = jiff::SignedDuration::ZERO;
             let vault = place::open_with(Path::new(vault), Path::new(keys), LEVEL, grace)?;
             year::retain(&vault, at.parse()?)
+        }
+        ["history", vault, keys, sources, days] => {
+            let (vault, keys) = (Path::new(vault), Path::new(keys));
+            history::write(vault, keys, sources.parse()?, days.parse()?)
         }
         ["snapshots", vault, keys, sources, each] => {
             let vault = place::open(Path::new(vault), Path::new(keys), LEVEL)?;

@@ -15,6 +15,8 @@ pub(super) enum Part {
     Memory,
     /// `list` of a vault with thousands of backups.
     List,
+    /// The dashboard over many sources, and the daemon that serves it.
+    Overview,
     /// A year of daily backups with a retention, against daily full ones and pgBackRest. Only if it is named.
     Year,
     /// Page files up to a terabyte, ten million extents, ten thousand backups. Takes hours: only by name.
@@ -22,12 +24,13 @@ pub(super) enum Part {
 }
 
 impl Part {
-    pub(super) const ALL: [Self; 7] = [
+    pub(super) const ALL: [Self; 8] = [
         Self::Postgres,
         Self::Logical,
         Self::Sqlite,
         Self::Memory,
         Self::List,
+        Self::Overview,
         Self::Year,
         Self::Scale,
     ];
@@ -46,6 +49,7 @@ impl Part {
             Self::Sqlite => "sqlite",
             Self::Memory => "memory",
             Self::List => "list",
+            Self::Overview => "overview",
             Self::Year => "year",
             Self::Scale => "scale",
         }
@@ -141,7 +145,7 @@ mod tests {
     #[test]
     fn without_words_everything_is_measured_three_times() {
         let plan = parse("").expect("nothing to refuse");
-        assert_eq!((plan.parts.len(), plan.runs, plan.size), (5, 3, Size::Full));
+        assert_eq!((plan.parts.len(), plan.runs, plan.size), (6, 3, Size::Full));
     }
 
     #[test]

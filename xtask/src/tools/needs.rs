@@ -3,7 +3,7 @@
 use super::{Need, Origin, User, cargo, debian, node, python, wheel};
 
 /// In the order of their installation: Python's packages need Debian's `python3-venv`.
-pub(super) const NEEDS: [Need; 28] = [
+pub(super) const NEEDS: [Need; 29] = [
     Need {
         users: &[User::Tests, User::Benchmarks],
         purpose: "opening sealed objects without Resguardo",
@@ -273,6 +273,15 @@ pub(super) const NEEDS: [Need; 28] = [
         from: Origin::Debian(debian::Package {
             name: "restic",
             proof: &["restic", "version"],
+        }),
+        stand_in: None,
+    },
+    Need {
+        users: &[User::Benchmarks],
+        purpose: "asking for pages as fast as they come",
+        from: Origin::Debian(debian::Package {
+            name: "wrk",
+            proof: &["which", "wrk"],
         }),
         stand_in: None,
     },
