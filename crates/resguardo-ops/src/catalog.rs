@@ -22,6 +22,7 @@ use crate::status::{Pace, Seen};
 mod audit;
 mod cache;
 mod exceptions;
+mod homeless;
 mod jobs;
 pub mod outbox;
 mod rebuild;
@@ -31,6 +32,7 @@ pub mod shared;
 mod users;
 
 pub(crate) use cache::CachedReceipt;
+use homeless::Homeless;
 pub use rebuild::{Rebuilt, rebuild};
 pub use runs::{RunFilter, RunsPage};
 pub(crate) use users::{SessionRow, TokenRow, UserRow};
@@ -94,6 +96,15 @@ impl CatalogError {
         let code = source.sqlite_error().map(|error| error.extended_code);
         source.sqlite_error_code() == Some(ErrorCode::DiskFull)
             || code == Some(rusqlite::ffi::SQLITE_IOERR_SHMSIZE)
+    }
+
+    /// Another process wrote to it for longer than anybody waits.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        let Self::Sqlite { source, .. } = self else {
+            return false;
+        };
+        source.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
     }
 }
 
@@ -180,6 +191,8 @@ pub struct RunRow {
 #[derive(Clone)]
 pub struct Catalog {
     connection: Arc<Mutex<Connection>>,
+    /// Where it belongs, as long as there is no room for it there.
+    homeless: Arc<Homeless>,
     notes: Arc<Vec<String>>,
     /// When the vaults that it is a cache of were listed last.
     pace: Arc<Pace>,
@@ -208,52 +221,47 @@ impl Catalog {
         }
     }
 
+    /// As [`Catalog::open`]; where the disk has no room for it, one in memory, which [`Catalog::notes`] tells. It
+    /// moves to its place as soon as there is room.
+    ///
+    /// # Errors
+    /// [`CatalogError`], but for a full disk.
+    pub fn open_or_in_memory(path: &Path) -> Result<Self, CatalogError> {
+        match Self::open(path) {
+            Err(error) if error.is_full() => {
+                let mut catalog = Self::in_memory()?;
+                catalog.homeless = Arc::new(Homeless::waiting_for(path));
+                catalog.notes = Arc::new(vec![format!(
+                    "the catalog {} cannot be opened, for its disk is full: what is written down of runs is gone with this process, unless there is room before it ends",
+                    path.display()
+                )]);
+                Ok(catalog)
+            }
+            other => other,
+        }
+    }
+
     /// A catalog that is gone with the process.
     ///
     /// # Errors
     /// [`CatalogError::Sqlite`].
     pub fn in_memory() -> Result<Self, CatalogError> {
         let opened = Connection::open_in_memory().map_err(CatalogError::sqlite("opening"))?;
-        Self::with(opened, Path::new(":memory:"))
+        Ok(Self::of(migrated(opened, Path::new(":memory:"))?))
     }
 
     fn open_whole(path: &Path) -> Result<Self, CatalogError> {
-        keep_private(path).map_err(|source| CatalogError::Private {
-            path: path.to_owned(),
-            source,
-        })?;
-        let opened = Connection::open(path).map_err(CatalogError::sqlite("opening"))?;
-        opened
-            .busy_timeout(BUSY_TIMEOUT)
-            .map_err(CatalogError::sqlite("opening"))?;
-        write_ahead(&opened).map_err(CatalogError::sqlite("opening"))?;
-        // A loss of power may cost the last lines, but not the file: it is a cache, and no run should
-        // wait for the disk because of it.
-        opened
-            .pragma_update(None, "synchronous", "normal")
-            .map_err(CatalogError::sqlite("opening"))?;
-        let verdict: String = opened
-            .query_row("pragma quick_check(1)", [], |row| row.get(0))
-            .map_err(CatalogError::sqlite("checking"))?;
-        if verdict != "ok" {
-            let damage = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
-            let source = rusqlite::Error::SqliteFailure(damage, Some(verdict));
-            return Err(CatalogError::Sqlite {
-                operation: "checking",
-                source,
-            });
-        }
-        Self::with(opened, path)
+        Ok(Self::of(connect(path)?))
     }
 
-    fn with(mut connection: Connection, path: &Path) -> Result<Self, CatalogError> {
-        schema::migrate(&mut connection, path)?;
-        Ok(Self {
+    fn of(connection: Connection) -> Self {
+        Self {
             connection: Arc::new(Mutex::new(connection)),
+            homeless: Arc::default(),
             notes: Arc::default(),
             pace: Arc::default(),
             seen: Arc::default(),
-        })
+        }
     }
 
     /// What a person should know of how it was opened.
@@ -420,10 +428,51 @@ impl Catalog {
     }
 
     fn lock(&self) -> MutexGuard<'_, Connection> {
-        self.connection
+        let mut connection = self
+            .connection
             .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(at_home) = self.homeless.settle(&connection) {
+            *connection = at_home;
+            self.seen.forget();
+        }
+        connection
     }
+}
+
+/// The catalog's file, whole and of the newest version.
+fn connect(path: &Path) -> Result<Connection, CatalogError> {
+    keep_private(path).map_err(|source| CatalogError::Private {
+        path: path.to_owned(),
+        source,
+    })?;
+    let opened = Connection::open(path).map_err(CatalogError::sqlite("opening"))?;
+    opened
+        .busy_timeout(BUSY_TIMEOUT)
+        .map_err(CatalogError::sqlite("opening"))?;
+    write_ahead(&opened).map_err(CatalogError::sqlite("opening"))?;
+    // A loss of power may cost the last lines, but not the file: it is a cache, and no run should
+    // wait for the disk because of it.
+    opened
+        .pragma_update(None, "synchronous", "normal")
+        .map_err(CatalogError::sqlite("opening"))?;
+    let verdict: String = opened
+        .query_row("pragma quick_check(1)", [], |row| row.get(0))
+        .map_err(CatalogError::sqlite("checking"))?;
+    if verdict != "ok" {
+        let damage = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
+        let source = rusqlite::Error::SqliteFailure(damage, Some(verdict));
+        return Err(CatalogError::Sqlite {
+            operation: "checking",
+            source,
+        });
+    }
+    migrated(opened, path)
+}
+
+fn migrated(mut connection: Connection, path: &Path) -> Result<Connection, CatalogError> {
+    schema::migrate(&mut connection, path)?;
+    Ok(connection)
 }
 
 /// Writes ahead from now on. While another process does the same for the first time, SQLite says that it is

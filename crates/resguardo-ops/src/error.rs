@@ -14,7 +14,9 @@ mod kind;
 mod stopped;
 
 pub use hint::hint_of_absent;
-use hint::{FULL_HINT, RETIRED_HINT, engine_hint, shared_hint, some, target_hint, vault_hint};
+use hint::{
+    BUSY_HINT, FULL_HINT, RETIRED_HINT, engine_hint, shared_hint, some, target_hint, vault_hint,
+};
 use kind::{engine_kind, vault_error_in, vault_kind};
 pub use stopped::Stopped;
 
@@ -411,6 +413,7 @@ impl OpsError {
             }
             Self::CopyAbsent { name, .. } => return Some(hint_of_absent(name)),
             Self::Catalog(error) if error.is_full() => FULL_HINT,
+            Self::Catalog(error) if error.is_busy() => BUSY_HINT,
             Self::Catalog(_) => "make it anew from the vault with `resguardo catalog rebuild`",
             Self::NoSuchReceipt { .. } => {
                 "see all receipts with `resguardo receipts list`; four characters of a run's id name one"

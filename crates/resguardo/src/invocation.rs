@@ -322,7 +322,17 @@ impl Invocation {
         home: &Home,
         reading: Reading,
     ) -> Result<(Vault, KeyFolder, Option<Failure>), Failure> {
-        let store = self.store(config)?;
+        self.vault_in(self.store(config)?, config, home, reading)
+    }
+
+    /// The vault that `store` holds.
+    pub(crate) fn vault_in(
+        &self,
+        store: Arc<dyn Store>,
+        config: &Config,
+        home: &Home,
+        reading: Reading,
+    ) -> Result<(Vault, KeyFolder, Option<Failure>), Failure> {
         let description =
             describe(&*store, home).map_err(|failure| copies::with_copies(failure, config))?;
         let keys = KeyFolder::new(home.keys(description.vault));
@@ -416,10 +426,10 @@ impl Invocation {
         state: &Path,
     ) -> Result<Context, Failure> {
         durable::create_folder(state, Mode::PRIVATE_FOLDER)?;
-        let catalog =
-            Catalog::open(&state.join("catalog.db")).map_err(resguardo_ops::OpsError::from)?;
+        let catalog = Catalog::open_or_in_memory(&state.join("catalog.db"))
+            .map_err(resguardo_ops::OpsError::from)?;
         for note in catalog.notes() {
-            self.out.note(note);
+            self.out.warn(note);
         }
         crate::signal::watch(&self.cancel);
         Ok(Context {

@@ -26,6 +26,16 @@ impl Catalog {
             .map_err(CatalogError::sqlite("reading a job of"))
     }
 
+    /// Whether anything was ever written down of a job.
+    ///
+    /// # Errors
+    /// [`CatalogError::Sqlite`].
+    pub fn has_jobs(&self) -> Result<bool, CatalogError> {
+        self.lock()
+            .query_row("select exists (select 1 from jobs)", [], |row| row.get(0))
+            .map_err(CatalogError::sqlite("reading the jobs of"))
+    }
+
     /// Writes down how a job stands.
     ///
     /// # Errors

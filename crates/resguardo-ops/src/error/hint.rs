@@ -13,6 +13,9 @@ const LOGGING_IN: &str = "logging in to";
 /// What to do where the catalog cannot be written for want of space.
 pub(super) const FULL_HINT: &str = "free space on the disk where this machine keeps its state: the folder of RESGUARDO_HOME, or ~/.local/state/resguardo without it";
 
+/// What to do where another process keeps the catalog to itself.
+pub(super) const BUSY_HINT: &str = "another process has been writing to it for too long: `resguardo catalog runs` shows what runs; try again when it has ended";
+
 pub(super) fn some(hint: &str) -> Option<String> {
     (!hint.is_empty()).then(|| hint.to_owned())
 }
@@ -212,6 +215,7 @@ mod tests {
         };
         assert!(of(rusqlite::ffi::SQLITE_FULL).contains("free space"));
         assert!(of(rusqlite::ffi::SQLITE_IOERR_SHMSIZE).contains("free space"));
+        assert!(of(rusqlite::ffi::SQLITE_BUSY).contains("another process"));
         assert!(of(rusqlite::ffi::SQLITE_CORRUPT).contains("catalog rebuild"));
     }
 

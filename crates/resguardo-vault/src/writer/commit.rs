@@ -12,7 +12,7 @@ use resguardo_store::{Condition, Key};
 
 use super::file::WrittenFile;
 use super::resolve::{self, MapRecords, Resolution, Scope};
-use super::{Committed, Description, SnapshotWriter, map_name};
+use super::{Committed, Description, SnapshotWriter, is_full, map_name};
 use crate::error::VaultError;
 use crate::heads::{HEAD_BYTES_MAX, StoredHead};
 use crate::keys;
@@ -56,8 +56,11 @@ impl SnapshotWriter {
         let index = self.store_index(&files, &resolution, &mut stored_bytes)?;
         let manifest = self.store_manifest(&files, &resolution, &description)?;
         stored_bytes += manifest.bytes;
-        // Whatever could fail for the cache's sake fails before the commit.
-        let map = self.write_map(&files, &resolution)?;
+        // Whatever could fail for the cache's sake fails before the commit. For want of room, nothing does.
+        let map = match self.write_map(&files, &resolution) {
+            Err(VaultError::File { source, .. }) if is_full(&source) => Err(source),
+            other => Ok(other?),
+        };
 
         let raw_bytes = files.iter().map(|file| file.size).sum();
         let head = Head {
@@ -335,19 +338,20 @@ impl SnapshotWriter {
     }
 
     /// The backup stands already: a cache that cannot be kept makes the next one slower, no more.
-    fn keep_map(&mut self, map: MapFile, head: &StoredHead) {
+    fn keep_map(&mut self, map: io::Result<MapFile>, head: &StoredHead) {
         let path = self.cache.join(map_name(head));
-        match map.keep(&path) {
+        self.vault.remember_head(head, &self.gone, &self.cache);
+        match map.and_then(|map| map.keep(&path)) {
             Ok(()) => {
-                self.vault.remember_head(head, &self.gone, &self.cache);
                 // A safety backup may be of another file: the next backup compares with the one before.
                 if head.head.reason != Reason::safety() {
                     crate::map::remove_others(&self.cache, &path);
                 }
             }
-            Err(error) => self
-                .notes
-                .push(format!("the page map could not be kept: {error}")),
+            Err(error) => self.notes.push(format!(
+                "the page map could not be kept in {}, and the next backup takes longer: {error}",
+                self.cache.display()
+            )),
         }
     }
 }

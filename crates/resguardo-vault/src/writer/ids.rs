@@ -1,66 +1,106 @@
 //! What a backup holds of each page file while it is written, the ids of its pages and where they lie: a few
 //! bytes in memory, the rest in one nameless temporary file for all files of the backup, so that neither memory
-//! nor open files grow with the source.
+//! nor open files grow with the source. What does not fit on the disk any more is kept in memory, up to
+//! [`UNSPOOLED_BYTES_MAX`]: a backup does not fail for want of room beside the vault.
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+
+use super::is_full;
 
 /// What one file keeps in memory while it is written.
 const MEMORY_BYTES: usize = 256 << 10;
+/// What all of them keep that the disk has no room for: the ids of some 30 GB of pages.
+const UNSPOOLED_BYTES_MAX: usize = 64 << 20;
 /// What it keeps afterwards: a hundred thousand small files need no disk.
 const SETTLED_BYTES: usize = 1 << 10;
 
 /// The temporary file.
 pub(super) struct Spool {
     folder: PathBuf,
-    file: Mutex<Option<Appended>>,
+    appended: Mutex<Appended>,
 }
 
+#[derive(Default)]
 struct Appended {
-    file: Arc<File>,
+    file: Option<Arc<File>>,
     end: u64,
+    /// Bytes in memory, for want of room.
+    unspooled: usize,
+}
+
+impl Appended {
+    fn write(&mut self, folder: &Path, bytes: &[u8]) -> io::Result<Arc<File>> {
+        let file = match &self.file {
+            Some(file) => Arc::clone(file),
+            None => {
+                std::fs::create_dir_all(folder)?;
+                let file = Arc::new(tempfile::tempfile_in(folder)?);
+                Arc::clone(self.file.insert(file))
+            }
+        };
+        file.write_all_at(bytes, self.end)?;
+        Ok(file)
+    }
 }
 
 impl Spool {
     pub(super) fn new(folder: PathBuf) -> Self {
         Self {
             folder,
-            file: Mutex::new(None),
+            appended: Mutex::default(),
         }
     }
 
     /// Appends bytes and tells where they lie.
     fn append(&self, bytes: &[u8]) -> io::Result<Part> {
-        let mut slot = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        let appended = match &mut *slot {
-            Some(appended) => appended,
-            empty => {
-                std::fs::create_dir_all(&self.folder)?;
-                empty.insert(Appended {
-                    file: Arc::new(tempfile::tempfile_in(&self.folder)?),
-                    end: 0,
-                })
+        let mut appended = self.appended.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = match appended.write(&self.folder, bytes) {
+            Ok(file) => {
+                let offset = appended.end;
+                appended.end += bytes.len() as u64;
+                Place::File { file, offset }
             }
+            Err(error)
+                if is_full(&error) && appended.unspooled + bytes.len() <= UNSPOOLED_BYTES_MAX =>
+            {
+                appended.unspooled += bytes.len();
+                Place::Memory(bytes.into())
+            }
+            Err(error) => return Err(error),
         };
-        appended.file.write_all_at(bytes, appended.end)?;
-        let offset = appended.end;
-        appended.end += bytes.len() as u64;
         Ok(Part {
-            file: Arc::clone(&appended.file),
-            offset,
+            place,
             bytes: bytes.len() as u64,
         })
     }
 }
 
-/// A part of the temporary file.
+/// Bytes that were appended at once.
 struct Part {
-    file: Arc<File>,
-    offset: u64,
+    place: Place,
     bytes: u64,
+}
+
+enum Place {
+    File { file: Arc<File>, offset: u64 },
+    Memory(Box<[u8]>),
+}
+
+impl Part {
+    fn read_exact_at(&self, buffer: &mut [u8], from: u64) -> io::Result<()> {
+        match &self.place {
+            Place::File { file, offset } => file.read_exact_at(buffer, offset + from),
+            Place::Memory(bytes) => {
+                let from = usize::try_from(from).expect("it is in memory");
+                buffer.copy_from_slice(&bytes[from..from + buffer.len()]);
+                Ok(())
+            }
+        }
+    }
 }
 
 /// Bytes of one file, in the order in which they were pushed.
@@ -133,8 +173,7 @@ impl Read for SpoolReader<'_> {
         };
         let left = usize::try_from(part.bytes - self.read).unwrap_or(usize::MAX);
         let wanted = buffer.len().min(left);
-        part.file
-            .read_exact_at(&mut buffer[..wanted], part.offset + self.read)?;
+        part.read_exact_at(&mut buffer[..wanted], self.read)?;
         self.read += wanted as u64;
         if self.read == part.bytes {
             (self.parts, self.read) = (rest, 0);

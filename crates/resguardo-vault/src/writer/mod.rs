@@ -282,11 +282,10 @@ fn previous_map(
     cache: &std::path::Path,
     notes: &mut Vec<String>,
 ) -> Result<(PreviousMap, Option<StoredHead>), VaultError> {
-    let source = &own.head.source;
     let path = cache.join(map_name(&own));
     let mut map = match PreviousMap::open(&path) {
         Ok(map) => map,
-        Err(_) => match rebuild(vault, source, &own, cache, &path) {
+        Err(_) => match rebuild_in(vault, &own, cache, &path) {
             Ok(map) => {
                 let objects = own.head.index.len();
                 notes.push(format!(
@@ -294,7 +293,15 @@ fn previous_map(
                 ));
                 map
             }
-            // A cache that is full or broken says nothing about the vault, and the map of this backup needs it too.
+            // A cache that is full or broken says nothing about the vault. Without room the backup is taken all
+            // the same; what else is wrong there somebody has to mend.
+            Err(VaultError::File { source, .. }) if is_full(&source) => {
+                notes.push(format!(
+                    "there is no room for the page map in {} ({source}); this backup is a whole one",
+                    cache.display()
+                ));
+                return Ok((PreviousMap::default(), None));
+            }
             Err(why @ VaultError::File { .. }) => return Err(why),
             Err(why) => {
                 notes.push(format!(
@@ -310,6 +317,7 @@ fn previous_map(
         .filter(|stored| stored.trusted)
         .flat_map(|stored| stored.head.packs.iter().map(|pack| pack.sha256))
         .collect();
+    let source = &own.head.source;
     let mut stored = vault.packs_of(source)?;
     let distrusted = vault.distrusted_packs(source);
     stored.retain(|pack, _| alive.contains(pack) && !distrusted.contains(pack));
@@ -325,14 +333,35 @@ fn previous_map(
     Ok((map, Some(own)))
 }
 
-fn rebuild(
+/// Nothing more fits on the disk.
+fn is_full(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded)
+}
+
+/// Rebuilds the map of `own`; where there is no room for it, in that of older ones, which nothing needs.
+fn rebuild_in(
     vault: &Vault,
-    source: &SourceName,
     own: &StoredHead,
     cache: &std::path::Path,
     path: &std::path::Path,
 ) -> Result<PreviousMap, VaultError> {
-    let key = vault.write_key()?;
+    match rebuild(vault, own, cache, path) {
+        Err(VaultError::File { source, .. }) if is_full(&source) => {
+            crate::map::remove_others(cache, path);
+            rebuild(vault, own, cache, path)
+        }
+        other => other,
+    }
+}
+
+fn rebuild(
+    vault: &Vault,
+    own: &StoredHead,
+    cache: &std::path::Path,
+    path: &std::path::Path,
+) -> Result<PreviousMap, VaultError> {
+    let (key, source) = (vault.write_key()?, &own.head.source);
     if own.head.index.is_empty() {
         let object = format!("{source}/index");
         return Err(VaultError::NoIdentity { object });

@@ -236,3 +236,48 @@ fn copy_is_full() {
         .json();
     assert_eq!(at_copy["backups"].as_array().unwrap().len(), 1);
 }
+
+#[test]
+fn the_disk_of_the_home_is_full() {
+    where_mounting_is_allowed("full_disk::the_disk_of_the_home_is_full", home_is_full);
+}
+
+/// A backup is worth more than what this machine remembers of it.
+fn home_is_full() {
+    let world = World::new();
+    let _disk = SmallDisk::mount(&world.home(), "16m");
+    // Of so many pages the ids are written to the disk of the home while a backup runs.
+    shop(&world.path("shop.db"), 20_000);
+    world.init("./vault");
+    world.backup();
+    let junk = world.home().join("junk");
+    fill(&junk);
+    for backups in 2..4 {
+        world
+            .run(&["backup"])
+            .exits(0)
+            .complains(&["catalog", "full", "page map"]);
+        let listed = world.run(&["list", "--json"]).exits(0).json();
+        assert_eq!(listed["backups"].as_array().unwrap().len(), backups);
+    }
+    world.run(&["status"]).exits(0);
+    // Not even its own file fits.
+    for side in ["catalog.db", "catalog.db-wal", "catalog.db-shm"] {
+        let _ = std::fs::remove_file(world.home().join(side));
+    }
+    fill(&world.home().join("more"));
+    world
+        .run(&["backup"])
+        .exits(0)
+        .complains(&["catalog", "full", "gone with this process"]);
+    world.run(&["verify", "--all"]).exits(0);
+    for file in ["junk", "more"] {
+        std::fs::remove_file(world.home().join(file)).unwrap();
+    }
+    world.backup();
+    let ran = world.run(&["backup"]).exits(0);
+    assert!(!ran.stderr.contains("catalog"), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("page map"), "{}", ran.stderr);
+    let listed = world.run(&["list", "--json"]).exits(0).json();
+    assert_eq!(listed["backups"].as_array().unwrap().len(), 6);
+}

@@ -62,7 +62,8 @@ impl Front {
         let stop = CancelToken::new();
         let clock = Arc::clone(&context.clock);
         // A handle of its own to read: a page does not wait for what a backup writes.
-        let read = Catalog::open(&context.state.join("catalog.db")).map_err(OpsError::from)?;
+        let read = Catalog::open_or_in_memory(&context.state.join("catalog.db"))
+            .map_err(OpsError::from)?;
         let accounts = Accounts {
             read,
             write: context.catalog.clone(),
