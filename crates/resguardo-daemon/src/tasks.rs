@@ -4,7 +4,7 @@ mod backup;
 mod begun;
 mod choice;
 mod copy;
-mod drill;
+pub(crate) mod drill;
 mod prune;
 mod restore;
 mod verify;

@@ -7,19 +7,21 @@ use jiff::{SignedDuration, Timestamp};
 use resguardo_model::What as Facts;
 use resguardo_ops::exception::Exception;
 
-use super::event::{Event, ExceptionFacts, FactName, What};
+use super::event::{Event, ExceptionFacts, FactName, What, word_of};
+use super::since::Since;
 
 /// What lies back longer is no news; who comes new is not told all of history.
 const NEWS_WITHIN: SignedDuration = SignedDuration::from_hours(24);
 
 /// What there is to tell of `exceptions` now, in the order in which it happened: the same for as long as
-/// they stand as they do.
+/// they stand as they do. Of one that was open before `since`, others have told until then.
 #[must_use]
-pub fn news(exceptions: &[Exception], now: Timestamp) -> Vec<Event> {
-    let is_new = |at: Timestamp| now.duration_since(at) <= NEWS_WITHIN;
+pub fn news(exceptions: &[Exception], now: Timestamp, since: Since) -> Vec<Event> {
     let mut events = Vec::new();
     for exception in exceptions {
-        if is_new(exception.opened_at) {
+        let told_until = since.of(exception);
+        let is_new = |at: Timestamp| at > told_until && now.duration_since(at) <= NEWS_WITHIN;
+        if !since.is_old(exception) && is_new(exception.opened_at) {
             events.push(about(exception, What::Opened, exception.opened_at));
         }
         if exception.times > 1 && is_new(exception.seen_at) {
@@ -31,7 +33,11 @@ pub fn news(exceptions: &[Exception], now: Timestamp) -> Vec<Event> {
             Some(at) if is_new(at) => events.push(about(exception, What::Good, at)),
             Some(_) => {}
             None if exception.resolved.is_some() => {}
-            None => events.push(about(exception, What::Reminder, now)),
+            None => {
+                let mut event = about(exception, What::Reminder, now);
+                event.told_until = since.is_old(exception).then_some(told_until);
+                events.push(event);
+            }
         }
     }
     events
@@ -55,9 +61,15 @@ fn about(exception: &Exception, what: What, at: Timestamp) -> Event {
 fn with_facts(event: Event, facts: &Facts) -> Event {
     let time = |at: Option<Timestamp>| at.map(|at| at.to_string()).unwrap_or_default();
     match facts {
-        Facts::DrillFailed { backup, checks, .. } => event
+        Facts::DrillFailed {
+            backup,
+            checks,
+            verdict,
+            ..
+        } => event
             .with(FactName::Message, checks.join("\n"))
-            .with(FactName::Backup, backup.to_string()),
+            .with(FactName::Backup, backup.to_string())
+            .with(FactName::Verdict, word_of(*verdict)),
         Facts::DrillOverdue { due, proven_at } => event
             .with(FactName::DueAt, due.to_string())
             .with(FactName::ProvenAt, time(*proven_at)),
@@ -154,7 +166,7 @@ mod tests {
 
     fn words(exception: &Exception, now: &str) -> Vec<What> {
         let now = format!("2026-11-{now}:00Z").parse().unwrap();
-        let events = news(std::slice::from_ref(exception), now);
+        let events = news(std::slice::from_ref(exception), now, Since::EVER);
         events.iter().map(|event| event.what).collect()
     }
 
@@ -178,9 +190,43 @@ mod tests {
     }
 
     #[test]
+    fn a_machine_that_comes_new_tells_what_changes_after_its_first_look() {
+        let at = |time: &str| format!("2026-11-22T{time}:00Z").parse().unwrap();
+        let since = Since::first(at("09:30"), at("10:00"));
+        let words = |exception: &Exception| -> Vec<What> {
+            let events = news(std::slice::from_ref(exception), at("11:00"), since);
+            events.iter().map(|event| event.what).collect()
+        };
+        // It was opened, and got worse, before: it is open, and reminders go on from where they are.
+        let old = exception();
+        assert_eq!(words(&old), [What::Reminder]);
+        let reminder = &news(std::slice::from_ref(&old), at("11:00"), since)[0];
+        assert_eq!(reminder.told_until, Some(at("10:00")));
+        // What the first look found to be over was over before.
+        let good_at = |time: &str| Exception {
+            good_at: Some(at(time)),
+            ..exception()
+        };
+        assert_eq!(words(&good_at("10:00")), []);
+        assert_eq!(words(&good_at("10:01")), [What::Good]);
+        let worse = Exception {
+            seen_at: at("10:30"),
+            ..exception()
+        };
+        assert_eq!(words(&worse), [What::Worse, What::Reminder]);
+        // What it opened itself is new.
+        let own = Exception {
+            opened_at: at("09:30"),
+            times: 1,
+            ..exception()
+        };
+        assert_eq!(words(&own), [What::Opened, What::Reminder]);
+    }
+
+    #[test]
     fn an_event_has_the_facts_and_a_key_that_stays() {
         let now = "2026-11-22T10:00:00Z".parse().unwrap();
-        let event = &news(&[exception()], now)[1];
+        let event = &news(&[exception()], now, Since::EVER)[1];
         assert_eq!(event.what, What::Worse);
         assert_eq!(event.at, exception().seen_at);
         assert_eq!(event.exception.as_ref().unwrap().kind, "rto_breached");
@@ -191,7 +237,7 @@ mod tests {
             seen_at: "2026-11-22T10:05:00Z".parse().unwrap(),
             ..exception()
         };
-        let seen_later = &news(&[later], now)[1];
+        let seen_later = &news(&[later], now, Since::EVER)[1];
         assert_eq!(event.change(0), seen_later.change(0));
     }
 

@@ -20,6 +20,7 @@ use super::pace::Pace;
 use super::postman::{Postman, later};
 use super::redact::Redactor;
 use super::rules::{Directory, Route, Rules};
+use super::since::Since;
 
 /// Events that wait for the clerk, at most.
 const EVENTS_MAX: usize = 1024;
@@ -106,9 +107,10 @@ impl Notifier {
     }
 
     /// Tells how exceptions stand: what everybody who wants to hear it was not told yet, and reminders
-    /// where it is time for them. It may be called again and again. Never waits.
-    pub fn exceptions(&self, exceptions: &[Exception], now: Timestamp) {
-        let news = news(exceptions, now);
+    /// where it is time for them; nothing of what was so before `since`. It may be called again and again.
+    /// Never waits.
+    pub fn exceptions(&self, exceptions: &[Exception], now: Timestamp, since: Since) {
+        let news = news(exceptions, now, since);
         if !news.is_empty() {
             self.order(Order::News(news));
         }
@@ -182,9 +184,10 @@ impl Clerk {
     fn turn(&self, event: &Event) -> Option<i64> {
         let rules = self.office.directory.rules(event.source.as_ref()?)?;
         let remind = i64::try_from(rules.remind?.seconds()).ok()?;
-        let open_for = event.at.duration_since(event.exception.as_ref()?.opened_at);
-        let turn = open_for.as_secs().checked_div(remind)?;
-        (turn > 0).then_some(turn)
+        let opened_at = event.exception.as_ref()?.opened_at;
+        let turn_at = |at: Timestamp| at.duration_since(opened_at).as_secs().checked_div(remind);
+        let told = event.told_until.and_then(turn_at).unwrap_or(0);
+        turn_at(event.at).filter(|turn| *turn > told.max(0))
     }
 
     fn tell(&mut self, event: &Event, turn: i64) {

@@ -1,7 +1,7 @@
 //! What people are told of.
 
 use jiff::Timestamp;
-use resguardo_model::SourceName;
+use resguardo_model::{SourceName, Verdict};
 use serde::{Deserialize, Serialize};
 
 /// What happened. The words are those of the webhook's `event`.
@@ -83,6 +83,8 @@ pub enum FactName {
     Findings,
     /// How often it happened since the exception was opened.
     Times,
+    /// `failed`, or `error` of a drill that could not be carried out.
+    Verdict,
 }
 
 /// One of them.
@@ -92,6 +94,15 @@ pub struct Fact {
     pub name: FactName,
     /// As it is shown; a time as RFC 3339.
     pub value: String,
+}
+
+/// A drill's verdict as a fact.
+pub(super) fn word_of(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Passed => "passed",
+        Verdict::Failed => "failed",
+        Verdict::Error => "error",
+    }
 }
 
 /// The exception that an event is about.
@@ -124,6 +135,9 @@ pub struct Event {
     /// Which time it is that an exception got worse.
     #[serde(default)]
     pub turn: i64,
+    /// Until when others have told of the exception.
+    #[serde(skip)]
+    pub told_until: Option<Timestamp>,
     /// What else is known.
     pub facts: Vec<Fact>,
 }
@@ -140,6 +154,7 @@ impl Event {
             task: None,
             began_at: None,
             turn: 0,
+            told_until: None,
             facts: Vec::new(),
         }
     }

@@ -113,14 +113,14 @@ mod tests {
         assert_eq!(
             message(&Text::of(&failed_drill(Language::Es))),
             json!({
-                "text": "shop: el simulacro falló: the drill did not pass: &lt;!channel&gt; &amp; &lt;b&gt;active tenants&lt;/b&gt;",
+                "text": "shop: el simulacro no se superó: the drill did not pass: &lt;!channel&gt; &amp; &lt;b&gt;active tenants&lt;/b&gt;",
                 "unfurl_links": false,
                 "blocks": [
                     {
                         "type": "header",
                         "text": {
                             "type": "plain_text",
-                            "text": "shop: el simulacro falló",
+                            "text": "shop: el simulacro no se superó",
                             "emoji": false,
                         },
                     },

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use resguardo_model::Verdict;
 
 use super::clerk::Notifier;
-use super::event::{Event, FactName, What};
-use crate::agenda::Job;
+use super::event::{Event, FactName, What, word_of};
+use crate::agenda::{Job, Task};
 use crate::driver::{Outcome, Standing};
 use crate::run::Watch;
+use crate::tasks::drill::DID_NOT_PASS;
 
 /// A watch that tells people, too.
 pub struct Telling {
@@ -68,6 +70,13 @@ fn of_run(standing: &Standing) -> Option<Event> {
     let mut event = Event::new(what, last.ended_at)
         .with(FactName::Message, last.message.clone())
         .with(FactName::AgainAt, again.unwrap_or_default());
+    if what == What::RunFailed && standing.job.task == Task::Drill {
+        let verdict = match last.message.starts_with(DID_NOT_PASS) {
+            true => Verdict::Failed,
+            false => Verdict::Error,
+        };
+        event = event.with(FactName::Verdict, word_of(verdict));
+    }
     event.began_at = Some(last.began_at);
     event.source = Some(source.clone());
     event.task = Some(standing.job.task.word().to_owned());

@@ -157,8 +157,10 @@ fn next(event: &Event, words: &Words) -> String {
 fn title(event: &Event, language: Language) -> String {
     let is_spanish = language == Language::Es;
     let words = |en: &str, es: &str| if is_spanish { es } else { en }.to_owned();
+    let is_error = event.fact(FactName::Verdict) == Some("error");
     let what = match &event.exception {
-        Some(exception) => kind(&exception.kind, language),
+        Some(exception) => kind(&exception.kind, is_error, language),
+        None if is_error => kind("drill_failed", is_error, language),
         None => task(event.task.as_deref().unwrap_or(""), event.what, language),
     };
     let about = match event.what {
@@ -179,10 +181,14 @@ fn title(event: &Event, language: Language) -> String {
     }
 }
 
-/// What an exception of this kind says.
-fn kind(kind: &str, language: Language) -> String {
+/// What an exception of this kind says; of a drill, whether it could be carried out.
+fn kind(kind: &str, is_error: bool, language: Language) -> String {
     let (en, es) = match kind {
-        "drill_failed" => ("the drill failed", "el simulacro falló"),
+        "drill_failed" if is_error => (
+            "the drill could not be carried out",
+            "el simulacro no se pudo hacer",
+        ),
+        "drill_failed" => ("the drill failed", "el simulacro no se superó"),
         "drill_overdue" => ("the drill is overdue", "el simulacro está atrasado"),
         "run_failed" => ("a run failed", "una ejecución falló"),
         "rpo_breached" => (
@@ -222,6 +228,7 @@ fn task(task: &str, what: What, language: Language) -> String {
         (Language::En, What::RunFailed) => format!("{en} failed"),
         (Language::En, What::RunBegan) => format!("{en} begins"),
         (Language::En, _) => format!("{en} is done"),
+        (Language::Es, What::RunFailed) if task == "drill" => format!("{es} no se superó"),
         (Language::Es, What::RunFailed) => format!("{es} falló"),
         (Language::Es, What::RunBegan) => format!("{es} empieza"),
         (Language::Es, _) => format!("{es} terminó bien"),
@@ -293,7 +300,7 @@ Resguardo on db1
     fn a_message_in_spanish() {
         assert_eq!(
             Text::of(&failed_drill(Language::Es)).plain(),
-            "shop: el simulacro falló
+            "shop: el simulacro no se superó
 
 the drill did not pass: <!channel> & <b>active tenants</b>
 Bcc: eve@example.org
@@ -312,6 +319,36 @@ Lo que está abierto: resguardo exceptions. Cuando esté atendido: resguardo exc
 -- 
 Resguardo en db1
 "
+        );
+    }
+
+    #[test]
+    fn a_drill_that_could_not_be_carried_out_is_none_that_failed() {
+        let titles = |verdict: &str, language| {
+            let mut letter = failed_drill(language);
+            letter.event = letter.event.with(FactName::Verdict, verdict);
+            let of_exception = Text::of(&letter).title;
+            letter.event.exception = None;
+            letter.event.what = What::RunFailed;
+            letter.event.task = Some("drill".to_owned());
+            (of_exception, Text::of(&letter).title)
+        };
+        let both = |title: &str| (title.to_owned(), title.to_owned());
+        assert_eq!(
+            titles("error", Language::En),
+            both("shop: the drill could not be carried out")
+        );
+        assert_eq!(
+            titles("error", Language::Es),
+            both("shop: el simulacro no se pudo hacer")
+        );
+        assert_eq!(
+            titles("failed", Language::En),
+            both("shop: the drill failed")
+        );
+        assert_eq!(
+            titles("failed", Language::Es),
+            both("shop: el simulacro no se superó")
         );
     }
 

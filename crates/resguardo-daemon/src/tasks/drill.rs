@@ -45,11 +45,14 @@ pub(super) fn run(of: &Of<'_>, asked: Option<&Asked>) -> Ended {
     Ended::Failed(told(done.verdict, &names))
 }
 
+/// What is said first of a drill whose checks, or objectives, say that the backup is not good.
+pub(crate) const DID_NOT_PASS: &str = "the drill did not pass";
+
 /// What is said of a drill that did not pass.
 fn told(verdict: Verdict, names: &[&str]) -> String {
     let begin = match verdict {
         Verdict::Error => "the drill could not be carried out",
-        Verdict::Passed | Verdict::Failed => "the drill did not pass",
+        Verdict::Passed | Verdict::Failed => DID_NOT_PASS,
     };
     match names {
         [] => begin.to_owned(),

@@ -62,7 +62,7 @@ pub fn jobs(world: &World) -> Option<i64> {
     if !world.home().join("catalog.db").exists() {
         return None;
     }
-    let count = "select count(*) from jobs";
+    let count = "select count(*) from jobs where task <> 'notify'";
     catalog(world).query_row(count, [], |row| row.get(0)).ok()
 }
 

@@ -215,7 +215,7 @@ fn a_message_in_each_language() {
         // "falló" as RFC 2047 has it.
         (
             Language::Es,
-            "Subject: [Resguardo] shop: el simulacro =?utf-8?b?ZmFsbMOz?=\r\n",
+            "Subject: [Resguardo] shop: el simulacro no se =?utf-8?b?c3VwZXLDsw==?=\r\n",
         ),
     ] {
         let letter = failed_drill(language);
@@ -237,7 +237,7 @@ fn a_message_in_each_language() {
         html,
         "<!doctype html>
 <html lang=\"es\"><body>
-<h2>shop: el simulacro falló</h2>
+<h2>shop: el simulacro no se superó</h2>
 <pre>the drill did not pass: &lt;!channel&gt; &amp; &lt;b&gt;active tenants&lt;/b&gt;
 Bcc: eve@example.org</pre>
 <table>

@@ -38,7 +38,9 @@ impl Tells {
         let notifier = notifier.map_err(no_thread)?;
         let notes = Arc::clone(log);
         let clock = Arc::clone(&context.clock);
-        let herald = Herald::new(Arc::clone(&notifier), clock, move |line| notes.line(line));
+        let catalog = context.catalog.clone();
+        let note = move |line: &str| notes.line(line);
+        let herald = Herald::new(Arc::clone(&notifier), clock, catalog, note);
         Ok(Self { notifier, herald })
     }
 
