@@ -14,6 +14,7 @@ mod failure;
 mod flags;
 mod fuzz;
 mod generate;
+mod rehearse;
 mod step;
 mod test;
 mod tidy;

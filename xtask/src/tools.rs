@@ -35,7 +35,7 @@ pub(crate) enum User {
 }
 
 /// May missing tools be installed?
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Install {
     /// They are, each one named.
     Missing,

@@ -1,11 +1,11 @@
 //! The verbs: which word calls which file.
 
 use crate::failure::Failure;
-use crate::{bench, check, fuzz, generate, test, tidy, torture};
+use crate::{bench, check, fuzz, generate, rehearse, test, tidy, torture};
 
 type Run = fn(&[String]) -> Result<(), Failure>;
 
-const VERBS: [(&str, &str, Run); 7] = [
+const VERBS: [(&str, &str, Run); 8] = [
     ("test", test::USAGE, test::run),
     ("check", check::USAGE, check::run),
     ("tidy", tidy::USAGE, tidy::run),
@@ -13,6 +13,7 @@ const VERBS: [(&str, &str, Run); 7] = [
     ("bench", bench::USAGE, bench::run),
     ("torture", torture::USAGE, torture::run),
     ("fuzz", fuzz::USAGE, fuzz::run),
+    ("rehearse", rehearse::USAGE, rehearse::run),
 ];
 
 /// Runs the verb that the first word names with the words after it.

@@ -3,6 +3,8 @@
 mod configured;
 mod front;
 mod log;
+#[cfg(test)]
+mod month;
 mod reload;
 mod service_manager;
 mod sight;

@@ -59,8 +59,11 @@ impl Reload {
                 let count = scheduled(&jobs);
                 self.log.set_zone(config.zone.clone());
                 self.configured.set(config);
+                // Before what now begins.
+                self.log
+                    .line(&format!("the config was read again: {count} by schedule"));
                 self.handle.replace(jobs);
-                vec![format!("the config was read again: {count} by schedule")]
+                Vec::new()
             }
             Err(failure) => {
                 let holds = "the config was not read again, and the old one holds:".to_owned();
