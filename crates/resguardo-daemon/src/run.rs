@@ -76,6 +76,8 @@ pub trait Watch: Send + Sync {
     fn begins(&self, job: &Job);
     /// A run ended.
     fn ended(&self, standing: &Standing);
+    /// Another machine has begun or ended something.
+    fn others(&self) {}
     /// Something that a person should know.
     fn note(&self, line: &str);
     /// No run is begun any more.

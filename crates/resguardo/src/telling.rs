@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use resguardo_daemon::notify::{
     Directory, Endpoint, Event, FactName, Letter, Notifier, Office, Outbox, Pace, Redactor, Route,
-    Rules, Topic, What,
+    Rules, Topic, Turns, What,
 };
 use resguardo_model::SourceName;
 use resguardo_ops::Context;
@@ -217,9 +217,11 @@ pub fn test_letter(
 pub fn start(
     addresses: &Arc<Addresses>,
     context: &Context,
+    turns: Option<Arc<dyn Turns>>,
     note: impl Fn(&str) + Send + Sync + 'static,
 ) -> std::io::Result<Arc<Notifier>> {
     Notifier::start(Office {
+        turns,
         directory: Arc::clone(addresses) as Arc<dyn Directory>,
         outbox: Outbox::of(context.catalog.clone()),
         clock: Arc::clone(&context.clock),

@@ -21,6 +21,7 @@ use super::postman::{Postman, later};
 use super::redact::Redactor;
 use super::rules::{Directory, Route, Rules};
 use super::since::Since;
+use super::turns::Turns;
 
 /// Events that wait for the clerk, at most.
 const EVENTS_MAX: usize = 1024;
@@ -37,6 +38,8 @@ pub struct Office {
     pub directory: Arc<dyn Directory>,
     /// Where messages wait.
     pub outbox: Outbox,
+    /// Whose turn it is to send; `None`: always ours.
+    pub turns: Option<Arc<dyn Turns>>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// How fast it is tried again.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use resguardo_ops::catalog::outbox::Parcel;
+use resguardo_ops::catalog::shared::Turn;
 
 use super::bell::Bell;
 use super::clerk::Office;
@@ -81,6 +82,9 @@ impl Postman {
 
     /// Tries to deliver one message.
     fn carry(&mut self, parcel: &Parcel) {
+        if !self.is_our_turn(parcel) {
+            return;
+        }
         let outcome = self.attempt(parcel);
         let now = self.office.clock.now();
         match outcome {
@@ -89,6 +93,7 @@ impl Postman {
                     self.note(&format!("{} is told again", self.endpoint));
                 }
                 self.failures = 0;
+                self.is_over(parcel);
                 self.end(parcel, &Fate::Sent, now);
             }
             Err(refused) if refused.again == Again::Never => {
@@ -120,6 +125,35 @@ impl Postman {
         }
     }
 
+    /// Whether no other machine sends it, or has. What it will have become by then is looked up again.
+    fn is_our_turn(&self, parcel: &Parcel) -> bool {
+        let hold = self.office.pace.try_max * 2;
+        let turns = self.office.turns.as_ref();
+        let turn = turns.map(|turns| turns.turn(&parcel.delivery, hold));
+        let now = self.office.clock.now();
+        match turn {
+            Some(Ok(Turn::Sent)) => self.end(parcel, &Fate::Sent, now),
+            Some(Ok(Turn::Others)) => {
+                let at = later(now, hold);
+                self.end(parcel, &Fate::Later("another machine sends it", at), now);
+            }
+            // A server that cannot be asked holds up no message.
+            None | Some(Ok(Turn::Ours) | Err(_)) => return true,
+        }
+        false
+    }
+
+    /// No other machine is to send it any more.
+    fn is_over(&self, parcel: &Parcel) {
+        let told = self.office.turns.as_ref();
+        if let Some(Err(why)) = told.map(|turns| turns.is_over(&parcel.delivery)) {
+            self.note(&format!(
+                "other machines may tell {} the same again: {why}",
+                self.endpoint
+            ));
+        }
+    }
+
     fn attempt(&self, parcel: &Parcel) -> Result<(), Refused> {
         let Ok(mut letter) = serde_json::from_str::<Letter>(&parcel.payload) else {
             return Err(Refused::never("another version wrote the message"));
@@ -145,6 +179,7 @@ impl Postman {
             "a message to {} is given up at try {}: {why}",
             self.endpoint, parcel.tries,
         ));
+        self.is_over(parcel);
         self.end(parcel, &Fate::GivenUp(why), now);
     }
 

@@ -47,6 +47,10 @@ impl Watch for Telling {
         }
     }
 
+    fn others(&self) {
+        self.watch.others();
+    }
+
     fn note(&self, line: &str) {
         self.watch.note(line);
     }

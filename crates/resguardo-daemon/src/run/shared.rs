@@ -291,7 +291,19 @@ impl Daemon<'_> {
     fn take_in(&mut self, known: Known, elapsed: Duration) -> Result<(), String> {
         let subject = Subject::Source(known.source.clone());
         let number = self.driver.find(&subject, known.task);
-        let (Some(number), Some(shared)) = (number, &mut self.shared) else {
+        let Some(shared) = &mut self.shared else {
+            return Ok(());
+        };
+        let Some(number) = number else {
+            // What other machines do: for whoever looks here how everything stands.
+            let key = (known.source, known.task);
+            if shared.revisions.get(&key) != Some(&known.revision) {
+                let kept = self.around.memory.keep(&subject, known.task, &known.state);
+                if kept.is_ok() {
+                    shared.revisions.insert(key, known.revision);
+                    self.around.watch.others();
+                }
+            }
             return Ok(());
         };
         if self.running.contains_key(&number) || shared.is_waiting(&known.source, known.task) {
@@ -319,7 +331,9 @@ impl Daemon<'_> {
         let is_elsewhere = known.runner.is_some();
         if shared.revisions.insert(key, known.revision) != Some(known.revision) {
             self.driver.adopt(number, known.state, is_elsewhere);
-            self.ledger.keep_if_changed(self.driver.standing(number));
+            if self.ledger.keep_if_changed(self.driver.standing(number)) {
+                self.around.watch.others();
+            }
         }
         Ok(())
     }

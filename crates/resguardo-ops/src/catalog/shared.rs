@@ -21,6 +21,8 @@ mod jobs;
 mod runs;
 mod schema;
 mod telling;
+#[cfg(test)]
+mod tests;
 
 pub use jobs::{Held, Hold, SharedJob, SharedLook};
 pub use runs::{Exchange, ExchangeError};

@@ -9,6 +9,7 @@ mod reload;
 mod service_manager;
 mod sight;
 mod tells;
+mod together;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -34,6 +35,7 @@ use self::reload::Reload;
 use self::service_manager::ServiceManager;
 use self::sight::Sight;
 use self::tells::Tells;
+use self::together::Together;
 use super::{copy, plan};
 use crate::config::Config;
 use crate::config::catalog::is_label;
@@ -125,8 +127,9 @@ pub fn run(invocation: &Invocation, args: &Args) -> Result<Exit, Failure> {
     // What died with an earlier one is gone before anything begins.
     recover::sweep(&context)?;
     let configured = Arc::new(Configured::new(invocation.quietly(), opened.config));
-    let tells = Tells::start(invocation, &context, &configured, &log)?;
-    let sight = Sight::start(&context, &configured, tells.herald());
+    let together = shared.clone().map(|shared| Arc::new(Together::by(shared)));
+    let tells = Tells::start(invocation, &context, &configured, &log, together.clone())?;
+    let sight = Sight::start(&context, &configured, tells.herald(), together);
     let sight = sight.map_err(|error| Failure::user("looking how all stands").because(&error))?;
     let noticing = Noticing {
         log: Arc::clone(&log),

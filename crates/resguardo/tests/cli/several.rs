@@ -1,16 +1,19 @@
 //! Several `serve` processes that share their work by a PostgreSQL server, each with a home of its own.
 
+use std::collections::BTreeSet;
 use std::os::unix::process::ExitStatusExt as _;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 
+use resguardo_testkit::servers::{Answer, Answering};
 use resguardo_testkit::{PgServer, PgServerOptions, PgVersion};
 
 use crate::world::{World, finish, send, shop, wait_for};
 
 /// The password of the catalog's role: nothing that is printed has it.
 const PASSWORD: &str = "s3cret-of-catalog";
-/// Backup, copy, verify, drill and prune of each source.
-const TASKS: usize = 5;
+/// Jobs that are known, of those with a schedule: two of each source.
+const JOBS: &str = "select count(*) from resguardo.jobs where task in ('backup', 'drill')";
 const SOURCES: [&str; 3] = ["blog", "crm", "shop"];
 
 const MORE: &str = r#"
@@ -36,6 +39,7 @@ command = 'echo begun >> begun; while [ ! -e go ]; do sleep 0.1; done'
 struct Several {
     server: PgServer,
     machines: [World; 3],
+    homes: [PathBuf; 3],
 }
 
 impl Several {
@@ -57,14 +61,18 @@ impl Several {
             ),
         );
         world.add_to_config(MORE);
-        let machines = ["", "-b", "-c"].map(|name| {
-            let home = format!("{}{name}", world.home().display());
-            if !name.is_empty() {
-                copy_folder(&world.home(), home.as_ref());
-            }
-            world.again_with("RESGUARDO_HOME", &home)
-        });
-        Self { server, machines }
+        let names = ["", "-b", "-c"];
+        let homes = names.map(|name| PathBuf::from(format!("{}{name}", world.home().display())));
+        for home in &homes[1..] {
+            copy_folder(&world.home(), home);
+        }
+        let at = |home: &PathBuf| world.again_with("RESGUARDO_HOME", &home.display().to_string());
+        let machines = homes.each_ref().map(at);
+        Self {
+            server,
+            machines,
+            homes,
+        }
     }
 
     fn world(&self) -> &World {
@@ -102,7 +110,7 @@ impl Several {
     }
 }
 
-fn copy_folder(from: &std::path::Path, to: &std::path::Path) {
+fn copy_folder(from: &Path, to: &Path) {
     std::fs::create_dir(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
@@ -118,7 +126,7 @@ fn copy_folder(from: &std::path::Path, to: &std::path::Path) {
 /// A daemon and what it says.
 struct Daemon {
     child: Child,
-    log: std::path::PathBuf,
+    log: PathBuf,
 }
 
 impl Daemon {
@@ -160,6 +168,22 @@ fn begun(world: &World) -> usize {
     begun.lines().count()
 }
 
+fn each_time_is_run_once(several: &Several, daemons: &[Daemon]) {
+    for round in 1..=4 {
+        several.change("%", "backup", "handled", "2026-01-01T00:00:00Z");
+        wait_for("each is backed up", || {
+            let heads = SOURCES.map(|source| several.backups(source));
+            let free = "select count(*) from resguardo.leases where holder <> '' and source <> ''";
+            heads.iter().all(|count| *count >= round) && several.number(free) == 0
+        });
+        for source in SOURCES {
+            assert_eq!(several.backups(source), round, "{source}");
+            assert_eq!(several.outcome(source, "backup"), "succeeded");
+        }
+        assert_eq!(said(daemons, "begins"), SOURCES.len() * round);
+    }
+}
+
 #[test]
 fn three_share_the_work_and_one_is_killed_and_one_is_frozen() {
     let several = Several::new();
@@ -173,23 +197,10 @@ fn three_share_the_work_and_one_is_killed_and_one_is_frozen() {
     wait_for("all jobs are known", || {
         said(&daemons, "sharing the work by") == 3
             && several.number("select count(*) from pg_tables where schemaname = 'resguardo'") > 0
-            && several.number("select count(*) from resguardo.jobs") == SOURCES.len() * TASKS
+            && several.number(JOBS) == SOURCES.len() * 2
     });
 
-    // Each time is run once.
-    for round in 1..=4 {
-        several.change("%", "backup", "handled", "2026-01-01T00:00:00Z");
-        wait_for("each is backed up", || {
-            let heads = SOURCES.map(|source| several.backups(source));
-            let free = "select count(*) from resguardo.leases where holder is not null";
-            heads.iter().all(|count| *count >= round) && several.number(free) == 0
-        });
-        for source in SOURCES {
-            assert_eq!(several.backups(source), round, "{source}");
-            assert_eq!(several.outcome(source, "backup"), "succeeded");
-        }
-        assert_eq!(said(&daemons, "begins"), SOURCES.len() * round);
-    }
+    each_time_is_run_once(&several, &daemons);
 
     // One is killed while it drills.
     let before = drills(&daemons);
@@ -224,7 +235,8 @@ fn three_share_the_work_and_one_is_killed_and_one_is_frozen() {
     wait_for("it notices", || {
         daemons[frozen].said("another one has taken it over") == 1
     });
-    let holder = several.ask("select fence from resguardo.leases where holder is not null");
+    let holder =
+        several.ask("select fence from resguardo.leases where holder <> '' and source <> ''");
     std::fs::write(world.path("go"), "").unwrap();
     wait_for("the drill ends", || {
         daemons[other].said("drill of shop: done in") == 1
@@ -237,8 +249,234 @@ fn three_share_the_work_and_one_is_killed_and_one_is_frozen() {
         send("TERM", &daemon.child);
         finish(daemon.child).exits(0);
     }
-    let free = "select count(*) from resguardo.leases where holder is not null";
+    let free = "select count(*) from resguardo.leases where holder <> '' and source <> ''";
     assert_eq!(several.number(free), 0);
     assert_eq!(several.outcome("shop", "drill"), "succeeded");
     world.run(&["verify", "--all"]).exits(0);
+}
+
+/// A machine that serves by the catalog of a server of its own.
+fn alone() -> Several {
+    let several = Several::new();
+    several.world().write("go", "");
+    several
+}
+
+#[test]
+fn what_is_wrong_with_the_catalog_is_said_with_what_to_do() {
+    let several = alone();
+    let world = several.world();
+    world
+        .run(&["doctor"])
+        .complains(&[])
+        .prints(&["nobody has served by it yet"]);
+    let wrong = several.server.url("catalog").replace(PASSWORD, "an-0ther");
+    let ran = world
+        .again_with("CATALOG_URL", &wrong)
+        .run(&["serve"])
+        .exits(4)
+        .complains(&["password authentication failed", "url of [catalog]"]);
+    assert!(!ran.stderr.contains("an-0ther"), "{}", ran.stderr);
+    world
+        .again_with("CATALOG_URL", &several.server.url("nowhere"))
+        .run(&["serve"])
+        .exits(4)
+        .complains(&["nowhere does not exist", "CREATE DATABASE"]);
+    world
+        .again_with("CATALOG_URL", "mysql://db/x")
+        .run(&["serve"])
+        .exits(1)
+        .complains(&["the shared catalog is a PostgreSQL database"]);
+    several.ask("create role plain login password 'plain-s3cret'");
+    let plain = several
+        .server
+        .url_of("plain", Some("plain-s3cret"), "catalog");
+    world
+        .again_with("CATALOG_URL", &plain)
+        .run(&["serve"])
+        .exits(4)
+        .complains(&["permission denied for database", "AUTHORIZATION"]);
+    let daemon = Daemon::start(world, 0);
+    wait_for("it serves", || daemon.said("serving") == 1);
+    let jobs = "select count(*) from pg_tables where schemaname = 'resguardo'";
+    wait_for("its tables are there", || several.number(jobs) > 0);
+    world
+        .run(&["doctor"])
+        .prints(&["shared catalog: postgresql://", "version 1; 0 runs go on"]);
+    several.server.stop_fast();
+    wait_for("it is missed", || {
+        daemon.said("the shared catalog cannot be used") == 1
+    });
+    world
+        .run(&["doctor"])
+        .exits(3)
+        .prints(&["PROBLEM  shared catalog", "cannot be reached"]);
+    world
+        .again_with("RESGUARDO_HOME", &several.homes[1].display().to_string())
+        .run(&["serve"])
+        .exits(4)
+        .complains(&["cannot be reached", "is its server up"]);
+    several.server.start_again();
+    wait_for("it is heard again", || {
+        daemon.said("the shared catalog answers again") == 1
+    });
+    several.change("shop", "backup", "handled", "2026-01-01T00:00:00Z");
+    wait_for("it works on", || {
+        daemon.said("backup of shop: done in") == 1
+    });
+    several.ask("update resguardo.catalog set version = 1000");
+    wait_for("it notices", || daemon.said("has version 1000") == 1);
+    send("TERM", &daemon.child);
+    finish(daemon.child).exits(0);
+    world
+        .run(&["serve"])
+        .exits(1)
+        .complains(&["has version 1000", "knows 1", "update Resguardo"]);
+}
+
+#[test]
+fn machines_take_what_their_labels_say() {
+    let world = World::with_shop();
+    shop(&world.path("blog.db"), 50);
+    let config = std::fs::read_to_string(world.path("resguardo.toml")).unwrap();
+    let config = config.replace(
+        "[environments.production]",
+        "[environments.production]\nschedule = \"daily 02:00\"\nlabels = [\"bogota\", \"cali\"]",
+    );
+    let blog = "[sources.blog]\nurl = \"blog.db\"\nenvironment = \"production\"\n";
+    world.write("resguardo.toml", &format!("{config}\n{blog}"));
+    world
+        .run(&["serve"])
+        .exits(1)
+        .complains(&["none of the labels", "--label"]);
+    world
+        .run(&["plan"])
+        .exits(0)
+        .prints(&["TAKEN BY", "bogota or cali, not here"]);
+    let free =
+        format!("{config}\n[serve]\nlabels = [\"lima\"]\n{blog}labels = [\"lima\", \"quito\"]\n");
+    world.write("resguardo.toml", &free);
+    let answer = world.run(&["plan", "--json"]).exits(0).json();
+    for run in answer["runs"].as_array().unwrap() {
+        let is_blog = run["source"] == "blog";
+        assert_eq!(run["taken_here"], is_blog, "{run}");
+        assert_eq!(run["labels"][0], if is_blog { "lima" } else { "bogota" });
+    }
+    for (label, jobs) in [("lima", "1 job"), ("cali", "1 job")] {
+        let log = format!("log-{label}");
+        let file = std::fs::File::create(world.path(&log)).unwrap();
+        let mut command = world.command(&["serve", "--label", label]);
+        let daemon = Daemon {
+            child: command.stderr(Stdio::from(file)).spawn().unwrap(),
+            log: world.path(&log),
+        };
+        wait_for("it serves", || daemon.said(&format!("serving {jobs}")) == 1);
+        send("TERM", &daemon.child);
+        finish(daemon.child).exits(0);
+    }
+    world
+        .run(&["serve", "--label", "Lima!"])
+        .exits(2)
+        .complains(&["a label is 1 to 63"]);
+    for (text, words) in [
+        ("[serve]\nlabels = [\"a b\"]", "\"a b\" is no label"),
+        ("[serve]\nlabels = [\"\"]", "\"\" is no label"),
+        ("[catalog]\nlease = \"60s\"", "url"),
+        (
+            "[catalog]\nurl = \"catalog.db\"",
+            "is a PostgreSQL database",
+        ),
+        (
+            "[catalog]\nurl = \"postgresql://db/x\"\nlease = \"2s\"",
+            "no time to wait for a machine",
+        ),
+        ("[serve]\nlabel = [\"a\"]", "labels"),
+    ] {
+        world.write("resguardo.toml", &format!("{config}\n{text}\n"));
+        world.run(&["plan"]).exits(1).complains(&[words]);
+    }
+    // Backups by hand need no catalog.
+    let catalog = "[catalog]\nurl = \"${CATALOG_URL}\"";
+    let any = config.replace("labels = [\"bogota\", \"cali\"]", "");
+    world.write("resguardo.toml", &format!("{any}\n{catalog}\n"));
+    world.backup();
+    world
+        .run(&["serve"])
+        .exits(1)
+        .complains(&["the url of [catalog]", "CATALOG_URL is not set"]);
+    world
+        .run(&["doctor"])
+        .exits(3)
+        .prints(&["PROBLEM  shared catalog", "CATALOG_URL"]);
+}
+
+fn failed_drills(home: &Path) -> i64 {
+    let catalog = rusqlite::Connection::open(home.join("catalog.db")).unwrap();
+    let patience = std::time::Duration::from_secs(20);
+    catalog.busy_timeout(patience).unwrap();
+    let sql = "select count(*) from runs where verb like '%drill%' and state = 'failed'";
+    catalog.query_row(sql, [], |row| row.get(0)).unwrap()
+}
+
+#[test]
+fn people_are_told_once_whoever_leads() {
+    let hook = Answering::with(|_| Answer::new("200 OK", "ok"));
+    let several = Several::new();
+    let place = format!("{}/hook", hook.endpoint());
+    let world = several.world();
+    let config = std::fs::read_to_string(world.path("resguardo.toml")).unwrap();
+    let config = config.replace(
+        "[environments.production]",
+        "[environments.production]\nnotify = [\"team\"]",
+    );
+    let failing = "[[sources.blog.checks]]\nname = \"never\"\ncommand = \"false\"\n";
+    let team = "[notify.team]\nkind = \"webhook\"\nurl = \"${HOOK}\"\n";
+    world.write("resguardo.toml", &format!("{config}\n{failing}{team}"));
+    world.backup();
+    let daemons: Vec<Daemon> = (several.machines.iter().enumerate())
+        .map(|(number, machine)| Daemon::start(&machine.again_with("HOOK", &place), number))
+        .collect();
+    wait_for("all serve", || {
+        said(&daemons, "serving") == 3
+            && several.number("select count(*) from pg_tables where schemaname = 'resguardo'") > 0
+            && several.number("select count(*) from resguardo.machines") == 3
+    });
+    several.change("blog", "drill", "handled", "2026-01-01T00:00:00Z");
+    wait_for("it has failed", || {
+        several.outcome("blog", "drill") == "failed"
+    });
+    let sent = "select count(*) from resguardo.messages where sent_at is not null";
+    wait_for("people hear of it", || !hook.asked().is_empty());
+    // Who leads next has nothing new to tell of that.
+    let leader = several.ask("select holder from resguardo.leases where source = ''");
+    assert!(!leader.is_empty());
+    several.ask("update resguardo.leases set until = clock_timestamp() where source = ''");
+    let before = several.number(sent);
+    several.change("blog", "drill", "handled", "2026-01-01T00:00:00Z");
+    wait_for("it has failed again", || {
+        said(&daemons, "drill of blog: failed") == 2
+    });
+    wait_for("that is told", || several.number(sent) > before);
+    // Each hears of all runs, at its next look: when somebody has done something.
+    let mut turn = 0;
+    wait_for("all runs are known", || {
+        turn += 1;
+        let at = format!("2026-01-01T00:00:00.{turn:06}Z");
+        several.change("crm", "verify", "handled", &at);
+        several.homes.iter().all(|home| failed_drills(home) == 2)
+    });
+    let mut again = 0;
+    for daemon in daemons {
+        send("TERM", &daemon.child);
+        again += daemon.said("team cannot be told");
+        finish(daemon.child).exits(0);
+    }
+    let asked = hook.asked();
+    let deliveries = asked.iter();
+    let deliveries: BTreeSet<&str> = deliveries
+        .map(|one| one.header("resguardo-delivery").unwrap())
+        .collect();
+    assert_eq!(deliveries.len(), several.number(sent));
+    // Twice only where the first try did not arrive.
+    assert!(asked.len() <= deliveries.len() + again, "{asked:?}");
 }

@@ -216,6 +216,7 @@ impl World {
         let notes: Arc<Mutex<Vec<String>>> = Arc::default();
         let noted = Arc::clone(&notes);
         let notifier = Notifier::start(Office {
+            turns: None,
             directory: Arc::clone(&town) as Arc<dyn Directory>,
             outbox: Outbox::of(catalog.clone()),
             clock: Arc::new(SystemClock),

@@ -85,6 +85,10 @@ impl SharedCatalog {
                 on conflict (vault, process) do update set heard_at = clock_timestamp()
              ), forgotten as (
                 delete from resguardo.messages where vault = {vault} and until < clock_timestamp() - interval '30 days'
+             ), gone as (
+                delete from resguardo.machines where vault = {vault} and heard_at < clock_timestamp() - interval '90 days'
+             ), taken as (
+                delete from resguardo.runs where vault = {vault} and changed_at < clock_timestamp() - interval '90 days'
              )
              update resguardo.runs r
              set state = 'died', changed_at = clock_timestamp(),

@@ -256,6 +256,10 @@ impl Watch for Noticing {
         self.sight.poke();
     }
 
+    fn others(&self) {
+        self.sight.poke();
+    }
+
     fn note(&self, line: &str) {
         self.log.note(line);
     }

@@ -16,6 +16,7 @@ use resguardo_ops::status::{self, Status};
 use resguardo_ops::{Context, OpsError};
 
 use super::configured::Configured;
+use super::together::Together;
 use crate::commands::plan;
 use crate::commands::status::watched;
 
@@ -41,6 +42,7 @@ impl Sight {
         context: &Context,
         configured: &Arc<Configured>,
         herald: Arc<Herald>,
+        together: Option<Arc<Together>>,
     ) -> std::io::Result<Arc<Self>> {
         let clock = Arc::clone(&context.clock);
         let board = Board::new(clock.now());
@@ -48,6 +50,7 @@ impl Sight {
             context: context.clone(),
             configured: Arc::clone(configured),
             herald,
+            together,
             seen: RwLock::new(None),
         });
         let stop = CancelToken::new();
@@ -92,6 +95,8 @@ struct Eyes {
     context: Context,
     configured: Arc<Configured>,
     herald: Arc<Herald>,
+    /// Other machines; one of them and us opens exceptions and tells.
+    together: Option<Arc<Together>>,
     seen: RwLock<Option<Context>>,
 }
 
@@ -116,16 +121,22 @@ impl Eyes {
         let jobs = plan::jobs(&config);
         let watched = watched(&config, &jobs, &context);
         let in_a_line = |error: OpsError| resguardo_ops::described(&error);
-        let (status, exceptions) = match exception::look(&context, &watched) {
-            Ok((status, _)) => (Ok(status), exception::all(&context, EXCEPTIONS_MAX)),
-            // A catalog that takes no exceptions hides nothing else.
-            Err(error) => (status::look(&context, &watched), Err(error)),
+        let together = self.together.as_ref();
+        let leads = together.map_or(Ok(true), |one| one.leads(&context.catalog));
+        let (status, exceptions) = match leads {
+            Ok(true) => match exception::look(&context, &watched) {
+                Ok((status, _)) => {
+                    let all = exception::all(&context, EXCEPTIONS_MAX);
+                    (Ok(status), all.map_err(in_a_line))
+                }
+                // A catalog that takes no exceptions hides nothing else.
+                Err(error) => (status::look(&context, &watched), Err(in_a_line(error))),
+            },
+            Ok(false) => (status::look(&context, &watched), Ok(Vec::new())),
+            Err(why) => (status::look(&context, &watched), Err(why)),
         };
         let seen = |status: Status| self.seen(status, &jobs, context);
-        (
-            status.map(seen).map_err(in_a_line),
-            exceptions.map_err(in_a_line),
-        )
+        (status.map(seen).map_err(in_a_line), exceptions)
     }
 
     fn seen(&self, status: Status, jobs: &[Job], context: Context) -> Seen {

@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use resguardo_daemon::Watch;
-use resguardo_daemon::notify::{Herald, Notifier, Telling};
+use resguardo_daemon::notify::{Herald, Notifier, Telling, Turns};
 use resguardo_ops::Context;
 
 use super::configured::Configured;
 use super::log::Log;
+use super::together::Together;
 use crate::error::Failure;
 use crate::invocation::Invocation;
 use crate::telling::{self, Addresses};
@@ -19,6 +20,7 @@ const WITHIN: Duration = Duration::from_secs(5);
 pub(super) struct Tells {
     notifier: Arc<Notifier>,
     herald: Arc<Herald>,
+    together: Option<Arc<Together>>,
 }
 
 impl Tells {
@@ -27,6 +29,7 @@ impl Tells {
         context: &Context,
         configured: &Arc<Configured>,
         log: &Arc<Log>,
+        together: Option<Arc<Together>>,
     ) -> Result<Self, Failure> {
         let no_thread = |error: std::io::Error| {
             Failure::user("people cannot be told: there is no thread for it").because(&error)
@@ -34,14 +37,20 @@ impl Tells {
         let current = Arc::clone(configured);
         let addresses = Arc::new(Addresses::new(invocation, move || current.now()));
         let notes = Arc::clone(log);
-        let notifier = telling::start(&addresses, context, move |line| notes.line(line));
+        let turns = together.as_ref();
+        let turns = turns.map(|one| Arc::clone(&one.shared) as Arc<dyn Turns>);
+        let notifier = telling::start(&addresses, context, turns, move |line| notes.line(line));
         let notifier = notifier.map_err(no_thread)?;
         let notes = Arc::clone(log);
         let clock = Arc::clone(&context.clock);
         let catalog = context.catalog.clone();
         let note = move |line: &str| notes.line(line);
         let herald = Herald::new(Arc::clone(&notifier), clock, catalog, note);
-        Ok(Self { notifier, herald })
+        Ok(Self {
+            notifier,
+            herald,
+            together,
+        })
     }
 
     /// Who is told of each look at the exceptions.
@@ -61,5 +70,8 @@ impl Tells {
     /// Writes down what was told. What was not sent yet is sent after the next start.
     pub(super) fn stop(&self) {
         self.notifier.stop(WITHIN);
+        if let Some(together) = &self.together {
+            together.ends();
+        }
     }
 }
