@@ -4,10 +4,9 @@
 //! left no receipt, and nothing else. A catalog that is damaged is moved aside and begun anew; one of
 //! a newer version of Resguardo is refused by name.
 
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use resguardo_model::receipt::Verb;
@@ -24,6 +23,7 @@ mod cache;
 mod exceptions;
 mod homeless;
 mod jobs;
+mod open;
 pub mod outbox;
 mod rebuild;
 mod runs;
@@ -33,6 +33,7 @@ mod users;
 
 pub(crate) use cache::CachedReceipt;
 use homeless::Homeless;
+use open::{connect, is_damage, migrated, move_aside};
 pub use rebuild::{Rebuilt, rebuild};
 pub use runs::{RunFilter, RunsPage};
 pub(crate) use users::{SessionRow, TokenRow, UserRow};
@@ -440,65 +441,6 @@ impl Catalog {
     }
 }
 
-/// The catalog's file, whole and of the newest version.
-fn connect(path: &Path) -> Result<Connection, CatalogError> {
-    keep_private(path).map_err(|source| CatalogError::Private {
-        path: path.to_owned(),
-        source,
-    })?;
-    let opened = Connection::open(path).map_err(CatalogError::sqlite("opening"))?;
-    opened
-        .busy_timeout(BUSY_TIMEOUT)
-        .map_err(CatalogError::sqlite("opening"))?;
-    write_ahead(&opened).map_err(CatalogError::sqlite("opening"))?;
-    // A loss of power may cost the last lines, but not the file: it is a cache, and no run should
-    // wait for the disk because of it.
-    opened
-        .pragma_update(None, "synchronous", "normal")
-        .map_err(CatalogError::sqlite("opening"))?;
-    let verdict: String = opened
-        .query_row("pragma quick_check(1)", [], |row| row.get(0))
-        .map_err(CatalogError::sqlite("checking"))?;
-    if verdict != "ok" {
-        let damage = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
-        let source = rusqlite::Error::SqliteFailure(damage, Some(verdict));
-        return Err(CatalogError::Sqlite {
-            operation: "checking",
-            source,
-        });
-    }
-    migrated(opened, path)
-}
-
-fn migrated(mut connection: Connection, path: &Path) -> Result<Connection, CatalogError> {
-    schema::migrate(&mut connection, path)?;
-    Ok(connection)
-}
-
-/// Writes ahead from now on. While another process does the same for the first time, SQLite says that it is
-/// busy at once and does not wait (<https://sqlite.org/wal.html>), so that the wait is here.
-fn write_ahead(connection: &Connection) -> rusqlite::Result<()> {
-    const PAUSE: Duration = Duration::from_millis(20);
-    let begun = Instant::now();
-    // What does so already is left as it is: on a full disk, not even that could be written.
-    let is_so = |mode: String| mode.eq_ignore_ascii_case("wal");
-    let mode = connection.pragma_query_value(None, "journal_mode", |row| row.get(0));
-    if mode.is_ok_and(is_so) {
-        return Ok(());
-    }
-    loop {
-        match connection.pragma_update(None, "journal_mode", "wal") {
-            Err(error)
-                if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
-                    && begun.elapsed() < BUSY_TIMEOUT =>
-            {
-                std::thread::sleep(PAUSE);
-            }
-            other => return other,
-        }
-    }
-}
-
 fn put_run(connection: &Connection, row: &RunRow) -> rusqlite::Result<()> {
     let sql = format!(
         "insert or replace into runs ({}) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
@@ -585,63 +527,4 @@ fn to_json(value: &impl Serialize) -> String {
 fn from_json<T: serde::de::DeserializeOwned>(row: &Row<'_>, column: usize) -> rusqlite::Result<T> {
     let text: String = row.get(column)?;
     converted(column, serde_json::from_str(&text))
-}
-
-fn is_damage(error: &rusqlite::Error) -> bool {
-    matches!(
-        error.sqlite_error_code(),
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
-    )
-}
-
-/// What tools and commands said may be in it: nobody else reads it. Its side files take its mode.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "SQLite writes the file: it is only made here, with a mode of its own"
-)]
-fn keep_private(path: &Path) -> std::io::Result<()> {
-    let file = std::fs::OpenOptions::new()
-        .read(true)
-        .append(true)
-        .create(true)
-        .mode(0o600)
-        .open(path)?;
-    let mut permissions = file.metadata()?.permissions();
-    if permissions.mode() & 0o077 != 0 {
-        permissions.set_mode(0o600);
-        file.set_permissions(permissions)?;
-        for side in ["-wal", "-shm"] {
-            let mut name = path.as_os_str().to_owned();
-            name.push(side);
-            // There may be none.
-            let _ = std::fs::set_permissions(name, std::fs::Permissions::from_mode(0o600));
-        }
-    }
-    Ok(())
-}
-
-/// Moves the damaged file to a name that is free, and removes its side files, which belong to nothing now.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "what is moved is a damaged cache; nothing is lost if the move is"
-)]
-fn move_aside(path: &Path) -> Result<PathBuf, CatalogError> {
-    let with = |ending: &str| {
-        let mut name = path.as_os_str().to_owned();
-        name.push(ending);
-        PathBuf::from(name)
-    };
-    let aside = (1..)
-        .map(|number| with(&format!(".damaged-{number}")))
-        .find(|candidate| !candidate.exists())
-        .expect("a name is free among all numbers");
-    std::fs::rename(path, &aside).map_err(|source| CatalogError::MoveAside {
-        path: path.to_owned(),
-        source,
-    })?;
-    for side in ["-wal", "-shm", "-journal"] {
-        // There may be none.
-        let _ = std::fs::remove_file(with(side));
-    }
-    Ok(aside)
 }

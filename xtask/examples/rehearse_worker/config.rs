@@ -22,7 +22,7 @@ pub(crate) fn hurried(config: &str) -> String {
         }
         let key = line.split_once('=').map_or("", |(key, _)| key.trim());
         match (is_ours, key) {
-            (true, "quiet" | "jitter") => {}
+            (true, "quiet" | "jitter") => continue,
             (true, "schedule") => text.push_str(&with_schedule(line, every_minutes("backup"))),
             (true, "drill" | "verify" | "prune" | "copy") => {
                 text.push_str(&with_schedule(line, every_minutes(key)));
