@@ -11,7 +11,8 @@ use crate::run::Memory;
 /// How far back a schedule is looked for its last time, one after the other: most come often.
 const BACK_HOURS: [i64; 6] = [2, 26, 8 * 24, 32 * 24, 367 * 24, 9 * 366 * 24];
 
-/// A try that is so late is none: nobody is there who would make it.
+/// A try that is so late is none: nobody is there who would make it. A run that goes on for longer is still one,
+/// by its line in the catalog; where none says so, whoever began it has not ended it, and may be gone.
 const GIVEN_UP_AFTER: SignedDuration = SignedDuration::from_hours(1);
 
 /// When a job was due last and is next. What its schedule named before the job was known was never due.
@@ -59,7 +60,7 @@ pub fn fill(watched: &mut [Watched], jobs: &[Job], memory: &dyn Memory, now: Tim
 /// given up. `None`: it is not, or whoever was to try it again has not for long.
 fn retried_since(state: &JobState, now: Timestamp) -> Option<Timestamp> {
     let waits = |at: Timestamp| now.duration_since(at) <= GIVEN_UP_AFTER;
-    let runs = state.running_since.is_some() && !state.out_of_turn;
+    let runs = state.running_since.is_some_and(waits) && !state.out_of_turn;
     (runs || state.retry_at.is_some_and(waits)).then_some(state.handled)
 }
 
@@ -140,6 +141,12 @@ mod tests {
             ..new.clone()
         };
         assert_eq!(retried_since(&runs(false), now), Some(handled));
+        // Whoever began it was killed, and nothing of it runs.
+        let stale = JobState {
+            running_since: Some(at("2026-11-22T10:59:00Z")),
+            ..new.clone()
+        };
+        assert_eq!(retried_since(&stale, now), None);
         // Whoever asked for it sees how it ends: it is not tried again.
         assert_eq!(retried_since(&runs(true), now), None);
     }
