@@ -92,6 +92,7 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "test")]
 
     use std::sync::atomic::{AtomicU64, Ordering};
+    use std::sync::mpsc::Sender;
 
     use resguardo_model::SystemClock;
 
@@ -130,11 +131,12 @@ mod tests {
         assert!(looker.end(Duration::from_secs(60)));
     }
 
-    /// A vault that does not answer.
-    struct Hangs(Mutex<Receiver<()>>);
+    /// A vault that does not answer; it tells that it was asked.
+    struct Hangs(Mutex<Receiver<()>>, Sender<()>);
 
     impl Look<u64> for Hangs {
         fn look(&self) -> Result<u64, String> {
+            self.1.send(()).unwrap();
             let _ = self.0.lock().unwrap().recv();
             Ok(0)
         }
@@ -144,9 +146,11 @@ mod tests {
     fn a_look_that_does_not_end_is_not_waited_for() {
         let clock = Arc::new(SystemClock);
         let (answer, asked) = channel();
+        let (begins, begun) = channel();
         let (board, stop) = (Board::new(clock.now()), CancelToken::new());
-        let look = Arc::new(Hangs(Mutex::new(asked)));
+        let look = Arc::new(Hangs(Mutex::new(asked), begins));
         let looker = Looker::start(board, look, clock, stop.clone()).unwrap();
+        begun.recv().unwrap();
         stop.cancel();
         assert!(!looker.end(Duration::from_millis(1)));
         drop(answer);
