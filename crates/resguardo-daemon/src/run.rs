@@ -41,7 +41,13 @@ const BREATH: Duration = Duration::from_millis(50);
 pub trait Work: Send + Sync {
     /// Does one thing to one source, until it is done or cancelled.
     fn run(&self, subject: &Subject, task: Task, run: &Run) -> Ended;
+
+    /// Is told of a run that failed and tells nothing itself: it could not be begun, or does not end.
+    fn failed(&self, _subject: &Subject, _task: Task, _why: &str) {}
 }
+
+/// Why a run failed that panicked.
+pub(crate) const PANICKED: &str = "a fault of Resguardo's: it panicked";
 
 /// What a run is given.
 pub struct Run {
@@ -297,14 +303,14 @@ impl Daemon<'_> {
         let (subject, task) = (job.subject.clone(), job.task);
         let body = move || {
             let done = std::panic::AssertUnwindSafe(|| work.run(&subject, task, &run));
-            let ended = std::panic::catch_unwind(done).unwrap_or_else(|_| {
-                Ended::Failed("a fault of Resguardo's: it panicked".to_owned())
-            });
+            let ended = std::panic::catch_unwind(done)
+                .unwrap_or_else(|_| Ended::Failed(PANICKED.to_owned()));
             // Nobody listens any more once the grace is over.
             let _ = sender.send(Event::Ended(number, ended));
         };
         if let Err(error) = std::thread::Builder::new().name(name).spawn(body) {
             let why = format!("no thread for it: {error}");
+            self.around.work.failed(&job.subject, job.task, &why);
             self.end(number, Ended::Transient(why));
         }
     }
@@ -342,6 +348,8 @@ impl Daemon<'_> {
                     let why = format!(
                         "{why}, and does not stop; nothing else is done to its source until it ends"
                     );
+                    let (subject, task) = (&running.job.subject, running.job.task);
+                    self.around.work.failed(subject, task, &why);
                     let now = self.now();
                     self.driver.gives_up_on(number, why, now);
                     let standing = self.driver.standing(number);

@@ -21,7 +21,7 @@ use resguardo_ops::{Context, ErrorKind, OpsError, SourceSpec, recover};
 use crate::agenda::{Subject, Task};
 use crate::driver::{Ended, JobState};
 use crate::poke::Asked;
-use crate::run::{Memory, Run, Work};
+use crate::run::{Memory, PANICKED, Run, Work};
 use begun::Begun;
 pub use choice::Choice;
 
@@ -95,9 +95,19 @@ impl Work for OpsWork {
             (Subject::Machine, _) | (_, Task::Sweep) => return sweep(&base),
             (Subject::Source(source), _) => source,
         };
-        let ended = self.at_source(&base, source, task, asked);
+        let done = std::panic::AssertUnwindSafe(|| self.at_source(&base, source, task, asked));
+        let ended =
+            std::panic::catch_unwind(done).unwrap_or_else(|_| Ended::Failed(PANICKED.to_owned()));
         begun.write_down(&base, task, source, &ended);
         ended
+    }
+
+    fn failed(&self, subject: &Subject, task: Task, why: &str) {
+        if let (Subject::Source(source), false) = (subject, task == Task::Sweep) {
+            let begun = Begun::new(Arc::clone(&self.context.progress));
+            let ended = Ended::Failed(why.to_owned());
+            begun.write_down(&self.context, task, source, &ended);
+        }
     }
 }
 

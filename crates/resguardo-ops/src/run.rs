@@ -131,6 +131,12 @@ impl<'a> OpenRun<'a> {
     fn close(&mut self, state: RunState, message: String) {
         self.row.state = state;
         self.row.message = message;
+        if let (RunState::Interrupted, Some(why)) = (state, self.ctx.cancel.limit()) {
+            self.row.state = RunState::Failed;
+            why.clone_into(&mut self.row.message);
+            // It says that it was interrupted, not how it came out: of a failed run, that is what a receipt is for.
+            self.row.receipt = None;
+        }
         self.row.finished_at = Some(self.ctx.clock.now());
         self.ended = true;
         self.write();
@@ -153,7 +159,7 @@ impl Drop for OpenRun<'_> {
     }
 }
 
-/// Writes down a run that failed before it could begin, so that it stands among the runs like any other.
+/// Writes down a run that failed before it could begin, or of which no other line says so, so that it stands among the runs like any other.
 ///
 /// # Errors
 /// [`OpsError::NoRandomness`].
@@ -189,4 +195,65 @@ pub fn described(error: &dyn std::error::Error) -> String {
         cause = error.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "test")]
+
+    use std::sync::Arc;
+
+    use resguardo_model::{CancelToken, Cancelled, NoProgress};
+    use resguardo_testkit::clock::FakeClock;
+
+    use super::*;
+    use crate::catalog::Catalog;
+    use crate::context::Engines;
+
+    fn context() -> Context {
+        Context {
+            vault: None,
+            catalog: Catalog::in_memory().unwrap(),
+            engines: Engines::new(),
+            clock: Arc::new(FakeClock::at("2026-11-22T02:00:00Z")),
+            zone: jiff::tz::TimeZone::UTC,
+            cancel: CancelToken::new(),
+            progress: Arc::new(NoProgress),
+            host: "h".to_owned(),
+            operator: "o".to_owned(),
+            version: "0".to_owned(),
+            state: std::path::PathBuf::new(),
+            annexes: std::path::PathBuf::new(),
+        }
+    }
+
+    fn stopped(ctx: &Context) -> RunRow {
+        let shop = "shop".parse().unwrap();
+        let mut run = OpenRun::begin(ctx, Verb::Drill, Some(&shop)).unwrap();
+        run.has_receipt(Some("shop/receipts/1.json"));
+        run.end_with(&OpsError::from(Cancelled));
+        let [row] = &ctx.catalog.runs(2).unwrap()[..] else {
+            panic!("one run")
+        };
+        row.clone()
+    }
+
+    #[test]
+    fn what_somebody_stopped_was_interrupted_and_what_took_too_long_failed() {
+        let ctx = context();
+        ctx.cancel.cancel();
+        let row = stopped(&ctx);
+        assert_eq!(row.state, RunState::Interrupted);
+        assert!(row.receipt.is_some());
+
+        let ctx = context();
+        let why = "it took longer than its deadline of 4h";
+        ctx.cancel.cancel_beyond_limit(why);
+        let row = stopped(&ctx);
+        assert_eq!((row.state, row.message.as_str()), (RunState::Failed, why));
+        assert_eq!(
+            row.receipt, None,
+            "a failed drill with a receipt is told by it"
+        );
+    }
 }

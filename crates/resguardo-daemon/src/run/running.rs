@@ -70,7 +70,7 @@ impl Running {
             let limit = is_beyond(limits.silence, self.seen.1)?;
             (format!("nothing of it moved for {limit}"), true)
         };
-        self.cancel.cancel();
+        self.cancel.cancel_beyond_limit(&why);
         self.order = Some(Told {
             why: why.clone(),
             at: elapsed,
