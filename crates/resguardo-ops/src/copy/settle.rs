@@ -100,10 +100,23 @@ pub fn settle(
             return Err(error);
         }
     };
+    if keep == Side::Copy {
+        forget(ctx, vault, object, &mut done);
+    }
     done.receipt = tell(ctx, &run, (&source, place), keep, &mut done);
     run.has_receipt(done.receipt.as_deref());
     run.end(RunState::Succeeded, "");
     Ok(done)
+}
+
+/// What was replaced in the vault is not what this catalog remembers any more.
+fn forget(ctx: &Context, vault: &Vault, object: &str, done: &mut SettleDone) {
+    let receipt = std::iter::once(object);
+    if let Err(error) = ctx.catalog.forget_receipts(vault.id(), receipt) {
+        done.notes.push(format!(
+            "this machine still shows what was replaced; `resguardo catalog rebuild` mends that: {error}"
+        ));
+    }
 }
 
 fn tell(

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
+use data_encoding::{BASE64, HEXLOWER, HEXLOWER_PERMISSIVE};
 use ed25519_dalek::{Signer as _, SigningKey};
+use resguardo_model::receipt::Verb;
 use resguardo_model::{BackupId, FindingKind, SourceName};
 use resguardo_ops::copy::{self, RebuildDone, Unsettled};
 use resguardo_ops::pin::{self, PinRequest};
-use resguardo_ops::{Context, Reference};
+use resguardo_ops::{Context, Reference, show};
 use resguardo_store::{Condition, FolderStore, Key, MemoryStore, Store};
 use resguardo_vault::{CopyPlace, Side};
 
@@ -15,12 +16,31 @@ use crate::copy::{offsite, over_copy, sync};
 use crate::rebuilt::{lose, prune_to};
 use crate::world::World;
 
-/// Signs the body of a head or prune record again, with something else in it: what somebody does who stole the key.
-fn signed_anew(world: &World, line: &[u8], kind: &str, from: &str, to: &str) -> Vec<u8> {
+fn signing_key(world: &World) -> SigningKey {
     let key: serde_json::Value = serde_json::from_str(&world.write_key).unwrap();
     let secret = key["writer_secret"].as_str().unwrap();
     let secret = HEXLOWER_PERMISSIVE.decode(secret.as_bytes()).unwrap();
-    let secret = SigningKey::from_bytes(&secret.try_into().unwrap());
+    SigningKey::from_bytes(&secret.try_into().unwrap())
+}
+
+/// The same of a receipt.
+fn receipt_anew(world: &World, envelope: &[u8], from: &str, to: &str) -> Vec<u8> {
+    let mut envelope: serde_json::Value = serde_json::from_slice(envelope).unwrap();
+    let payload = envelope["payload"].as_str().unwrap().as_bytes();
+    let payload = String::from_utf8(BASE64.decode(payload).unwrap()).unwrap();
+    assert!(payload.contains(from), "{payload}");
+    let payload = payload.replace(from, to);
+    let kind = envelope["payloadType"].as_str().unwrap();
+    let message = format!("DSSEv1 {} {kind} {} {payload}", kind.len(), payload.len());
+    let signature = signing_key(world).sign(message.as_bytes()).to_bytes();
+    envelope["payload"] = BASE64.encode(payload.as_bytes()).into();
+    envelope["signatures"][0]["sig"] = BASE64.encode(&signature).into();
+    serde_json::to_vec(&envelope).unwrap()
+}
+
+/// Signs the body of a head or prune record again, with something else in it: what somebody does who stole the key.
+fn signed_anew(world: &World, line: &[u8], kind: &str, from: &str, to: &str) -> Vec<u8> {
+    let secret = signing_key(world);
     let text = std::str::from_utf8(line).unwrap();
     let body = text.strip_prefix(&format!("{{\"{kind}\":")).unwrap();
     let (body, _) = body.rsplit_once(",\"signature\"").unwrap();
@@ -137,6 +157,29 @@ fn a_record_that_two_copies_hold_differently_is_settled_by_the_command_that_is_n
     assert_eq!(copies.nearby.get(&kept).unwrap(), other);
     let done = copies.rebuild();
     assert!(done.is_whole(), "{done:?}");
+}
+
+#[test]
+fn a_receipt_that_the_copys_took_the_place_of_is_not_remembered() {
+    let copies = copies();
+    let (ctx, world) = (&copies.ctx, &copies.world);
+    let newest = copies.newest.to_string().parse().unwrap();
+    let shown = || {
+        let receipts = show::show(ctx, &newest).unwrap().receipts;
+        let mut of_backup = receipts.into_iter().filter(|one| one.verb == Verb::Backup);
+        of_backup.next().unwrap()
+    };
+    let before = shown();
+    assert_eq!(before.outcome, "succeeded");
+    let receipt: Key = before.key.parse().unwrap();
+    let line = copies.nearby.get(&receipt).unwrap();
+    let other = receipt_anew(world, &line, "\"succeeded\"", "\"failed\"");
+    copies
+        .nearby
+        .put(&receipt, other.into(), Condition::Always)
+        .unwrap();
+    copy::settle(ctx, &copies.near, receipt.as_str(), Side::Copy).unwrap();
+    assert_eq!(shown().outcome, "failed");
 }
 
 #[test]
