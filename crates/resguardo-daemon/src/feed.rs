@@ -184,6 +184,12 @@ impl Feed {
         });
     }
 
+    /// What a run that has not ended began last in the catalog.
+    pub(crate) fn run_of(&self, key: u64) -> Option<RunId> {
+        let state = self.lock();
+        state.running.iter().find(|run| run.key == key)?.run
+    }
+
     pub(crate) fn stops(&self, key: u64, why: &str) {
         self.of(key, |run| run.stopping = Some(why.to_owned()));
     }

@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use resguardo_model::{CancelToken, Clock, Progress};
+use resguardo_model::{CancelToken, Clock, Progress, RunId};
 
 use crate::agenda::{Job, Subject, Task};
 use crate::driver::{Driver, Ended, JobNumber, JobState, Standing};
@@ -42,8 +42,9 @@ pub trait Work: Send + Sync {
     /// Does one thing to one source, until it is done or cancelled.
     fn run(&self, subject: &Subject, task: Task, run: &Run) -> Ended;
 
-    /// Is told of a run that failed and tells nothing itself: it could not be begun, or does not end.
-    fn failed(&self, _subject: &Subject, _task: Task, _why: &str) {}
+    /// Is told of a run that failed and tells nothing itself: it could not be begun, or does not end. `newest` is
+    /// what it began last in the catalog.
+    fn failed(&self, _subject: &Subject, _task: Task, _newest: Option<RunId>, _why: &str) {}
 }
 
 /// Why a run failed that panicked.
@@ -310,7 +311,7 @@ impl Daemon<'_> {
         };
         if let Err(error) = std::thread::Builder::new().name(name).spawn(body) {
             let why = format!("no thread for it: {error}");
-            self.around.work.failed(&job.subject, job.task, &why);
+            self.around.work.failed(&job.subject, job.task, None, &why);
             self.end(number, Ended::Transient(why));
         }
     }
@@ -349,7 +350,8 @@ impl Daemon<'_> {
                         "{why}, and does not stop; nothing else is done to its source until it ends"
                     );
                     let (subject, task) = (&running.job.subject, running.job.task);
-                    self.around.work.failed(subject, task, &why);
+                    let newest = self.around.feed.run_of(running.key);
+                    self.around.work.failed(subject, task, newest, &why);
                     let now = self.now();
                     self.driver.gives_up_on(number, why, now);
                     let standing = self.driver.standing(number);

@@ -12,7 +12,7 @@ mod verify;
 use std::sync::Arc;
 
 use resguardo_model::retention::Policy;
-use resguardo_model::{CancelToken, Clock, Progress, SourceName};
+use resguardo_model::{CancelToken, Clock, Progress, RunId, SourceName};
 use resguardo_ops::catalog::Catalog;
 use resguardo_ops::copy::CopyPlace;
 use resguardo_ops::verify::Depth;
@@ -102,9 +102,9 @@ impl Work for OpsWork {
         ended
     }
 
-    fn failed(&self, subject: &Subject, task: Task, why: &str) {
+    fn failed(&self, subject: &Subject, task: Task, newest: Option<RunId>, why: &str) {
         if let (Subject::Source(source), false) = (subject, task == Task::Sweep) {
-            let begun = Begun::new(Arc::clone(&self.context.progress));
+            let begun = Begun::after(newest, Arc::clone(&self.context.progress));
             let ended = Ended::Failed(why.to_owned());
             begun.write_down(&self.context, task, source, &ended);
         }

@@ -134,7 +134,7 @@ impl<'a> OpenRun<'a> {
         if let (RunState::Interrupted, Some(why)) = (state, self.ctx.cancel.limit()) {
             self.row.state = RunState::Failed;
             why.clone_into(&mut self.row.message);
-            // It says that it was interrupted, not how it came out: of a failed run, that is what a receipt is for.
+            // Its receipt says that it was interrupted; a drill that failed is told by what its receipt says.
             self.row.receipt = None;
         }
         self.row.finished_at = Some(self.ctx.clock.now());
@@ -159,7 +159,8 @@ impl Drop for OpenRun<'_> {
     }
 }
 
-/// Writes down a run that failed before it could begin, or of which no other line says so, so that it stands among the runs like any other.
+/// Writes down a run that failed before it could begin, or of which no other line says so: it stands among the runs
+/// like any other.
 ///
 /// # Errors
 /// [`OpsError::NoRandomness`].

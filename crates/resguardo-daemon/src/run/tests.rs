@@ -120,6 +120,7 @@ impl Watch for Lines {
 /// Ends as the name of the source says.
 struct Odd {
     released: Arc<(Mutex<bool>, Condvar)>,
+    lines: Arc<Lines>,
 }
 
 impl Work for Odd {
@@ -147,6 +148,12 @@ impl Work for Odd {
             }
             _ => Ended::Done,
         }
+    }
+
+    fn failed(&self, subject: &Subject, _task: Task, _newest: Option<RunId>, why: &str) {
+        let source = subject.source().unwrap();
+        self.lines
+            .add(format!("of {source} is written down: {why}"));
     }
 }
 
@@ -221,6 +228,7 @@ impl World {
         let around = Around {
             work: Arc::new(Odd {
                 released: Arc::clone(&released),
+                lines: Arc::clone(&lines),
             }),
             memory: Arc::clone(&memory) as Arc<dyn Memory>,
             queue,
@@ -445,6 +453,8 @@ fn a_run_that_does_not_heed_it_is_given_up_and_others_go_on() {
         "of hangs Failed nothing of it moved for 30m, and does not stop",
         1,
     );
+    let written = "of hangs is written down: nothing of it moved for 30m, and does not stop";
+    assert_eq!(world.lines.count(written), 1);
     // Its room is free, its source is not.
     world.lines.wait("of done Succeeded", 1);
     let drill = Poke {

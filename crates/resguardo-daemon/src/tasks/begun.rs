@@ -21,10 +21,15 @@ pub(super) struct Begun {
 
 impl Begun {
     pub(super) fn new(progress: Arc<dyn Progress>) -> Arc<Self> {
-        Arc::new(Self {
+        Arc::new(Self::after(None, progress))
+    }
+
+    /// One of a task that began this last.
+    pub(super) fn after(newest: Option<RunId>, progress: Arc<dyn Progress>) -> Self {
+        Self {
             progress,
-            newest: Mutex::default(),
-        })
+            newest: Mutex::new(newest),
+        }
     }
 
     /// Writes down that the task failed, unless its newest run says so.

@@ -139,12 +139,15 @@ fn what_could_not_be_begun_or_does_not_end_stands_among_the_runs() {
     let catalog = Catalog::in_memory().unwrap();
     let work = work(catalog.clone(), Fault::Bare);
     let subject = Subject::Source("shop".parse().unwrap());
-    work.failed(&subject, Task::Verify, "no thread for it");
-    work.failed(&Subject::Machine, Task::Sweep, "no thread for it");
+    work.failed(&subject, Task::Verify, None, "no thread for it");
+    work.failed(&Subject::Machine, Task::Sweep, None, "no thread for it");
     let runs = catalog.runs(10).unwrap();
     let [run] = &runs[..] else { panic!("{runs:?}") };
     assert_eq!((run.verb, run.state), (Verb::Verify, RunState::Failed));
     assert_eq!(run.message, "no thread for it");
+    // It stands there already.
+    work.failed(&subject, Task::Verify, Some(run.run), "it does not stop");
+    assert_eq!(catalog.runs(10).unwrap().len(), 1);
 }
 
 /// What a task wrote down that began one run, which ended so, before it failed: the oldest first.

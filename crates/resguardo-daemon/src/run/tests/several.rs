@@ -223,6 +223,7 @@ fn without_its_queue_nothing_is_begun() {
     let around = Around {
         work: Arc::new(Odd {
             released: Arc::default(),
+            lines: Arc::default(),
         }),
         memory: Arc::new(Remembered::default()),
         queue: Some(Arc::new(queue)),
