@@ -144,8 +144,14 @@ impl Session {
         let config = config(settings);
         let timeout = settings.connect_timeout();
         let connecting = config.connect(tls.clone());
-        let connected = until(&runtime, cancel, Some(timeout), connecting)
-            .map_err(|stopped| stopped.named(&place, "connecting"))?;
+        let connected = match until(&runtime, cancel, Some(timeout), connecting) {
+            Ok(connected) => connected,
+            Err(stopped) => {
+                // A resolver that does not answer cannot be told to stop, and is not waited for.
+                runtime.shutdown_background();
+                return Err(stopped.named(&place, "connecting"));
+            }
+        };
         let (client, connection) =
             connected.map_err(|error| failure::of_connecting(settings, error))?;
         let encoding = connection
