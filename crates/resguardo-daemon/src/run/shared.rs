@@ -8,7 +8,7 @@
 //! what has become of it is by then another's to say. Nobody is said to have died by one who has not heard the queue
 //! himself for a lease's time without a break: it may have been the queue that was silent.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -35,6 +35,8 @@ pub(super) struct Shared<'a> {
     queue: &'a dyn Queue,
     /// The revision of each job as it is known here.
     revisions: BTreeMap<(SourceName, Task), i64>,
+    /// Jobs that were made known by this process.
+    introduced: BTreeSet<(SourceName, Task)>,
     /// Claims of runs that go on.
     tickets: BTreeMap<JobNumber, Ticket>,
     /// Ends that could not be written yet.
@@ -55,6 +57,7 @@ impl<'a> Shared<'a> {
         Some(Self {
             queue: around.queue.as_deref()?,
             revisions: BTreeMap::new(),
+            introduced: BTreeSet::new(),
             tickets: BTreeMap::new(),
             ended: Vec::new(),
             asked_at: None,
@@ -281,9 +284,12 @@ impl Daemon<'_> {
             let Some(shared) = &mut self.shared else {
                 return;
             };
-            shared.asked_at = None;
             if let Err(why) = shared.queue.introduce(&source, task, &state) {
                 return self.is_silent(&why);
+            }
+            // Once: what another version wrote of it may never be read here.
+            if shared.introduced.insert((source, task)) {
+                shared.asked_at = None;
             }
         }
     }
@@ -310,6 +316,17 @@ impl Daemon<'_> {
             return Ok(());
         }
         let key = (known.source.clone(), known.task);
+        let here = &self.driver.standing(number).state;
+        if ended_here(here, &known) {
+            let held = known.runner.as_ref().is_some_and(|runner| runner.is_heard);
+            if !held {
+                shared.asked_at = None;
+                shared
+                    .queue
+                    .put(&known.source, known.task, known.revision, here)?;
+            }
+            return Ok(());
+        }
         if let Some(why) = shared.is_over(&known, elapsed) {
             let now = now_of(self.around, shared);
             let mut state = known.state.clone();
@@ -372,6 +389,8 @@ impl Daemon<'_> {
         };
         let key = (source, standing.job.task);
         let revision = shared.revisions.get(&key).copied();
+        // Of several that are due the first may have found that it does not answer: nobody waits for that again.
+        let revision = revision.filter(|_| shared.steady_since.is_some());
         let claimed = revision.map_or(Ok(None), |revision| {
             let (source, task) = &key;
             shared.queue.claim(source, *task, revision, &standing.state)
@@ -441,6 +460,13 @@ impl Daemon<'_> {
             self.is_silent(&why);
         }
     }
+}
+
+/// Whether a run that is written down as one that goes on is one of an earlier life of this process, which knew its
+/// end and could not tell it any more.
+fn ended_here(here: &JobState, known: &Known) -> bool {
+    let last = here.last.as_ref().map(|last| last.began_at);
+    here.running_since.is_none() && last.is_some() && last == known.state.running_since
 }
 
 fn now_of(around: &Around, shared: &Shared<'_>) -> Timestamp {

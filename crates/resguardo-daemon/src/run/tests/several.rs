@@ -215,6 +215,36 @@ fn an_end_that_could_not_be_told_is_told_later() {
 }
 
 #[test]
+fn an_end_that_could_not_be_told_any_more_is_told_by_the_next_life() {
+    let queue = MemoryQueue::new(BEGIN.parse().unwrap(), "one", LEASE);
+    let (view, next) = (queue.of("looks"), queue.of("one, later"));
+    let jobs = || vec![job("hangs", None)];
+    let one = Machine::new(queue, jobs(), 0);
+    assert_eq!(one.world.handle.poke(poke("hangs")), Answer::Begun);
+    one.set_away(true);
+    one.world.release();
+    one.lines().wait("of hangs Interrupted", 1);
+    let memory = Arc::clone(&one.world.memory);
+    assert!(one.world.stop());
+    assert!(view.look().unwrap().jobs[0].runner.is_some());
+    view.pass(seconds(70));
+    let now: Timestamp = BEGIN.parse().unwrap();
+    let queue = Arc::new(next);
+    let again = World::sharing(
+        jobs(),
+        memory,
+        Some(Arc::clone(&queue) as Arc<dyn Queue>),
+        now + 70.seconds(),
+    );
+    let known = view.look().unwrap().jobs.remove(0);
+    assert_eq!(known.runner, None);
+    assert_eq!(known.state.running_since, None);
+    assert_eq!(known.state.last.unwrap().outcome, Outcome::Interrupted);
+    assert_eq!(again.lines.count("Died"), 0);
+    assert!(again.stop());
+}
+
+#[test]
 fn without_its_queue_nothing_is_begun() {
     let queue = MemoryQueue::new(BEGIN.parse().unwrap(), "one", LEASE);
     queue.is_away.store(true, Ordering::SeqCst);
