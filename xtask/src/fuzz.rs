@@ -150,10 +150,11 @@ fn names_in(folder: &Path) -> Result<Vec<String>, Failure> {
 
 fn fuzz(root: &Path, binary: &Path, target: &Target, time: Duration) -> Result<(), Failure> {
     let scratch = target_folder(root).join("fuzz").join(&target.name);
-    let (found, merged, broken) = (
+    let (found, merged, broken, odd) = (
         scratch.join("found"),
         scratch.join("merged"),
         scratch.join("broken"),
+        scratch.join("odd"),
     );
     if merged.exists() {
         fs::remove_dir_all(&merged).map_err(|source| Failure::Write {
@@ -161,7 +162,7 @@ fn fuzz(root: &Path, binary: &Path, target: &Target, time: Duration) -> Result<(
             source,
         })?;
     }
-    for folder in [&found, &merged, &broken] {
+    for folder in [&found, &merged, &broken, &odd] {
         make(folder)?;
     }
     let prefix = format!("{}/", broken.display());
@@ -184,7 +185,8 @@ fn fuzz(root: &Path, binary: &Path, target: &Target, time: Duration) -> Result<(
         binary,
         target,
         &format!(
-            "-merge=1 {INPUT_BYTES_MAX} {} {} {}",
+            "-merge=1 {INPUT_BYTES_MAX} -artifact_prefix={}/ {} {} {}",
+            odd.display(),
             merged.display(),
             target.corpus.display(),
             found.display()
