@@ -42,7 +42,8 @@ pub(super) fn run(plan: &Plan, product: &Product, scratch: &Scratch) -> Result<S
     let daemon = Daemon::start(&place)?;
     let last = format!("shop-{:03}", sources - 1);
     let begun = Instant::now();
-    while !get(&token)?.contains(&last) {
+    // Until it has looked for the first time it answers that it is starting.
+    while !ask(&token)?.contains(&last) {
         if begun.elapsed() > Duration::from_secs(120) {
             return Err(answer(
                 "GET /",
@@ -173,7 +174,20 @@ fn token(place: &Place) -> Result<String, Failure> {
 }
 
 /// The first page, with its headers.
+/// The page.
 fn get(token: &str) -> Result<String, Failure> {
+    let text = ask(token)?;
+    match text.starts_with("HTTP/1.1 200") {
+        true => Ok(text),
+        false => Err(answer(
+            "GET /",
+            text.lines().next().unwrap_or_default().to_owned(),
+        )),
+    }
+}
+
+/// Whatever it answers.
+fn ask(token: &str) -> Result<String, Failure> {
     let failed = |error: std::io::Error| answer("GET /", error.to_string());
     let begun = Instant::now();
     let mut stream = loop {
@@ -189,13 +203,7 @@ fn get(token: &str) -> Result<String, Failure> {
     stream.write_all(request.as_bytes()).map_err(failed)?;
     let mut text = String::new();
     stream.read_to_string(&mut text).map_err(failed)?;
-    match text.starts_with("HTTP/1.1 200") {
-        true => Ok(text),
-        false => Err(answer(
-            "GET /",
-            text.lines().take(20).collect::<Vec<_>>().join("\n"),
-        )),
-    }
+    Ok(text)
 }
 
 fn wrk(token: &str) -> Result<f64, Failure> {
