@@ -20,10 +20,17 @@ pub(super) fn line(plan: &Plan, part: Part, commit: &str) -> Result<String, Fail
         .count();
     let mut disk = Command::new("findmnt");
     let disk = step::output(disk.args(["-n", "-o", "FSTYPE", "-T", "."])).unwrap_or_default();
+    // These measure by themselves how often is enough.
+    let (rounds, again) = match part {
+        Part::Overview | Part::Scale => ("One round".to_owned(), String::new()),
+        _ => (
+            format!("{} rounds, medians", plan.runs),
+            format!(" --runs {}", plan.runs),
+        ),
+    };
     Ok(format!(
-        "{} rounds, medians, on {}, commit {}; {} cores of {}, {:.0} GB of memory, {}, {}, Linux {}. \
-         Again: `cargo xtask bench {} --runs {}`.",
-        plan.runs,
+        "{rounds}, on {}, commit {}; {} cores of {}, {:.0} GB of memory, {}, {}, Linux {}. \
+         Again: `cargo xtask bench {}{again}`.",
         date.trim(),
         commit,
         cores,
@@ -37,7 +44,6 @@ pub(super) fn line(plan: &Plan, part: Part, commit: &str) -> Result<String, Fail
         field(&os, "PRETTY_NAME", '=').trim_matches('"'),
         kernel.trim(),
         part.word(),
-        plan.runs,
     ))
 }
 
