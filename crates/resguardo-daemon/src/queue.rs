@@ -4,7 +4,7 @@
 //! source, and holds it for a lease's time, which he renews for as long as he runs. The queue's own clock counts,
 //! nobody else's.
 //!
-//! Contract, which [`contract`] holds every adapter to:
+//! Contract, which `contract` holds every adapter to:
 //!
 //! - Each operation happens as a whole or not at all, and everybody sees it at once. One that failed may have happened
 //!   all the same: its answer may have been lost.

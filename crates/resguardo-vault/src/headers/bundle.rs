@@ -183,7 +183,11 @@ mod tests {
             header: b"age-encryption.org/v1\n".to_vec(),
         };
         let sha256 = Sha256Digest::of(b"an object");
-        let key = WriteKey::generate(vault, recipients.to_vec(), Timestamp::UNIX_EPOCH).unwrap();
+        let new_key = || {
+            let (_, recipient) = crate::generate_identity(Timestamp::UNIX_EPOCH);
+            WriteKey::generate(vault, vec![recipient], Timestamp::UNIX_EPOCH).unwrap()
+        };
+        let key = new_key();
         let text = write(
             &place,
             &[("packs/x.age".to_owned(), sha256, further.clone())],
@@ -199,7 +203,7 @@ mod tests {
         }
         assert_eq!(Bundle::parse(&text, vault, &"other".parse().unwrap()), None);
         // Whatever is changed in it, it is signed by nobody.
-        let other = WriteKey::generate(vault, recipients.to_vec(), Timestamp::UNIX_EPOCH).unwrap();
+        let other = new_key();
         let text = String::from_utf8(text).unwrap();
         for (from, to) in [
             ("age1bea", "age1eve"),
