@@ -88,6 +88,8 @@ pub struct CaptureRequest {
     pub location: Location,
     /// Check the source's integrity in the snapshot, before its data is taken.
     pub check_integrity: bool,
+    /// Faults that its check lets be.
+    pub allowed: Allowed,
     /// Longest wait for a lock that somebody else holds.
     pub lock_timeout: Duration,
     /// Longest silence of a connection or tool from which data should flow.
@@ -103,6 +105,7 @@ impl CaptureRequest {
         Self {
             location,
             check_integrity: false,
+            allowed: Allowed::default(),
             lock_timeout: Duration::from_secs(30),
             silence_timeout: SILENCE_TIMEOUT,
             jobs: None,

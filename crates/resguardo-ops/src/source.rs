@@ -74,6 +74,7 @@ impl SourceSpec {
         CaptureRequest {
             location: self.location.clone(),
             check_integrity: self.check_integrity,
+            allowed: self.drill.allowed,
             lock_timeout: self.lock_timeout,
             silence_timeout: self.silence_timeout,
             jobs: self.jobs,

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use resguardo_engine::contract::{MemorySink, capture, request, with_run};
-use resguardo_engine::port::{CaptureRequest, Engine as _, EngineError, Location};
+use resguardo_engine::port::{Allowed, CaptureRequest, Engine as _, EngineError, Location};
 use resguardo_engine::sqlite::SqliteEngine;
 use resguardo_model::Severity;
 use rusqlite::Connection;
@@ -130,6 +130,14 @@ fn rows_without_their_parent_are_found_on_request() {
     };
     let sink = MemorySink::new();
     with_run(|run| shop.engine.capture(&unchecked, &sink, run)).expect("nobody asked");
+    let known = |orphans| CaptureRequest {
+        allowed: Allowed { orphans },
+        ..request(&shop.location())
+    };
+    let capture = |request| with_run(|run| shop.engine.capture(&request, &MemorySink::new(), run));
+    capture(known(3)).expect("three are known");
+    let error = capture(known(2)).expect_err("one more than is known");
+    assert!(error.to_string().contains(words), "{error}");
 }
 
 /// A link to nowhere, which SQLite does not follow, keeps it from making its shared memory, as a

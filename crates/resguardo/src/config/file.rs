@@ -375,7 +375,7 @@ pub struct SourceDrillFile {
     pub server: Option<Leaf<String>>,
     /// postgres: look for corruption in what was restored by pg_amcheck too. Default: false.
     pub amcheck: Option<Leaf<bool>>,
-    /// sqlite: so many rows without their parent are known, and fail no drill; one more does. Default: 0.
+    /// sqlite: so many rows without their parent are known, and fail no drill and no `check_integrity`; one more does. Default: 0.
     pub orphans: Option<Leaf<u64>>,
     /// postgres, sandbox = "database": allow a server that is the source's own. Default: false.
     pub same_server: Option<Leaf<bool>>,
