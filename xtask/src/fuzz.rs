@@ -5,10 +5,10 @@
 //! everything that was reached are kept as the target's corpus (`tests/__fuzz__`). An input that
 //! breaks a target ends the run and is kept there too, so that the tests run it from then on.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
-use std::{env, fs};
 
 use crate::failure::Failure;
 use crate::{step, workspace};
@@ -149,7 +149,7 @@ fn names_in(folder: &Path) -> Result<Vec<String>, Failure> {
 }
 
 fn fuzz(root: &Path, binary: &Path, target: &Target, time: Duration) -> Result<(), Failure> {
-    let scratch = target_folder(root).join("fuzz").join(&target.name);
+    let scratch = workspace::target(root).join("fuzz").join(&target.name);
     let (found, merged, broken, odd) = (
         scratch.join("found"),
         scratch.join("merged"),
@@ -213,7 +213,7 @@ fn build(root: &Path, place: usize) -> Result<PathBuf, Failure> {
     cargo
         .current_dir(root)
         .env("RUSTFLAGS", FLAGS)
-        .env("CARGO_TARGET_DIR", target_folder(root).join("fuzz-build"))
+        .env("CARGO_TARGET_DIR", workspace::target(root).join("fuzz-build"))
         .args(["test", "--no-run", "--profile", "torture"])
         .args(["--message-format", "json-render-diagnostics"])
         // Named, so that the flags are not those of build scripts.
@@ -232,10 +232,6 @@ fn executable(messages: &str) -> Option<PathBuf> {
         rest.split_once('"').map(|(path, _)| path)
     });
     named.map(PathBuf::from)
-}
-
-fn target_folder(root: &Path) -> PathBuf {
-    env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from)
 }
 
 fn host() -> Result<String, Failure> {
@@ -288,10 +284,10 @@ fn copy(from: &Path, to: &Path) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::flags;
 
     fn parse(text: &str) -> Result<Plan, Failure> {
-        let words: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
-        Plan::parse(&words)
+        Plan::parse(&flags::words(text))
     }
 
     #[test]

@@ -3,8 +3,6 @@
 //! The work is done by an example, `rehearse_worker`, because `xtask` starts before the project's crates
 //! build.
 
-use std::path::PathBuf;
-
 use crate::failure::Failure;
 use crate::tools::{Install, Tools, User};
 use crate::{step, workspace};
@@ -59,9 +57,7 @@ pub(crate) fn run(words: &[String]) -> Result<(), Failure> {
         .args(["build", "--package", "resguardo", "--package", "xtask"])
         .args(["--bin", "resguardo", "--example", "rehearse_worker"]);
     step::run(&mut build)?;
-    let target =
-        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
-    let worker = target.join("debug/examples/rehearse_worker");
+    let worker = workspace::target(&root).join("debug/examples/rehearse_worker");
     let mut worker = tools.command(&worker.to_string_lossy());
     worker
         .current_dir(&root)
@@ -73,10 +69,10 @@ pub(crate) fn run(words: &[String]) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::flags;
 
     fn parse(text: &str) -> Result<Plan, Failure> {
-        let words: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
-        Plan::parse(&words)
+        Plan::parse(&flags::words(text))
     }
 
     #[test]

@@ -85,10 +85,10 @@ fn schedules(number: &str) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::flags;
 
     fn parse(text: &str) -> Result<Plan, Failure> {
-        let words: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
-        Plan::parse(&words)
+        Plan::parse(&flags::words(text))
     }
 
     #[test]

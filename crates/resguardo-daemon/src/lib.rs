@@ -5,6 +5,7 @@
 
 pub mod agenda;
 pub mod board;
+mod client;
 pub mod driver;
 pub mod feed;
 pub mod http;
@@ -16,7 +17,6 @@ pub mod queue;
 pub mod run;
 pub mod tasks;
 pub mod timing;
-mod trust;
 pub mod web;
 pub mod window;
 

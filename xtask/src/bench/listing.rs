@@ -1,6 +1,6 @@
 //! `list` of a vault with 5,000 backups, without a catalog and with one.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::contest::{self, Contestant, Step, hold};
 use super::plan::{Plan, Size};
@@ -84,13 +84,8 @@ pub(super) fn run(plan: &Plan, product: &Product, scratch: &Scratch) -> Result<S
     Ok(text)
 }
 
-/// Fills a vault with so many sources of so many backups each.
-pub(super) fn fill(
-    product: &Product,
-    folder: &Path,
-    sources: usize,
-    each: usize,
-) -> Result<(), Failure> {
+/// A vault without backups, and the empty database that its source is.
+pub(super) fn begun(product: &Product, folder: &Path) -> Result<(Place, PathBuf), Failure> {
     let place = product.place(folder);
     let database = folder.join("shop.db");
     let mut sqlite = std::process::Command::new("sqlite3");
@@ -100,6 +95,17 @@ pub(super) fn fill(
             .arg("create table orders (id integer primary key)"),
     )?;
     step::output(&mut place.init(&database))?;
+    Ok((place, database))
+}
+
+/// Fills a vault with so many sources of so many backups each.
+pub(super) fn fill(
+    product: &Product,
+    folder: &Path,
+    sources: usize,
+    each: usize,
+) -> Result<(), Failure> {
+    let (place, _) = begun(product, folder)?;
     let (vault, keys) = (place.vault(), place.keys()?);
     let (sources, each) = (sources.to_string(), each.to_string());
     let words = [

@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::contest;
-use super::listing::forget_catalog;
+use super::listing::{self, forget_catalog};
 use super::measure::measure;
 use super::plan::{Plan, Size};
 use super::product::{Place, Product};
@@ -120,15 +120,7 @@ pub(super) fn run(plan: &Plan, product: &Product, scratch: &Scratch) -> Result<S
 }
 
 fn fill(product: &Product, folder: &Path, sources: usize, days: usize) -> Result<(), Failure> {
-    let place = product.place(folder);
-    let database = folder.join("shop.db");
-    let mut sqlite = Command::new("sqlite3");
-    step::output(
-        sqlite
-            .arg(&database)
-            .arg("create table orders (id integer primary key)"),
-    )?;
-    step::output(&mut place.init(&database))?;
+    let (place, database) = listing::begun(product, folder)?;
     let mut config = String::from(
         "[vault]\nurl = \"./vault\"\n\n[environments.production]\nrpo = \"24h\"\nrto = \"4h\"\nschedule = \"daily 02:00\"\ndrill = { schedule = \"monthly 1 04:00\" }\n",
     );

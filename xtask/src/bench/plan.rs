@@ -136,10 +136,10 @@ impl Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::flags;
 
     fn parse(text: &str) -> Result<Plan, Failure> {
-        let words: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
-        Plan::parse(&words)
+        Plan::parse(&flags::words(text))
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use super::scratch;
 use crate::failure::Failure;
-use crate::step;
+use crate::{step, workspace};
 
 /// What is measured.
 pub(super) struct Product {
@@ -34,13 +34,16 @@ impl Product {
         git.current_dir(root)
             .args(["describe", "--always", "--dirty", "--exclude=*"]);
         let commit = step::output(&mut git)?;
-        scratch::write(&root.join("target/release").join(COMMIT), commit.trim())?;
+        scratch::write(
+            &workspace::target(root).join("release").join(COMMIT),
+            commit.trim(),
+        )?;
         Self::built(root)
     }
 
     /// What an earlier run built.
     pub(super) fn built(root: &Path) -> Result<Self, Failure> {
-        let release = root.join("target/release");
+        let release = workspace::target(root).join("release");
         let path = release.join(COMMIT);
         let commit =
             std::fs::read_to_string(&path).map_err(|source| Failure::Read { path, source })?;

@@ -58,9 +58,13 @@ impl Tries {
     /// # Errors
     /// How long to wait, and whether that should be told: not each time, whoever floods it.
     pub(super) fn begin(&self, name: &UserName, address: IpAddr, now: Instant) -> Result<(), Wait> {
+        self.count(Some(name), address, now)
+    }
+
+    fn count(&self, name: Option<&UserName>, address: IpAddr, now: Instant) -> Result<(), Wait> {
         let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let address = network(address);
-        let of_name = held.names.get(name.as_str()).copied();
+        let of_name = name.and_then(|name| held.names.get(name.as_str()).copied());
         let of_address = held.addresses.get(&address).copied();
         let wait = left(of_name, NAME_FREE, NAME_WAIT_MAX, now).max(left(
             of_address,
@@ -74,7 +78,9 @@ impl Tries {
                 is_news: is_news(&mut held.addresses, address, now),
             });
         }
-        count(&mut held.names, name.as_str().to_owned(), now);
+        if let Some(name) = name {
+            count(&mut held.names, name.as_str().to_owned(), now);
+        }
         count(&mut held.addresses, address, now);
         Ok(())
     }
@@ -85,18 +91,7 @@ impl Tries {
     /// # Errors
     /// As [`Tries::begin`].
     pub(super) fn knock(&self, address: IpAddr, now: Instant) -> Result<(), Wait> {
-        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let address = network(address);
-        let of_address = held.addresses.get(&address).copied();
-        let wait = left(of_address, ADDRESS_FREE, ADDRESS_WAIT_MAX, now);
-        if !wait.is_zero() {
-            return Err(Wait {
-                left: wait,
-                is_news: is_news(&mut held.addresses, address, now),
-            });
-        }
-        count(&mut held.addresses, address, now);
-        Ok(())
+        self.count(None, address, now)
     }
 
     /// The other service vouched for whoever came from there: the address has one try less.

@@ -8,10 +8,9 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use secrecy::ExposeSecret as _;
-use ureq::tls::TlsConfig;
 
 use super::endpoint::{Again, HttpPlace, Refused};
-use crate::trust;
+use crate::client;
 
 /// Bytes of an answer that are read: enough to say why.
 const ANSWER_BYTES_MAX: u64 = 4096;
@@ -46,29 +45,17 @@ impl Post {
 /// [`Refused`], with the host and nothing else of the address.
 pub(super) fn post(place: &HttpPlace, post: &Post, timeout: Duration) -> Result<(), Refused> {
     let host = place.shown();
-    let config = ureq::Agent::config_builder()
-        .proxy(None)
-        .http_status_as_error(false)
-        .max_redirects(0)
-        .max_redirects_will_error(false)
-        .max_response_header_size(HEADERS_BYTES_MAX)
-        .timeout_global(Some(timeout))
-        .tls_config(tls(place)?)
-        .build();
-    let mut request = ureq::http::Request::post(&post.url)
-        .header("Content-Type", post.content_type)
-        .header(
-            "User-Agent",
-            concat!("resguardo/", env!("CARGO_PKG_VERSION")),
-        );
+    let agent = client::agent(place.authority.as_deref(), timeout, HEADERS_BYTES_MAX)
+        .map_err(|why| Refused::later(format!("{host}: {why}")))?;
+    let mut request =
+        ureq::http::Request::post(&post.url).header("Content-Type", post.content_type);
     for (name, value) in &post.headers {
         request = request.header(*name, value);
     }
     let request = request
         .body(post.body.as_str())
         .map_err(|_| Refused::never(format!("{host}: the address makes no request")))?;
-    let answer = config
-        .new_agent()
+    let answer = agent
         .run(request)
         .map_err(|error| failed(&host, &error, timeout))?;
     let status = answer.status().as_u16();
@@ -122,11 +109,6 @@ fn retry_after(asked: &str, date: Option<&str>) -> Option<Duration> {
     };
     let wait = moment(asked)?.duration_since(moment(date?)?);
     Some(wait.max(SignedDuration::ZERO).unsigned_abs())
-}
-
-fn tls(place: &HttpPlace) -> Result<TlsConfig, Refused> {
-    let authority = place.authority.as_deref();
-    trust::tls(authority).map_err(|why| Refused::later(format!("{}: {why}", place.shown())))
 }
 
 fn failed(host: &str, error: &ureq::Error, timeout: Duration) -> Refused {

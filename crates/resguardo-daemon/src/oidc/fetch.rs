@@ -5,10 +5,9 @@ use std::io::Read as _;
 use std::time::Duration;
 
 use openidconnect::{HttpRequest, HttpResponse};
-use ureq::tls::TlsConfig;
 
 use super::is_fit;
-use crate::trust;
+use crate::client;
 
 /// Bytes of an answer: keys of a large provider are some 10 kB.
 const ANSWER_BYTES_MAX: u64 = 256 * 1024;
@@ -62,22 +61,11 @@ pub(super) fn ask(
     if !is_fit(&address) {
         return Err(FetchError::Unfit(host));
     }
-    let tls: TlsConfig = trust::tls(authority).map_err(FetchError::Trust)?;
-    let config = ureq::Agent::config_builder()
-        .proxy(None)
-        .http_status_as_error(false)
-        .max_redirects(0)
-        .max_redirects_will_error(false)
-        .max_response_header_size(HEADERS_BYTES_MAX)
-        .timeout_global(Some(TIMEOUT))
-        .user_agent(concat!("resguardo/", env!("CARGO_PKG_VERSION")))
-        .tls_config(tls)
-        .build();
+    let agent = client::agent(authority, TIMEOUT, HEADERS_BYTES_MAX).map_err(FetchError::Trust)?;
     let failed = |source| FetchError::Failed {
         host: host.clone(),
         source,
     };
-    let agent = config.new_agent();
     let (parts, body) = request.into_parts();
     // What has no body must not say that it has an empty one.
     let answer = if body.is_empty() {
