@@ -9,16 +9,16 @@ use bytes::Bytes;
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
 use proptest::prelude::*;
+use resguardo_model::SourceName;
 use resguardo_model::retention::Policy;
-use resguardo_model::{EngineKind, Objectives, SourceName};
 use resguardo_ops::catalog::{self, Catalog};
 use resguardo_ops::prune::{self, PruneRequest};
-use resguardo_ops::status::{self, Status, Watched};
+use resguardo_ops::status::{self, Status};
 use resguardo_ops::{Context, SourceSpec, exception};
 use resguardo_store::{Condition, Key, Store as _};
 use rusqlite::Connection;
 
-use crate::world::{World, run_drill, take};
+use crate::world::{World, run_drill, take, watched};
 
 /// What may happen between two looks. Those with a number do it to one of the objects that there are.
 #[derive(Clone, Debug)]
@@ -178,7 +178,7 @@ impl Hosts {
             BackedUp => drop(take(&self.there, &shop)),
             OtherSourceBackedUp => drop(take(&self.there, &self.books())),
             Drilled => drop(run_drill(&self.there, &shop)),
-            Assessed => drop(exception::look(&self.there, &watched())),
+            Assessed => drop(exception::look(&self.there, &[watched()])),
             Pruned => self.prune(),
             BackedUpByStranger => drop(take(&self.stranger, &shop)),
             HeadDeleted(number) => self.delete(self.key(".head.json", number)),
@@ -289,25 +289,9 @@ impl Hosts {
         // However long the last look took: by now the vault is listed again.
         self.world.clock.advance(SignedDuration::from_mins(11));
         self.seen = self.world.keys("");
-        let look = |ctx: &Context| status::look(ctx, &watched()).unwrap();
+        let look = |ctx: &Context| status::look(ctx, &[watched()]).unwrap();
         (look(&self.here), look(&self.new_process()))
     }
-}
-
-fn watched() -> [Watched; 1] {
-    [Watched {
-        source: "shop".parse().unwrap(),
-        engine: EngineKind::Sqlite,
-        environment: "production".to_owned(),
-        objectives: Objectives {
-            rpo: Some("24h".parse().unwrap()),
-            rto: Some("4h".parse().unwrap()),
-        },
-        backup: None,
-        drill: None,
-        copies: Vec::new(),
-        retried: Vec::new(),
-    }]
 }
 
 fn key(name: &str) -> Key {
@@ -385,7 +369,7 @@ fn one_catalog_tells_vaults_apart() {
     one.back_up_in(&in_one);
     for count in 0..3 {
         for (world, ctx, backups) in [(&one, &in_one, 1), (&other, &in_other, count)] {
-            let status = status::look(ctx, &watched()).unwrap();
+            let status = status::look(ctx, &[watched()]).unwrap();
             assert_eq!(status.sources[0].backups, backups);
             world.later(1);
         }

@@ -3,30 +3,14 @@
 use std::sync::Arc;
 
 use resguardo_model::receipt::Verb;
-use resguardo_model::{Concern, EngineKind, ExceptionKind, Objectives, Standing};
+use resguardo_model::{Concern, ExceptionKind, Standing};
 use resguardo_ops::catalog::{self, Catalog};
 use resguardo_ops::exception::{self, Changed, Exception};
 use resguardo_ops::status::{self, SourceStatus, Status, Watched};
 use resguardo_ops::{Context, ErrorKind, receipts};
 use resguardo_store::wrap::{Fault, Faulty, Operation, Rule};
 
-use crate::world::{World, command_check, equals, run_drill, sql_check};
-
-fn watched() -> Watched {
-    Watched {
-        source: "shop".parse().unwrap(),
-        engine: EngineKind::Sqlite,
-        environment: "production".to_owned(),
-        objectives: Objectives {
-            rpo: Some("24h".parse().unwrap()),
-            rto: Some("4h".parse().unwrap()),
-        },
-        backup: None,
-        drill: None,
-        retried: Vec::new(),
-        copies: Vec::new(),
-    }
-}
+use crate::world::{World, command_check, equals, run_drill, sql_check, watched};
 
 fn look(ctx: &Context) -> Status {
     status::look(ctx, &[watched()]).unwrap()

@@ -9,11 +9,12 @@ use jiff::tz::TimeZone;
 use resguardo_engine::port::{Engine, Location};
 use resguardo_engine::sqlite::SqliteEngine;
 use resguardo_model::{
-    CancelToken, CheckOutcome, CheckResult, EngineKind, NoProgress, Progress, Reason,
+    CancelToken, CheckOutcome, CheckResult, EngineKind, NoProgress, Objectives, Progress, Reason,
 };
 use resguardo_ops::backup::{self, BackupDone, BackupRequest};
 use resguardo_ops::catalog::Catalog;
 use resguardo_ops::drill::{self, DrillDone, DrillRequest};
+use resguardo_ops::status::Watched;
 use resguardo_ops::{
     CheckKind, CheckSpec, Context, Engines, Expectation, OpsError, Origin, SourceSpec,
 };
@@ -338,5 +339,22 @@ impl Progress for Watcher {
 
     fn said(&self, line: &str) {
         self.said.lock().unwrap().push(line.to_owned());
+    }
+}
+
+/// The shop as a config names it: a backup each day, back within four hours.
+pub(crate) fn watched() -> Watched {
+    Watched {
+        source: "shop".parse().unwrap(),
+        engine: EngineKind::Sqlite,
+        environment: "production".to_owned(),
+        objectives: Objectives {
+            rpo: Some("24h".parse().unwrap()),
+            rto: Some("4h".parse().unwrap()),
+        },
+        backup: None,
+        drill: None,
+        retried: Vec::new(),
+        copies: Vec::new(),
     }
 }

@@ -10,15 +10,7 @@ use crate::world::{World, finish, send, wait_for};
 
 /// A shop with a schedule; `serve` has known its jobs for a moment.
 pub fn scheduled() -> World {
-    let world = World::with_shop();
-    let config = std::fs::read_to_string(world.path("resguardo.toml")).unwrap();
-    world.write(
-        "resguardo.toml",
-        &config.replace(
-            "[environments.production]",
-            "[environments.production]\nschedule = \"daily 02:00\"\ndrill = { schedule = \"monthly 1 04:00\" }",
-        ),
-    );
+    let world = World::with_scheduled_shop();
     world
         .run(&["plan"])
         .exits(0)

@@ -48,18 +48,10 @@ impl Several {
         options.password = Some(PASSWORD.to_owned());
         let server = PgServer::start_with(options);
         server.create_database("catalog", "");
-        let world = World::with_shop().with("CATALOG_URL", &server.url("catalog"));
+        let world = World::with_scheduled_shop().with("CATALOG_URL", &server.url("catalog"));
         for name in ["blog", "crm"] {
             shop(&world.path(&format!("{name}.db")), 50);
         }
-        let config = std::fs::read_to_string(world.path("resguardo.toml")).unwrap();
-        world.write(
-            "resguardo.toml",
-            &config.replace(
-                "[environments.production]",
-                "[environments.production]\nschedule = \"daily 02:00\"\ndrill = { schedule = \"monthly 1 04:00\" }",
-            ),
-        );
         world.add_to_config(MORE);
         let names = ["", "-b", "-c"];
         let homes = names.map(|name| PathBuf::from(format!("{}{name}", world.home().display())));

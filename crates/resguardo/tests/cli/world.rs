@@ -125,6 +125,20 @@ impl World {
         world
     }
 
+    /// A shop that is backed up each day, and drilled each month.
+    pub fn with_scheduled_shop() -> Self {
+        let world = Self::with_shop();
+        let config = std::fs::read_to_string(world.path("resguardo.toml")).unwrap();
+        world.write(
+            "resguardo.toml",
+            &config.replace(
+                "[environments.production]",
+                "[environments.production]\nschedule = \"daily 02:00\"\ndrill = { schedule = \"monthly 1 04:00\" }",
+            ),
+        );
+        world
+    }
+
     /// Makes the shop and runs `init`.
     pub fn set_up(&self) {
         shop(&self.path("shop.db"), 500);

@@ -1,6 +1,7 @@
 //! Jobs and who runs them. What is written of a job's state is its daemon's business.
 
 use jiff::Timestamp;
+use resguardo_engine::port::EngineError;
 use resguardo_engine::postgres::database::{TextRow, literal};
 use resguardo_model::SourceName;
 
@@ -147,33 +148,14 @@ impl SharedCatalog {
         revision: i64,
         state: &str,
     ) -> Result<Option<i64>, SharedError> {
-        // Who finds the source's row locked comes too late: somebody is claiming it. The job is written before the
-        // lease, so that one of another revision claims nothing.
-        let sql = format!(
-            "with free as (
-                select vault, source from resguardo.leases
-                where vault = {vault} and source = {source} and holder is null
-                for update skip locked
-             ), job as (
-                update resguardo.jobs j
-                set state = {state}, revision = j.revision + 1, at = clock_timestamp()
-                from free where j.vault = free.vault and j.source = free.source
-                and j.task = {task} and j.revision = {revision}
-                returning j.vault, j.source
-             )
-             update resguardo.leases l
-             set fence = l.fence + 1, task = {task}, holder = {process}, host = {host}, until = {until}
-             from job where l.vault = job.vault and l.source = job.source and l.holder is null
-             returning l.fence",
-            vault = self.vault(),
-            source = literal(source.as_str()),
+        let change = format!(
+            "task = {task}, holder = {process}, host = {host}, until = {until}",
             task = literal(task),
-            state = literal(state),
             process = literal(&self.process),
             host = literal(&self.host),
             until = self.until(),
         );
-        let rows = self.database.ask(&sql);
+        let rows = self.advance((source, task), revision, state, "l.holder is null", &change);
         let rows = rows.map_err(SharedError::at("claiming a job of"))?;
         let fence = rows.first().map(|row| text(row, 0).parse());
         fence.transpose().map_err(|_| self.odd("a claim"))
@@ -266,6 +248,23 @@ impl SharedCatalog {
             task = literal(task),
             process = literal(&self.process),
         );
+        let rows = self.advance((source, task), revision, state, &free, LET_GO);
+        let rows = rows.map_err(SharedError::at("writing a job to"))?;
+        Ok(!rows.is_empty())
+    }
+
+    /// Writes how a job of that revision stands, where its source's lease `l` is `free`, counts the lease's number up
+    /// and makes `change` to it. The number, in a row; none, if it was not so.
+    fn advance(
+        &self,
+        (source, task): (&SourceName, &str),
+        revision: i64,
+        state: &str,
+        free: &str,
+        change: &str,
+    ) -> Result<Vec<TextRow>, EngineError> {
+        // Who finds the source's row locked comes too late: somebody is claiming it. The job is written before the
+        // lease, so that one of another revision claims nothing.
         let sql = format!(
             "with free as (
                 select vault, source from resguardo.leases l
@@ -278,17 +277,15 @@ impl SharedCatalog {
                 and j.task = {task} and j.revision = {revision}
                 returning j.vault, j.source
              )
-             update resguardo.leases l set fence = l.fence + 1, {LET_GO}
-             from job where l.vault = job.vault and l.source = job.source
+             update resguardo.leases l set fence = l.fence + 1, {change}
+             from job where l.vault = job.vault and l.source = job.source and {free}
              returning l.fence",
             vault = self.vault(),
             source = literal(source.as_str()),
             task = literal(task),
             state = literal(state),
         );
-        let rows = self.database.ask(&sql);
-        let rows = rows.map_err(SharedError::at("writing a job to"))?;
-        Ok(!rows.is_empty())
+        self.database.ask(&sql)
     }
 }
 
