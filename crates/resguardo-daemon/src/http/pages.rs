@@ -166,13 +166,12 @@ impl Visit {
     }
 
     fn of_ask(ask: &Ask) -> Self {
-        Self::of(
-            &ask.state,
-            &ask.headers,
-            &ask.here,
-            &ask.query,
-            ask.who.as_ref(),
-        )
+        Self::back_at(ask, &ask.here)
+    }
+
+    /// Of a page that is shown again, with what went wrong: it stays where its form was.
+    fn back_at(ask: &Ask, here: &str) -> Self {
+        Self::of(&ask.state, &ask.headers, here, &ask.query, ask.who.as_ref())
     }
 
     /// Of a page of what the board shows: its time is that of the look, and ages are counted to it.

@@ -47,13 +47,7 @@ pub(in super::super) fn login_again(
     status: StatusCode,
 ) -> Response<Body> {
     // Not the address that was asked for: it may hold what the other service said.
-    let visit = Visit::of(
-        &ask.state,
-        &ask.headers,
-        "/login",
-        &ask.query,
-        ask.who.as_ref(),
-    );
+    let visit = Visit::back_at(ask, "/login");
     let name: Option<UserName> = ask.body.said("name").and_then(|text| text.parse().ok());
     let view = LoginPage {
         name: name.map(|name| name.to_string()).unwrap_or_default(),

@@ -211,13 +211,7 @@ pub(super) fn exceptions_again(
     refused: view::RefusedNote,
     status: StatusCode,
 ) -> Answer {
-    let visit = Visit::of(
-        &ask.state,
-        &ask.headers,
-        "/exceptions",
-        &ask.query,
-        ask.who.as_ref(),
-    );
+    let visit = Visit::back_at(ask, "/exceptions");
     Ok(html(status, exceptions_with(ask, &visit, Some(refused))?))
 }
 
